@@ -1,0 +1,252 @@
+"""Settings: read once, checked, frozen. The only place that reads the environment.
+
+What a process cannot live without stops it with a sentence (``SettingsError``). Any other wrong setting does not: it
+falls back to its default, and a finding with cause and cure says so (``python -m daemon check``, the Config card).
+Variable names are the field names in capitals; ``.env`` in the working directory is read beneath the real environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.codes import CODES
+from common.errors import SettingsError
+
+VENDOR_SECRETS = ("DOORLOOP_API_KEY",)
+"""Variables that the web process drops at start: it holds no vendor key (law: the dashboard never calls a vendor)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the settings that somebody should mend. ``holds`` = the integration's schedule waits for it."""
+
+    code: str
+    severity: Literal["error", "warning", "info"]
+    facts: dict[str, Any] = field(default_factory=dict)
+    integration: str | None = None
+    holds: bool = False
+
+    @property
+    def cause(self) -> str:
+        """One sentence: what is wrong."""
+        return CODES[self.code].cause_with(self.facts)
+
+    @property
+    def remedy(self) -> str:
+        """One sentence: what to set, and when it takes effect."""
+        return CODES[self.code].remedy_with(self.facts)
+
+    def as_record(self) -> dict[str, Any]:
+        """As it is published to the page."""
+        return {"code": self.code, "severity": self.severity, "cause": self.cause, "remedy": self.remedy}
+
+
+class _FromEnvironment(BaseSettings):
+    """Reads the mapping given by ``environment()``, nothing else."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: the caller has merged `.env` and the environment already."""
+        return (init_settings,)
+
+
+class SharedSettings(_FromEnvironment):
+    """What both processes need."""
+
+    database_url: str | None = Field(None, description="Postgres 15–18 address; unset: the embedded Postgres runs")
+    database_direct_url: str | None = Field(
+        None, description="the database's own address past a pooler (LISTEN, migrations)"
+    )
+    icc_database_connections: int = Field(10, ge=4, le=50, description="most connections of one process")
+    icc_data_dir: Path = Field(Path(".data"), description="where the embedded database and its key are kept")
+    icc_secret_key: str | None = Field(
+        None, min_length=16, description="seals commands and sessions; same for web and worker"
+    )
+    icc_public_url: str | None = Field(
+        None, description="the address people open; found from the platform's variables, else loopback"
+    )
+    icc_heartbeat_seconds: float = Field(10, gt=0.05, le=60, description="how often a daemon says that it lives")
+    icc_lease_seconds: float = Field(30, gt=0.2, le=600, description="how long a silent run keeps its account")
+    icc_command_expiry_seconds: float = Field(60, gt=0.2, le=3600, description="how long a command waits for a daemon")
+    allow_manual_backfill: bool = Field(True, description="false: backfills by hand are refused everywhere")
+    dyno: str | None = Field(
+        None, description="set by Heroku: disks are wiped, so the embedded database refuses to run"
+    )
+    icc_log_format: Literal["text", "json"] = Field("text", description="json for log collectors")
+
+    @field_validator("database_url", "database_direct_url")
+    @classmethod
+    def _spell_out_postgres(cls, value: str | None) -> str | None:
+        """Heroku writes ``postgres://``; our libraries want ``postgresql://``."""
+        if value is None:
+            return None
+        if value.startswith("postgres://"):
+            value = "postgresql://" + value.removeprefix("postgres://")
+        if not value.startswith("postgresql://"):
+            raise ValueError("not a postgresql:// address")
+        return value
+
+
+class WebSettings(SharedSettings):
+    """What the dashboard needs. No vendor key: it has no such field."""
+
+    port: int = Field(8501, ge=1, le=65535, description="where the web process listens")
+    icc_bind_address: str = Field("127.0.0.1", description="0.0.0.0 behind a platform's router")
+    icc_session_idle_minutes: float = Field(
+        120, gt=0, description="a session without a person's action ends after this"
+    )
+    icc_session_hours: float = Field(12, gt=0, description="a session ends after this at the latest")
+
+
+class DoorLoopSettings(_FromEnvironment):
+    """DoorLoop's settings, as its users know them."""
+
+    doorloop_base_url: str = Field("https://app.doorloop.com/api", description="the API's address")
+    doorloop_api_key: str | None = Field(None, description="DoorLoop → Settings → Zapier & API Keys; unset: drill data")
+    doorloop_page_size: int = Field(
+        100, ge=1, le=1000, description="records per request; 1000 needs the fewest requests"
+    )
+    doorloop_max_concurrency: int = Field(2, ge=1, le=16, description="requests at a time, per account")
+    doorloop_rate_limit_rps: float = Field(4, ge=0, description="requests per second; 0: no such limit")
+    doorloop_rate_limit_per_minute: int = Field(50, ge=0, description="DoorLoop's documented limit; 0: no such limit")
+    doorloop_rate_limit_per_hour: int = Field(500, ge=0, description="DoorLoop's documented limit; 0: no such limit")
+
+
+class ScheduleSettings(_FromEnvironment):
+    """When runs start by themselves."""
+
+    auto_sync_enabled: bool = Field(False, description="true: runs start by themselves")
+    auto_sync_interval_minutes: float = Field(10, ge=1, le=1440, description="minutes between delta runs")
+    auto_sync_full_at_hour_utc: int = Field(5, ge=0, le=23, description="hour of the nightly full run, UTC")
+    sync_entities: str = Field("owners,properties,units,leases,tenants", description="what scheduled runs copy")
+
+
+class ChannelSettings(_FromEnvironment):
+    """Where alerts go."""
+
+    integrations_teams_webhook: str | None = Field(None, description="address of a Teams workflow; a secret")
+
+
+class DaemonSettings(SharedSettings):
+    """What the daemon needs besides the lenient groups below."""
+
+    icc_drill: bool = Field(False, description="1: allow the drill server on an outside database")
+    icc_drill_rows: int = Field(500, ge=1, le=1_000_000, description="records per entity on the drill server")
+    icc_drill_seed: int = Field(1, ge=0, description="same seed, same drill records")
+    icc_request_timeout_seconds: float = Field(
+        30, gt=0.1, le=600, description="longest silence of the vendor in a request"
+    )
+    icc_request_deadline_seconds: float = Field(
+        120, gt=0.1, le=3600, description="longest whole request, dripping answers included"
+    )
+    icc_max_body_mb: float = Field(64, gt=0.01, le=1024, description="larger answers are refused")
+    icc_retry_attempts: int = Field(6, ge=1, le=20, description="tries per request before an entity gives up")
+    icc_longest_wait_seconds: float = Field(60, gt=0, le=600, description="longer waits end the run as deferred")
+    icc_breaker_failures: int = Field(5, ge=1, le=100, description="hard failures in a row that open the breaker")
+    icc_breaker_cool_down_seconds: float = Field(
+        60, gt=0.05, le=3600, description="how long an open breaker holds requests"
+    )
+    icc_pass_hours: float = Field(24, gt=0, description="an unfinished reading older than this starts again")
+    events_retention_days: int = Field(30, ge=1, le=3650, description="days that events are kept")
+
+
+VITAL = frozenset({"database_url", "database_direct_url", "port", "icc_secret_key", "icc_data_dir"})
+"""The settings a process cannot live without: a wrong one stops it."""
+
+_Settings = TypeVar("_Settings", bound=_FromEnvironment)
+_Process = TypeVar("_Process", bound=SharedSettings)
+
+
+def environment(start: Path | None = None) -> dict[str, str]:
+    """The environment over ``.env`` (of ``start``, default the working directory). Keys in lower case."""
+    values = {key: value for key, value in dotenv_values((start or Path.cwd()) / ".env").items() if value is not None}
+    return {key.lower(): value for key, value in {**values, **os.environ}.items() if value.strip()}
+
+
+def drop_vendor_secrets(target: MutableMapping[str, str] = os.environ) -> None:
+    """Forget the vendors' keys: the web process calls this first."""
+    for name in VENDOR_SECRETS:
+        target.pop(name, None)
+
+
+def _problem(error: Any) -> dict[str, str]:
+    """A validation error in a person's words. Not the value: it may be a secret gone astray."""
+    name = str(error["loc"][0]).upper()
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return {"setting": name, "problem": "not usable", "expected": message[0].lower() + message[1:]}
+
+
+def read(
+    model: type[_Settings], values: dict[str, str], *, integration: str | None = None
+) -> tuple[_Settings, tuple[Finding, ...]]:
+    """The settings of one group.
+
+    An unusable setting falls back to its default and becomes a finding; with ``integration`` given it also holds that
+    integration's schedule. Raises ``SettingsError`` for a vital one, naming the variable, what is wrong and what to do.
+    """
+    usable = dict(values)
+    findings: list[Finding] = []
+    while True:
+        try:
+            return model(**usable), tuple(findings)  # type: ignore[arg-type]  # pydantic parses the strings
+        except ValidationError as refusal:
+            for error in refusal.errors():
+                name = str(error["loc"][0])
+                if name in VITAL:
+                    raise SettingsError("SETTING_UNUSABLE", **_problem(error)) from None
+                usable.pop(name, None)
+                holds = integration is not None
+                findings.append(Finding("SETTING_INVALID", "error", _problem(error), integration, holds))
+
+
+def read_process(model: type[_Process], values: dict[str, str]) -> tuple[_Process, tuple[Finding, ...]]:
+    """The settings of a whole process; raises ``SettingsError`` when it could not live with them."""
+    settings, findings = read(model, values)
+    if settings.database_url and not settings.icc_secret_key:
+        raise SettingsError(
+            "SETTING_MISSING",
+            setting="ICC_SECRET_KEY",
+            expected="any 32 random characters, the same for web and worker (`openssl rand -hex 32`)",
+        )
+    if not settings.database_url and settings.dyno:
+        raise SettingsError(
+            "SETTING_MISSING",
+            setting="DATABASE_URL",
+            expected="a Postgres address (`heroku addons:create heroku-postgresql`); this platform wipes its disks, "
+            "so the embedded database would lose everything",
+        )
+    return settings, findings
+
+
+def public_url(values: dict[str, str], settings: WebSettings) -> str:
+    """The address people open: said outright, or found from Heroku's and Replit's variables, else loopback."""
+    if settings.icc_public_url:
+        return settings.icc_public_url.rstrip("/")
+    if values.get("replit_domains"):
+        return "https://" + values["replit_domains"].split(",")[0].strip()
+    if values.get("heroku_app_default_domain_name"):
+        return "https://" + values["heroku_app_default_domain_name"]
+    return f"http://127.0.0.1:{settings.port}"
+
+
+def documented_settings() -> dict[str, str]:
+    """Every variable we read → its one-line meaning; the README and ``.env.example`` are held to this list."""
+    models = (SharedSettings, WebSettings, DaemonSettings, DoorLoopSettings, ScheduleSettings, ChannelSettings)
+    return {name.upper(): str(info.description) for model in models for name, info in model.model_fields.items()}

@@ -1,0 +1,89 @@
+"""The one mask for secrets, on every way out of the process (law 10).
+
+Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, base64) in any
+text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, password parts
+of addresses, signatures in query strings.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "•••"
+_SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
+
+_PATTERNS = (
+    (re.compile(r"(?i)\b(authorization\s*[:=]\s*['\"]?)(?:bearer\s+|basic\s+)?[^\s'\",;]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)([?&](?:sig|signature|token|key|api_key|access_token|code)=)[^&\s'\"]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(://[^/\s:@]+:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
+    (
+        re.compile(
+            r"(https://[^/\s]+\.(?:logic\.azure\.com|powerplatform\.com|webhook\.office\.com)(?::\d+)?/)[^\s'\"]+"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+
+_lock = threading.Lock()
+_forms: tuple[str, ...] = ()
+
+
+def register(*secrets: str | None) -> None:
+    """Remember secrets of this process in every form they could leave it; very short ones are passed over."""
+    global _forms  # noqa: PLW0603 -- one mask per process is the point
+    with _lock:
+        forms = set(_forms)
+        for secret in secrets:
+            if secret and len(secret) >= _SHORTEST_SECRET:
+                forms.update(_forms_of(secret))
+        _forms = tuple(sorted(forms, key=len, reverse=True))
+
+
+def _forms_of(secret: str) -> set[str]:
+    raw = secret.encode()
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
+    # Base64 of the secret inside a longer text shifts by 0, 1 or 2 bytes; the middle part stays recognisable.
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + raw).decode()
+        middle = encoded[(0 if shift == 0 else 4) : -4]
+        if len(middle) >= _SHORTEST_SECRET:
+            forms.update((middle, middle.replace("+", "-").replace("/", "_")))
+    return forms
+
+
+def mask(text: str) -> str:
+    """The text without secrets."""
+    for form in _forms:
+        if form in text:
+            text = text.replace(form, HIDDEN)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def mask_value(value: Any) -> Any:
+    """The same for anything made of dicts, lists and scalars; keys are masked too."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {mask(str(key)): mask_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mask_value(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return mask(str(value))
+
+
+def shape(secret: str | None) -> str:
+    """How a secret may be shown: whether it is there, what it looks like, at most its last two characters."""
+    if not secret:
+        return "not set"
+    kind = "JWT shape" if secret.count(".") == 2 and secret.startswith("ey") else f"{len(secret)} characters"
+    return f"set ({kind}, …{secret[-2:]})" if len(secret) >= 12 else f"set ({kind})"
