@@ -46,7 +46,8 @@ class Finding:
 
     def as_record(self) -> dict[str, Any]:
         """As it is published to the page."""
-        return {"code": self.code, "severity": self.severity, "cause": self.cause, "remedy": self.remedy}
+        words = {"code": self.code, "severity": self.severity, "cause": self.cause, "remedy": self.remedy}
+        return {**words, "holds": self.holds}
 
 
 class _FromEnvironment(BaseSettings):

@@ -1,0 +1,34 @@
+"""Who may do what: roles × actions. One table, read by the gate; buttons only mirror it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person or token is allowed."""
+
+    VIEWER = "viewer"
+    ADMIN = "admin"
+
+
+class Action(StrEnum):
+    """What can be asked of the daemon. The words stand in ``control.commands.action`` and in the audit log."""
+
+    RUN = "run"
+    STOP = "stop"
+    PING = "ping"
+    CONFIRM = "confirm"
+
+
+_PERMITTED: dict[Action, frozenset[Role]] = {
+    Action.RUN: frozenset({Role.ADMIN}),
+    Action.STOP: frozenset({Role.ADMIN}),
+    Action.PING: frozenset({Role.ADMIN}),
+    Action.CONFIRM: frozenset({Role.ADMIN}),
+}
+
+
+def may(role: Role | None, action: Action) -> bool:
+    """Whether this role may do this. Closed by default: no role, or an action without an entry, may not."""
+    return role is not None and role in _PERMITTED.get(action, frozenset())

@@ -1,0 +1,212 @@
+"""The one gate for every action of a person or program.
+
+Permission, sealed command and audit row are one transaction that cannot be taken apart; a refusal is an audit row in a
+transaction of its own. A disabled button is a courtesy, never the guard.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common.access import Action, Role, may
+from common.catalog import CATALOG, CatalogEntry
+from common.errors import Refused
+from common.signing import seal
+from common.store import commands
+from common.store.database import Database, Link
+
+MODES = ("delta", "backfill", "since")
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks, in which role, from where. ``source``: page, api, cli, or schedule for what starts by itself."""
+
+    name: str
+    role: Role | None
+    source: str
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A command that was accepted: follow it by its id."""
+
+    command_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. ``payload`` is the action's own."""
+
+    action: Action
+    integration: str
+    account_key: str = "main"
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_wish(
+    integration: str,
+    *,
+    mode: str,
+    entities: tuple[str, ...] | None = None,
+    since: datetime | None = None,
+    dry_run: bool = False,
+    account_key: str = "main",
+) -> Wish:
+    """A wish to run. ``entities`` None means all; ``since`` makes it a `since` run. Raises ``Refused`` for nonsense."""
+    entry = _entry(integration)
+    mode = "since" if since is not None else mode
+    if mode not in MODES:
+        raise Refused("UNKNOWN_MODE", mode=mode)
+    chosen = entities or entry.entities
+    for entity in chosen:
+        if entity not in entry.entities:
+            raise Refused("UNKNOWN_ENTITY", entity=entity, known=", ".join(entry.entities))
+    if since is not None and since.tzinfo is None:
+        raise Refused("SINCE_UNUSABLE", value=since.isoformat())
+    payload = {
+        "mode": mode,
+        "entities": [entity for entity in entry.entities if entity in chosen],
+        "since": since.astimezone(UTC).isoformat() if since else None,
+        "dry_run": dry_run,
+    }
+    return Wish(Action.RUN, integration, account_key, payload)
+
+
+def parse_since(text: str) -> datetime:
+    """An ISO moment; without a zone it is UTC. Raises ``Refused`` with an example."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Refused("SINCE_UNUSABLE", value=text) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Gate:
+    """Takes wishes, gives receipts.
+
+    ``expiry_seconds`` is how long a command waits for a daemon; ``allow_backfill`` is ALLOW_MANUAL_BACKFILL.
+    """
+
+    def __init__(self, database: Database, key: bytes, *, expiry_seconds: float, allow_backfill: bool) -> None:
+        self._database = database
+        self._key = key
+        self._expiry_seconds = expiry_seconds
+        self._allow_backfill = allow_backfill
+
+    def submit(self, wish: Wish, actor: Actor, *, addressed_to: str | None = None) -> Receipt:
+        """Check, store and seal a command with its audit row.
+
+        ``addressed_to``: only that daemon may take it (a foreground run brings its own). Raises ``Refused``, after the
+        refusal has been recorded.
+        """
+        try:
+            with self._database.transaction() as link:
+                self._check(link, wish, actor, someone_will_do_it=addressed_to is not None)
+                return self._store(link, wish, actor, addressed_to)
+        except Refused as refusal:
+            with self._database.transaction() as link:
+                self._log(link, wish, actor, "refused", reason=refusal.cause)
+            raise
+
+    def _check(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
+        if not may(actor.role, wish.action):
+            raise Refused("NOT_PERMITTED", actor=actor.name, action=wish.action.value)
+        _entry(wish.integration)
+        by_hand = actor.source != "schedule"
+        if by_hand and wish.action is Action.RUN and wish.payload["mode"] == "backfill" and not self._allow_backfill:
+            raise Refused("BACKFILL_NOT_ALLOWED")
+        account = {"integration": wish.integration, "account_key": wish.account_key}
+        link.execute(commands.SQL["lock_account"], account)
+        if not someone_will_do_it and not _one(link, "alive_service", {})["alive"]:
+            raise Refused("NO_DAEMON")
+        if wish.action is Action.RUN:
+            self._check_run(link, account)
+        elif wish.action is Action.STOP and _maybe(link, "active_run", account) is None:
+            raise Refused("NOTHING_RUNNING")
+
+    @staticmethod
+    def _check_run(link: Link, account: dict[str, str]) -> None:
+        active = _maybe(link, "active_run", account)
+        if active is not None:
+            raise Refused(
+                "ALREADY_RUNNING", since=_clock(active["started_at"]), by=active["requested_by"], run=active["id"]
+            )
+        waiting = _maybe(link, "same_run_waiting", account)
+        if waiting is not None:
+            raise Refused("ALREADY_RUNNING", since=_clock(waiting["created_at"]), by=waiting["actor"])
+        status = _maybe(link, "account_status", account)
+        if status is None:
+            return
+        if status["held"]:
+            finding = next((f for f in status["findings"] if f.get("holds")), {"cause": "?", "remedy": "?"})
+            raise Refused(
+                "ACCOUNT_HELD", integration=account["integration"], finding=finding["cause"], remedy=finding["remedy"]
+            )
+        if status["is_blocked"]:
+            raise Refused("BLOCKED_UNTIL", until=_clock(status["blocked_until"]))
+
+    def _store(self, link: Link, wish: Wish, actor: Actor, addressed_to: str | None) -> Receipt:
+        command_id = str(uuid.uuid4())
+        expires_at = commands.database_now(link) + timedelta(seconds=self._expiry_seconds)
+        audit_id = self._log(link, wish, actor, "accepted", command_id=command_id)
+        command: dict[str, Any] = {
+            "id": command_id,
+            "integration": wish.integration,
+            "account_key": wish.account_key,
+            "action": wish.action.value,
+            "payload": {**wish.payload, "source": actor.source},
+            "actor": actor.name,
+            "audit_id": audit_id,
+            "expires_at": expires_at,
+            "addressed_to": addressed_to,
+        }
+        signed = {key: value for key, value in command.items() if key not in ("id", "addressed_to")}
+        command["seal"] = seal(self._key, command_id=command_id, **signed)
+        commands.submit(link, command)
+        return Receipt(command_id, expires_at)
+
+    @staticmethod
+    def _log(
+        link: Link, wish: Wish, actor: Actor, result: str, *, reason: str | None = None, command_id: str | None = None
+    ) -> int:
+        return commands.log_action(
+            link,
+            actor=actor.name,
+            role=actor.role.value if actor.role else None,
+            source=actor.source,
+            address=actor.address,
+            action=wish.action.value,
+            integration=wish.integration,
+            account_key=wish.account_key,
+            summary=dict(wish.payload),
+            result=result,
+            reason=reason,
+            command_id=command_id,
+        )
+
+
+def _entry(integration: str) -> CatalogEntry:
+    if integration not in CATALOG:
+        raise Refused("UNKNOWN_INTEGRATION", integration=integration, known=", ".join(CATALOG))
+    return CATALOG[integration]
+
+
+def _maybe(link: Link, name: str, params: dict[str, str]) -> dict[str, Any] | None:
+    return link.execute(commands.SQL[name], params).fetchone()
+
+
+def _one(link: Link, name: str, params: dict[str, str]) -> dict[str, Any]:
+    row = _maybe(link, name, params)
+    assert row is not None
+    return row
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%H:%M:%S UTC")

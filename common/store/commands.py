@@ -1,0 +1,114 @@
+"""Commands and the audit log in the database. Every function takes an open transaction; the caller commits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from common.redact import mask, mask_value
+from common.store.database import Link, Row
+from common.store.statements import statements
+
+SQL = statements("commands")
+
+
+def log_action(
+    link: Link,
+    *,
+    actor: str,
+    action: str,
+    result: str,
+    source: str,
+    role: str | None = None,
+    address: str | None = None,
+    integration: str | None = None,
+    account_key: str | None = None,
+    summary: dict[str, Any] | None = None,
+    reason: str | None = None,
+    command_id: str | None = None,
+    outcome_of: int | None = None,
+) -> int:
+    """Append one row to the audit log (masked); returns its id."""
+    row = link.execute(
+        SQL["log_action"],
+        {
+            "actor": actor,
+            "role": role,
+            "source": source,
+            "address": address,
+            "action": action,
+            "integration": integration,
+            "account_key": account_key,
+            "summary": Jsonb(mask_value(summary or {})),
+            "result": result,
+            "reason": mask(reason) if reason else None,
+            "command_id": command_id,
+            "outcome_of": outcome_of,
+        },
+    ).fetchone()
+    assert row is not None
+    return int(row["id"])
+
+
+def submit(link: Link, command: Row) -> None:
+    """Store a sealed command and wake the daemons when the transaction commits."""
+    link.execute(SQL["submit"], {**command, "payload": Jsonb(command["payload"])})
+    link.execute(SQL["wake_daemons"], {"id": command["id"]})
+
+
+def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
+    """The oldest waiting command, now ours; ``only_id`` claims that one or none."""
+    return link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
+
+
+def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
+    """End a claimed command and append its outcome to the audit log."""
+    params = {"id": command_id, "state": state, "result": Jsonb(mask_value(result)), "run_id": run_id}
+    ended = link.execute(SQL["finish"], params).fetchone()
+    if ended is not None:
+        log_outcome(link, ended, state, result)
+
+
+def log_outcome(link: Link, command: Row, state: str, result: dict[str, Any]) -> None:
+    """The second audit row of a command: what came of it."""
+    log_action(
+        link,
+        actor=command["actor"],
+        action=command["action"],
+        result=state,
+        source="daemon",
+        integration=command["integration"],
+        account_key=command["account_key"],
+        summary=result,
+        reason=result.get("cause"),
+        command_id=str(command["id"]),
+        outcome_of=command["audit_id"],
+    )
+
+
+def expire(link: Link, result: dict[str, Any]) -> int:
+    """Mark commands that nobody took in time; returns how many."""
+    expired = link.execute(SQL["expire"], {"result": Jsonb(result)}).fetchall()
+    for command in expired:
+        log_outcome(link, command, "expired", result)
+    return len(expired)
+
+
+def give_back(link: Link) -> int:
+    """Return dead daemons' claimed commands to the queue; returns how many."""
+    return len(link.execute(SQL["give_back"]).fetchall())
+
+
+def by_id(link: Link, command_id: str) -> Row | None:
+    """One command."""
+    return link.execute(SQL["by_id"], {"id": command_id}).fetchone()
+
+
+def database_now(link: Link) -> datetime:
+    """The database's clock: leases and commands run out by it, whatever the machines' clocks say."""
+    row = link.execute(SQL["database_now"]).fetchone()
+    assert row is not None
+    moment: datetime = row["now"]
+    return moment

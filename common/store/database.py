@@ -1,0 +1,130 @@
+"""The one door to the database: a small pool, transactions, and driver errors put into our own words.
+
+SQL runs on psycopg; SQLModel reads go through the same pool (``session``), so both can share one transaction's view of
+things and one cap on connections (small Postgres plans allow about twenty in all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import Connection, conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from sqlalchemy import Engine, NullPool, create_engine
+from sqlmodel import Session
+
+from common.errors import DatabaseAway
+
+Row = dict[str, Any]
+Link = Connection[DictRow]
+"""A connection whose rows are dicts."""
+
+POOL_WAIT_SECONDS = 10.0
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Driver errors that mean "the database is away" leave as ``DatabaseAway``; others stay what they are."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+        raise DatabaseAway(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+class Database:
+    """A pool of connections to one Postgres.
+
+    ``url`` is a ``postgresql://`` address (a pooler's is fine), ``direct_url`` the database's own, for LISTEN,
+    migrations and locks; ``most`` caps the pool. Threads share one instance.
+    """
+
+    def __init__(self, url: str, *, direct_url: str | None = None, name: str = "icc", most: int = 10) -> None:
+        self.url = url
+        self.direct_url = direct_url or url
+        self._name = name
+        self._pool: ConnectionPool[Link] = ConnectionPool(
+            self._named(url, name),
+            connection_class=Connection[DictRow],
+            kwargs=_link_settings(),
+            min_size=1,
+            max_size=most,
+            timeout=POOL_WAIT_SECONDS,
+            open=False,
+            close_returns=True,
+            check=ConnectionPool.check_connection,
+            reconnect_timeout=30,
+        )
+        self._engine: Engine | None = None
+
+    def open(self) -> Database:
+        """Open the pool; connections come when they are needed, so a database that is away does not stop the start."""
+        self._pool.open(wait=False)
+        return self
+
+    def close(self) -> None:
+        """Close every connection of the pool."""
+        self._pool.close()
+
+    def __enter__(self) -> Database:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Generator[Link]:
+        """A pooled connection inside one transaction: committed at the end, rolled back on any error."""
+        with translated(), self._pool.connection() as link, link.transaction():
+            yield link
+
+    @contextmanager
+    def session(self) -> Generator[Session]:
+        """A SQLModel session over the same pool, for plain reads."""
+        with translated(), Session(self.engine) as session:
+            yield session
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy over our pool: it keeps no connections of its own."""
+        if self._engine is None:
+            self._engine = create_engine(
+                "postgresql+psycopg://", creator=cast("Any", self._pool.getconn), poolclass=NullPool
+            )
+        return self._engine
+
+    def connect(self, name: str, *, direct: bool = False, autocommit: bool = True) -> Link:
+        """A connection of one's own, outside the pool, known to the server as ``name``. The caller closes it."""
+        with translated():
+            address = self._named(self.direct_url if direct else self.url, name)
+            return Connection[DictRow].connect(address, autocommit=autocommit, **_link_settings())
+
+    @staticmethod
+    def _named(url: str, name: str) -> str:
+        return conninfo.make_conninfo(url, application_name=name[:63], connect_timeout=CONNECT_TIMEOUT_SECONDS)
+
+
+def _link_settings() -> dict[str, Any]:
+    # Prepared statements live on a server connection, which a transaction-mode pooler hands to somebody else.
+    return {
+        "row_factory": dict_row,
+        "prepare_threshold": None,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+
+
+def sql(text: str) -> LiteralString:
+    """Says that ``text`` is ours (from a ``.sql`` file or a column list in code), not a person's."""
+    return text

@@ -1,0 +1,57 @@
+"""Brings a database's schema up to this version: ``python -m common.store.migrate``.
+
+Many starters at once are safe (an advisory lock on a direct connection), and a killed one leaves nothing stuck: yoyo's
+own lock is a row that a killed process leaves behind for ever, so it is broken first, under ours.
+"""
+
+from __future__ import annotations
+
+from yoyo import get_backend, read_migrations
+from yoyo.connections import parse_uri
+
+from common.store.database import Database, translated
+from common.store.statements import SQL_FOLDER
+
+LOCK_KEY = 4_201_187_651
+"""Any number, the same for every version of this program."""
+
+
+def migrate(database: Database) -> list[str]:
+    """Apply what is missing; returns the ids applied. Waits while another process migrates."""
+    with database.connect("icc:migrate", direct=True) as link, translated():
+        link.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+        link.execute("CREATE SCHEMA IF NOT EXISTS control")
+        applied = _apply(database.direct_url)
+        if applied:
+            link.execute("ANALYZE")
+        return applied
+
+
+def pending(database: Database) -> list[str]:
+    """Ids of migrations this version has and the database lacks."""
+    with _backend(database.direct_url) as backend:
+        return [migration.id for migration in backend.to_apply(read_migrations(str(SQL_FOLDER / "migrations")))]
+
+
+def _apply(url: str) -> list[str]:
+    with _backend(url) as backend:
+        backend.break_lock()
+        with backend.lock():
+            missing = backend.to_apply(read_migrations(str(SQL_FOLDER / "migrations")))
+            backend.apply_migrations(missing)
+            return [migration.id for migration in missing]
+
+
+class _backend:  # noqa: N801 -- reads as a function
+    """yoyo's connection, closed afterwards; its tables live in schema ``control``."""
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_uri(url)
+        self._uri = str(parsed._replace(scheme="postgresql+psycopg", args={**parsed.args, "schema": "control"}))
+
+    def __enter__(self):  # type: ignore[no-untyped-def]  # yoyo has no types
+        self._backend = get_backend(self._uri)
+        return self._backend
+
+    def __exit__(self, *_: object) -> None:
+        self._backend.connection.close()

@@ -1,0 +1,111 @@
+"""What an integration is: entities with columns, a client that lists pages, a ping.
+
+Each vendor's folder provides these; ``tests/contract`` holds every one to the same behaviours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+Kind = Literal["text", "boolean", "integer", "numeric", "date", "timestamp", "texts"]
+
+POSTGRES_TYPES: Mapping[Kind, str] = {
+    "text": "text",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "numeric": "numeric",
+    "date": "date",
+    "timestamp": "timestamp with time zone",
+    "texts": "text[]",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A typed column and where its value stands in the vendor's record.
+
+    ``sources`` are dotted paths, the first one present wins (a vendor's two spellings of one field). In a path a number
+    picks from a list and ``*`` takes a field of every element. ``sensitive`` values are masked in samples and reports.
+    """
+
+    name: str
+    kind: Kind
+    sources: tuple[str, ...]
+    sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One list of a vendor and the table it goes to (``<integration>.<name>``)."""
+
+    name: str
+    path: str
+    columns: tuple[Column, ...]
+    filters: Mapping[str, str] = field(default_factory=dict)
+    volatile: frozenset[str] = frozenset()
+    """Top-level fields left out of the hash: they change without meaning anything."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, parsed but not yet converted.
+
+    ``total`` is the vendor's count of the whole list, None when it was not told (bare array). ``exact`` says that the
+    body went through the slow parser that keeps long decimals; ``warnings`` are codes of ``common.codes``.
+    """
+
+    number: int
+    records: list[Any]
+    total: int | None
+    answered_at: datetime
+    """The vendor's own ``Date`` when it sent one, else our clock."""
+    request_seconds: float
+    bare_array: bool = False
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """What to ask for: page ``number`` (from 1) of ``size`` records, sorted as named."""
+
+    entity: Entity
+    number: int
+    size: int
+    sort_by: str
+    descending: bool
+
+
+@dataclass(frozen=True)
+class PingResult:
+    """What a ping found; ``ok`` false carries a code with its reason and remedy."""
+
+    ok: bool
+    base_url: str
+    elapsed_ms: float
+    authenticated: bool | None = None
+    sample_count: int | None = None
+    code: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+
+
+class Connector(Protocol):
+    """One vendor account, ready to be read."""
+
+    entities: Mapping[str, Entity]
+    page_size: int
+    max_concurrency: int
+
+    def identity(self) -> dict[str, str] | None:
+        """Whose account the key belongs to (stable fields only); None when the key's role may not ask."""
+        ...
+
+    def page(self, request: PageRequest) -> Page:
+        """One page. Raises a ``VendorFault``, ``Deferred`` or ``StopRequested``."""
+        ...
+
+    def ping(self) -> PingResult:
+        """At most two requests: is the vendor there, does it know us, does it give data?"""
+        ...

@@ -1,0 +1,102 @@
+-- Commands and the audit log. Only common/operator_actions.py and daemon/commands.py run these; the caller commits.
+
+-- name: log_action
+-- One row of the audit log; returns its id.
+INSERT INTO control.admin_logs (actor, role, source, address, action, integration, account_key, summary, result, reason,
+                                command_id, outcome_of)
+VALUES (%(actor)s, %(role)s, %(source)s, %(address)s, %(action)s, %(integration)s, %(account_key)s, %(summary)s, %(result)s,
+        %(reason)s, %(command_id)s, %(outcome_of)s)
+RETURNING id
+
+-- name: submit
+-- A sealed command; NOTIFY wakes the daemons when the transaction commits.
+INSERT INTO control.commands (id, integration, account_key, action, payload, actor, audit_id, expires_at, seal, addressed_to)
+VALUES (%(id)s, %(integration)s, %(account_key)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, %(expires_at)s, %(seal)s,
+        %(addressed_to)s)
+
+-- name: wake_daemons
+-- Tell listening daemons that a command waits.
+SELECT pg_notify('icc_commands', %(id)s)
+
+-- name: database_now
+-- The database's clock, by which commands expire and leases run out.
+SELECT clock_timestamp() AS now
+
+-- name: claim
+-- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED).
+UPDATE control.commands AS c
+SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
+FROM (
+    SELECT id FROM control.commands
+    WHERE state = 'pending' AND expires_at > clock_timestamp()
+      AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
+      AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
+    ORDER BY created_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+) AS next
+WHERE c.id = next.id
+RETURNING c.*
+
+-- name: finish
+-- The end of a claimed command; no row when somebody else ended it meanwhile.
+UPDATE control.commands
+SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s, run_id = coalesce(%(run_id)s, run_id)
+WHERE id = %(id)s AND state = 'claimed'
+RETURNING id, audit_id, integration, account_key, action, actor
+
+-- name: expire
+-- Commands nobody took in time; returns them for the audit log.
+UPDATE control.commands
+SET state = 'expired', finished_at = clock_timestamp(), result = %(result)s
+WHERE state = 'pending' AND expires_at <= clock_timestamp()
+RETURNING id, audit_id, integration, account_key, action, actor
+
+-- name: give_back
+-- Commands whose claimer died go back to the queue (or expire there).
+UPDATE control.commands AS c
+SET state = 'pending', claimed_by = NULL, claimed_at = NULL
+FROM control.daemons AS d
+WHERE c.state = 'claimed' AND d.id = c.claimed_by
+  AND (d.stopped_at IS NOT NULL OR d.heartbeat_at < clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
+RETURNING c.id
+
+-- name: by_id
+-- One command with everything.
+SELECT * FROM control.commands WHERE id = %(id)s
+
+-- name: alive_service
+-- Whether any daemon serves commands: its heartbeat is younger than three of its intervals.
+SELECT EXISTS (
+    SELECT FROM control.daemons
+    WHERE stopped_at IS NULL AND kind = 'service'
+      AND heartbeat_at > clock_timestamp() - make_interval(secs => 3 * heartbeat_seconds)
+) AS alive
+
+-- name: active_run
+-- The run that holds the account now, when its lease has not run out.
+SELECT r.id, r.started_at, r.requested_by, r.state
+FROM control.runs AS r
+JOIN control.leases AS l USING (integration, account_key)
+WHERE r.integration = %(integration)s AND r.account_key = %(account_key)s
+  AND r.state IN ('running', 'stopping') AND l.run_id = r.id AND l.expires_at > clock_timestamp()
+
+-- name: same_run_waiting
+-- A run command that no daemon has taken yet: pressing Run twice starts one run.
+SELECT id, actor, created_at
+FROM control.commands
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND action = 'run'
+  AND state = 'pending' AND expires_at > clock_timestamp()
+ORDER BY created_at
+LIMIT 1
+
+-- name: account_status
+-- What may keep a run from starting.
+SELECT blocked_until, blocked_code, held, findings, paused_at, paused_by, paused_reason,
+       blocked_until > clock_timestamp() AS is_blocked
+FROM control.accounts_synced
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: lock_account
+-- Two people pressing at once are served one after the other.
+SELECT pg_advisory_xact_lock(hashtext('icc:gate:' || %(integration)s || ':' || %(account_key)s))
