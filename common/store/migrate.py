@@ -6,10 +6,16 @@ own lock is a row that a killed process leaves behind for ever, so it is broken 
 
 from __future__ import annotations
 
+import sys
+
 from yoyo import get_backend, read_migrations
 from yoyo.connections import parse_uri
 
+from common.config import SharedSettings, environment, read_process
+from common.errors import IccError
 from common.store.database import Database, translated
+from common.store.door import opened
+from common.store.embedded import EmbeddedPostgresError
 from common.store.statements import SQL_FOLDER
 
 LOCK_KEY = 4_201_187_651
@@ -55,3 +61,27 @@ class _backend:  # noqa: N801 -- reads as a function
 
     def __exit__(self, *_: object) -> None:
         self._backend.connection.close()
+
+
+def main() -> int:
+    """Migrate and say what was done; exit 2 with a sentence when it cannot."""
+    try:
+        settings, _ = read_process(SharedSettings, environment())
+        with opened(settings, name="icc:migrate", on_progress=_say) as database:
+            waiting = pending(database)
+            _say(f"{len(waiting)} migrations to apply" if waiting else "the database is up to date")
+            for applied in migrate(database):
+                _say(f"applied {applied}")
+    except (IccError, EmbeddedPostgresError) as error:
+        _say(f"{error.cause} {error.remedy}")
+        return 2
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Opens the database a process was given: the outside one of DATABASE_URL, else the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from common.config import SharedSettings
+from common.store import embedded
+from common.store.database import Database
+
+
+@contextmanager
+def opened(
+    settings: SharedSettings, *, name: str, on_progress: Callable[[str], None] = lambda _: None
+) -> Generator[Database]:
+    """A ``Database`` for as long as the block lasts.
+
+    ``name`` is what the server calls this process (``icc:web``, ``icc:daemon``). Starting the embedded database is told
+    through ``on_progress``; its troubles come as ``EmbeddedPostgresError`` with cause and remedy.
+    """
+    most = settings.icc_database_connections
+    if settings.database_url:
+        with Database(settings.database_url, direct_url=settings.database_direct_url, name=name, most=most) as database:
+            yield database
+        return
+    with (
+        embedded.join(settings.icc_data_dir, on_progress=on_progress) as postgres,
+        Database(postgres.url, name=name, most=most) as database,
+    ):
+        yield database

@@ -1,0 +1,46 @@
+"""Migrations: complete, repeatable, safe for many starters at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from common.states import MOVES
+from common.store.database import Database
+from common.store.migrate import migrate, pending
+
+
+def test_many_starters_at_once_migrate_an_empty_database_once(empty_database_url: str) -> None:
+    """Design §7: many starters at once are safe, each migration is applied once."""
+
+    def start(_: int) -> list[str]:
+        with Database(empty_database_url) as database:
+            return migrate(database)
+
+    with ThreadPoolExecutor(4) as pool:
+        applied = [name for names in pool.map(start, range(4)) for name in names]
+    assert len(applied) == len(set(applied)) > 0
+    with Database(empty_database_url) as database:
+        assert pending(database) == []
+
+
+def test_a_lock_left_by_a_killed_migration_does_not_stick(empty_database_url: str) -> None:
+    """Design §7: yoyo's lock row of a killed process is broken, not waited for."""
+    with Database(empty_database_url) as database:
+        migrate(database)
+        with database.transaction() as link:
+            link.execute("INSERT INTO control.yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
+        assert migrate(database) == []
+
+
+def test_the_triggers_know_exactly_the_moves_of_the_code(database: Database) -> None:
+    """Style 9: the states drawn in common/states.py and those the database allows are the same."""
+    with database.transaction() as link:
+        rows = link.execute(
+            "SELECT c.relname, t.tgargs FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.proname = 'only_legal_moves'"
+        ).fetchall()
+    live = {
+        row["relname"]: {tuple(move.split(">")) for move in bytes(row["tgargs"]).decode().split("\0") if move}
+        for row in rows
+    }
+    assert live == {table: set(moves) for table, moves in MOVES.items()}
