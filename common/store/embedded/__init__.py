@@ -14,6 +14,6 @@ Alive means that a connection succeeds. A process id in a file is never believed
 """
 
 from common.store.embedded.errors import EmbeddedPostgresError
-from common.store.embedded.keeper import Embedded, Status, join, status, stop_now
+from common.store.embedded.keeper import Embedded, Status, delete, join, status, stop_now
 
-__all__ = ["Embedded", "EmbeddedPostgresError", "Status", "join", "status", "stop_now"]
+__all__ = ["Embedded", "EmbeddedPostgresError", "Status", "delete", "join", "status", "stop_now"]

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import Self
 from common.store.embedded import binaries as binaries_module
 from common.store.embedded import cluster, server
 from common.store.embedded.errors import disk_is_wiped as disk_is_wiped_error
+from common.store.embedded.errors import from_os_error
 from common.store.embedded.locks import Gate, Lock
-from common.store.embedded.place import ROOT_BASE, Place, locate, socket_folder
+from common.store.embedded.place import POINTER, ROOT_BASE, Place, locate, socket_folder
 from common.store.embedded.postmaster import answers, find_postmaster, url_for
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,9 @@ class Embedded:
                 return
             self._left = True
         atexit.unregister(self.leave)
+        if not self._place.home.exists():  # somebody deleted it; the server notices within a minute and ends, too
+            self._users.release()
+            return
         with _gate(self._place, "leaving", PATIENCE_SECONDS, self._on_progress):
             self._users.release()
             if _nobody_uses(self._place):
@@ -126,6 +131,22 @@ def stop_now(data_dir: Path, *, on_progress: Callable[[str], None] = _to_log, ro
         if find_postmaster(place) is None:
             return False
         return server.stop(place, wait_seconds=STOP_SECONDS, on_progress=on_progress)
+
+
+def delete(data_dir: Path, *, on_progress: Callable[[str], None] = _to_log, root_base: Path = ROOT_BASE) -> None:
+    """Stop the server and delete its data for good, wherever it lies. For tests and throw-away copies.
+
+    Raises EmbeddedPostgresError when the server will not stop or the files cannot be deleted.
+    """
+    place = locate(data_dir, root_base=root_base)
+    with _gate(place, "deleting", PATIENCE_SECONDS, on_progress):
+        server.stop(place, wait_seconds=STOP_SECONDS, on_progress=on_progress)
+        try:
+            shutil.rmtree(socket_folder(place))
+            shutil.rmtree(place.home)
+            (data_dir / POINTER).unlink(missing_ok=True)
+        except OSError as error:
+            raise from_os_error(error, place.home) from error
 
 
 @dataclass(frozen=True)

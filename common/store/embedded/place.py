@@ -111,7 +111,7 @@ def _home_for_root(data_dir: Path, root_base: Path) -> Path:
     if earlier.parent != root_base or not note.exists():
         return named
     original = Path(note.read_text().strip())
-    return named if (original / POINTER).exists() else earlier
+    return named if original != data_dir and (original / POINTER).exists() else earlier
 
 
 def make_folder_for_all(folder: Path, *, mode: int = 0o755) -> None:

@@ -44,10 +44,11 @@ def settle(place: Place, on_progress: Callable[[str], None], patience_seconds: f
     deaf_since: float | None = None
     while (found := find_postmaster(place)) is not None:
         now = time.monotonic()
-        reply = ping(found.socket_folder)
+        # Asked before it is ready, the server writes a complaint into its log each time, which buries its own progress.
+        reply = ping(found.socket_folder) if found.ready else Ping.REJECT
         if reply == Ping.OK and answers(found.socket_folder):
             return found
-        deaf_since = (deaf_since or now) if found.ready and reply == Ping.NO_RESPONSE else None
+        deaf_since = (deaf_since or now) if reply == Ping.NO_RESPONSE else None
         if deaf_since is not None and now - deaf_since > _DEAF_AFTER_SECONDS:
             on_progress("The running Postgres cannot be reached any more (its socket is gone): starting it again")
             stop(place, wait_seconds=patience_seconds, on_progress=on_progress)
@@ -121,12 +122,7 @@ def _await_answer(
     pause_seconds = _POLL_SECONDS
     while True:
         found = find_postmaster(place)
-        if (
-            found is not None
-            and found.pid == pid
-            and ping(found.socket_folder) == Ping.OK
-            and answers(found.socket_folder)
-        ):
+        if found is not None and found.pid == pid and found.ready and answers(found.socket_folder):
             return found
         if not is_alive(pid):
             said_at_start = os.pread(words_fd, 4000, 0).decode(errors="replace")
@@ -150,6 +146,17 @@ def stop(place: Place, *, wait_seconds: float, on_progress: Callable[[str], None
     Returns True when the server is gone, False when `then_hard` is off and it is still writing: it ends by itself then.
     """
     found = find_postmaster(place)
+    try:
+        return _signal_until_gone(place, found, wait_seconds, on_progress, then_hard)
+    finally:
+        if found is not None and found.socket_folder.name.startswith("icc-"):
+            with suppress(OSError):  # still in use, or gone already
+                found.socket_folder.rmdir()
+
+
+def _signal_until_gone(
+    place: Place, found: Postmaster | None, wait_seconds: float, on_progress: Callable[[str], None], then_hard: bool
+) -> bool:
     for sign in (signal.SIGINT, signal.SIGQUIT):
         if found is None:
             return True
@@ -218,7 +225,7 @@ def _clear_the_way(place: Place, socket_folder: Path, on_progress: Callable[[str
         if not path.exists():
             continue
         pid = leading_pid(read_lines(path))
-        if pid is None or (is_alive(pid) and not is_postmaster_of(pid, place.data)):
+        if pid is None or (psutil.pid_exists(pid) and not is_postmaster_of(pid, place.data)):
             on_progress(f"Removing a stale {path.name} (process {pid} is not our Postgres)")
             path.unlink(missing_ok=True)
 
