@@ -1,0 +1,239 @@
+"""The one door to the network, and the only importer of ``requests``.
+
+A transport can be aborted from another thread at any moment: closing a session does not end a request under way,
+shutting its socket does (measured; law 6). Answers are bounded in size and in time, and no redirect is followed to
+another host, since the key would go with it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from common.errors import EntityRefused, RunFault, StopRequested, TransientFault
+from common.redact import mask
+
+CHUNK_BYTES = 256 * 1024
+MOST_REDIRECTS = 3
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long and how large an answer may be."""
+
+    silence_seconds: float = 30.0
+    deadline_seconds: float = 120.0
+    body_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. ``headers`` have lower-case names; ``received_at`` is our wall clock (UTC)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    elapsed_seconds: float
+    received_at: datetime
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, lower case; empty when none was sent."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
+    @property
+    def vendor_now(self) -> datetime:
+        """The vendor's clock (its ``Date`` header), else ours."""
+        try:
+            moment = parsedate_to_datetime(self.headers["date"])
+        except (KeyError, ValueError, TypeError):
+            return self.received_at
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Transport:
+    """Keep-alive HTTP for one vendor account; threads share it.
+
+    ``get`` raises ``TransientFault`` (timeout, reset, cut answer), ``EntityRefused`` (too large), ``RunFault``
+    (redirect elsewhere), ``StopRequested`` after ``abort``. HTTP statuses are not its business.
+    """
+
+    def __init__(self, *, limits: Limits, connections: int, user_agent: str) -> None:
+        self._limits = limits
+        self._sockets = _Sockets()
+        self._aborted = threading.Event()
+        self._session = requests.Session()
+        # Neither proxies nor .netrc of the machine: .netrc would silently replace our Authorization header.
+        self._session.trust_env = False
+        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        adapter = _AbortableAdapter(self._sockets, connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def get(self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        """One GET, redirects within the same origin included."""
+        started = time.monotonic()
+        deadline = started + self._limits.deadline_seconds
+        target, query = url, dict(params)
+        for _ in range(MOST_REDIRECTS + 1):
+            answer = self._once(target, query, headers, started, deadline)
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            location = urljoin(answer.url, answer.headers.get("location", ""))
+            if _origin(location) != _origin(url):
+                raise RunFault("REDIRECT_REFUSED", status=answer.status, location=_origin(location))
+            target, query = location, {}
+        raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
+
+    def abort(self) -> None:
+        """End every request under way, now and for good. Safe from any thread, twice too."""
+        self._aborted.set()
+        self._sockets.shut()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def _once(
+        self, url: str, params: dict[str, str], headers: Mapping[str, str], started: float, deadline: float
+    ) -> Answer:
+        if self._aborted.is_set():
+            raise StopRequested
+        path = urlsplit(url).path
+        try:
+            response = self._session.get(
+                url,
+                params=params,
+                headers=dict(headers),
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(CONNECT_TIMEOUT_SECONDS, self._limits.silence_seconds), self._limits.silence_seconds),
+            )
+            with response:
+                body = self._body(response, path, deadline)
+        except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+            if self._aborted.is_set():
+                raise StopRequested from None
+            raise _as_fault(error, url) from error
+        if self._aborted.is_set():
+            raise StopRequested
+        return Answer(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=body,
+            url=response.url,
+            elapsed_seconds=time.monotonic() - started,
+            received_at=datetime.now(UTC),
+        )
+
+    def _body(self, response: requests.Response, path: str, deadline: float) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
+            size += len(chunk)
+            if size > self._limits.body_bytes:
+                raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
+            if time.monotonic() > deadline:
+                raise TransientFault("VENDOR_TIMEOUT", path=path)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _as_fault(error: Exception, url: str) -> TransientFault:
+    parts = urlsplit(url)
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return TransientFault("VENDOR_TIMEOUT", path=parts.path)
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | ProtocolError) and "IncompleteRead" in str(error):
+        return TransientFault("TRUNCATED_BODY", path=parts.path)
+    return TransientFault("NETWORK_FAULT", host=parts.hostname or "?", detail=mask(_innermost(error)), path=parts.path)
+
+
+def _innermost(error: BaseException) -> str:
+    """The last link of the chain, which says what the kernel said."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
+        if not isinstance(inner, BaseException):
+            return f"{type(reason).__name__}: {str(reason)[:200]}"
+        reason = inner
+
+
+class _Sockets:
+    """Every live socket of a transport, so that they can be shut from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._shut = False
+
+    def add(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._open.add(sock)
+            if self._shut:
+                _shut_down(sock)
+
+    def shut(self) -> None:
+        with self._lock:
+            self._shut = True
+            for sock in list(self._open):
+                _shut_down(sock)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    try:
+        # The plain socket beneath TLS: SSLSocket.shutdown would first want to talk to the other side.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return  # closed already
+
+
+class _AbortableAdapter(HTTPAdapter):
+    """``requests``' adapter over connections that report their sockets."""
+
+    def __init__(self, sockets: _Sockets, connections: int) -> None:
+        self._icc_sockets = sockets
+        super().__init__(pool_connections=4, pool_maxsize=connections, pool_block=False, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        sockets = self._icc_sockets
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class Encrypted(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}

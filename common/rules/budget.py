@@ -1,0 +1,140 @@
+"""The request budget as a pure rule: per second, per minute and per hour together.
+
+A permit counts from when it is given and expires one window after its *answer* arrived: the vendor may count the
+request @@
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BUCKETS = 60
+SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+
+
+@dataclass(frozen=True)
+class BudgetLimits:
+    """Requests allowed per window; 0 means no such limit. ``reserved`` of them are kept for pings."""
+
+    per_second: float = 0
+    per_minute: int = 0
+    per_hour: int = 0
+    reserved: int = 2
+
+    def windows(self) -> dict[str, tuple[float, int]]:
+        """Name → (length in seconds, requests allowed). A rate below one per second stretches the second."""
+        found: dict[str, tuple[float, int]] = {}
+        if self.per_second > 0:
+            allowed = max(1, int(self.per_second))
+            found["second"] = (SECOND * allowed / self.per_second, allowed)
+        if self.per_minute > 0:
+            found["minute"] = (MINUTE, self.per_minute)
+        if self.per_hour > 0:
+            found["hour"] = (HOUR, self.per_hour)
+        return found
+
+    @property
+    def unlimited(self) -> bool:
+        """No limit at all."""
+        return not self.windows()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a request may go out now; else after how many seconds to ask again, and which window binds."""
+
+    granted: bool
+    wait_seconds: float
+    window: str | None
+    state: dict[str, Any]
+
+
+def used(state: Mapping[str, Any], window: str, length_seconds: float, now: float) -> int:
+    """Requests that count against a window at ``now`` (epoch seconds): answered in it, or still without an answer."""
+    answered = sum(count for end, count in state.get(window, ()) if end + length_seconds > now)
+    flights = sum(1 for expires in state.get("flights", {}).values() if expires + length_seconds > now)
+    return int(answered) + flights
+
+
+def ask(
+    state: Mapping[str, Any],
+    limits: BudgetLimits,
+    *,
+    permit: str,
+    now: float,
+    flight_seconds: float,
+    for_ping: bool = False,
+) -> Decision:
+    """Ask for one permit at ``now``.
+
+    ``flight_seconds`` is when a permit whose holder died counts as answered. Pings may use the reserved ones.
+    """
+    pruned = _prune(state, limits, now)
+    worst, binding = 0.0, None
+    for window, (length, allowed) in limits.windows().items():
+        kept_back = 0 if for_ping else min(limits.reserved, allowed // 5)
+        room = allowed - kept_back - used(pruned, window, length, now)
+        if room <= 0:
+            wait = _until_room(pruned, window, length, now, 1 - room)
+            if wait > worst or binding is None:
+                worst, binding = wait, window
+    if binding is not None:
+        return Decision(False, worst, binding, pruned)
+    flights = {**pruned.get("flights", {}), permit: now + flight_seconds}
+    return Decision(True, 0.0, None, {**pruned, "flights": flights})
+
+
+def answered(state: Mapping[str, Any], limits: BudgetLimits, *, permit: str, now: float) -> dict[str, Any]:
+    """The permit's answer arrived (or its request failed): it expires one window from now."""
+    pruned = _prune(state, limits, now)
+    flights = dict(pruned.get("flights", {}))
+    if flights.pop(permit, None) is None:
+        return pruned
+    return _count(pruned | {"flights": flights}, limits, now)
+
+
+def _count(state: dict[str, Any], limits: BudgetLimits, moment: float) -> dict[str, Any]:
+    for window, (length, _) in limits.windows().items():
+        width = length / BUCKETS
+        end = (int(moment / width) + 1) * width
+        buckets = [list(bucket) for bucket in state.get(window, ())]
+        if buckets and buckets[-1][0] >= end:
+            buckets[-1][1] += 1
+        else:
+            buckets.append([end, 1])
+        state[window] = buckets
+    return state
+
+
+def _prune(state: Mapping[str, Any], limits: BudgetLimits, now: float) -> dict[str, Any]:
+    """Forget what no window counts any more; flights whose holder died become answered."""
+    fresh: dict[str, Any] = {"flights": {}}
+    windows = limits.windows()
+    for window, (length, _) in windows.items():
+        fresh[window] = [bucket for bucket in state.get(window, ()) if bucket[0] + length > now]
+    lost = []
+    for permit, expires in state.get("flights", {}).items():
+        if expires > now:
+            fresh["flights"][permit] = expires
+        else:
+            lost.append(expires)
+    for expires in sorted(lost):
+        if windows and expires + max(length for length, _ in windows.values()) > now:
+            fresh = _count(fresh, limits, expires)
+    return fresh
+
+
+def _until_room(state: Mapping[str, Any], window: str, length: float, now: float, needed: int) -> float:
+    """Seconds until ``needed`` of the counted requests have left the window."""
+    leaving: list[tuple[float, int]] = sorted(
+        [(end + length, count) for end, count in state.get(window, ())]
+        + [(expires + length, 1) for expires in state.get("flights", {}).values()]
+    )
+    for moment, count in leaving:
+        needed -= count
+        if needed <= 0:
+            # A flight's answer may come sooner than its expiry: look again at least every window.
+            return max(0.005, min(moment - now, length))
+    return length

@@ -1,0 +1,27 @@
+"""Whether a key still belongs to the vendor account whose rows are here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+IDENTITY_FIELDS = ("companyId", "company", "accountId", "account", "id", "email", "companyName", "name", "fullName")
+"""Fields that tell accounts apart, most telling first; /users/me is not documented, so whichever are there."""
+
+
+def same_account(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """True when the most telling field that both have is equal; a renamed user is the same account.
+
+    Without a common field nothing can be said, and nothing is claimed: true.
+    """
+    for field in IDENTITY_FIELDS:
+        if field in before and field in now:
+            return before[field] == now[field]
+    return True
+
+
+def in_words(identity: Mapping[str, str]) -> str:
+    """An account as a person may recognise it."""
+    for field in ("companyName", "name", "fullName", "email", "company", "companyId", "id"):
+        if field in identity:
+            return identity[field]
+    return "unknown"

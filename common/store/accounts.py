@@ -1,0 +1,99 @@
+"""Accounts, their published settings, identity, questions to an admin, and pings. The caller commits."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from common.redact import mask, mask_value
+from common.store.database import Link, Row
+from common.store.statements import statements
+
+SQL = statements("accounts")
+
+
+def _account(integration: str, account_key: str) -> dict[str, Any]:
+    return {"integration": integration, "account_key": account_key}
+
+
+def ensure(link: Link, integration: str, account_key: str, label: str) -> None:
+    """The integration and its account exist from now on."""
+    link.execute(SQL["ensure_account"], {**_account(integration, account_key), "label": label})
+
+
+def read(link: Link, integration: str, account_key: str) -> Row | None:
+    """Everything about one account."""
+    return link.execute(SQL["read_account"], _account(integration, account_key)).fetchone()
+
+
+def publish(
+    link: Link,
+    integration: str,
+    account_key: str,
+    *,
+    daemon_id: str,
+    settings: dict[str, Any],
+    findings: list[dict[str, Any]],
+) -> None:
+    """What the page shows of the daemon's settings; masked here. A finding that holds, holds the account."""
+    params = {
+        **_account(integration, account_key),
+        "daemon_id": daemon_id,
+        "settings": Jsonb(mask_value(settings)),
+        "findings": Jsonb(mask_value(findings)),
+        "held": any(finding["holds"] for finding in findings),
+    }
+    link.execute(SQL["publish"], params)
+
+
+def claim_source(link: Link, integration: str, account_key: str, kind: str) -> bool:
+    """From now on only ``live`` or only ``drill`` rows; false when the other kind is here already."""
+    params = {**_account(integration, account_key), "source_kind": kind}
+    return link.execute(SQL["claim_source"], params).fetchone() is not None
+
+
+def set_identity(link: Link, integration: str, account_key: str, identity: dict[str, str]) -> None:
+    """Whose account it is, as first seen or as confirmed."""
+    link.execute(SQL["set_identity"], {**_account(integration, account_key), "identity": Jsonb(mask_value(identity))})
+
+
+def ask_admin(
+    link: Link,
+    integration: str,
+    account_key: str,
+    kind: str,
+    details: dict[str, Any],
+    *,
+    entity: str | None = None,
+    run_id: str | None = None,
+    pass_id: int | None = None,
+) -> str:
+    """Put a question to an admin; it replaces an older open one of its kind. Returns its id."""
+    question = {**_account(integration, account_key), "kind": kind, "entity": entity}
+    link.execute(SQL["supersede_confirmations"], question)
+    question |= {"id": str(uuid.uuid4()), "run_id": run_id, "pass_id": pass_id, "details": Jsonb(mask_value(details))}
+    link.execute(SQL["open_confirmation"], question)
+    return str(question["id"])
+
+
+def read_question(link: Link, confirmation_id: str) -> Row | None:
+    """One open question, locked for its answer."""
+    return link.execute(SQL["read_confirmation"], {"id": confirmation_id}).fetchone()
+
+
+def open_questions(link: Link, integration: str | None = None) -> list[Row]:
+    """Every question that waits for an admin."""
+    return link.execute(SQL["open_confirmations"], {"integration": integration}).fetchall()
+
+
+def answer(link: Link, confirmation_id: str, answer_given: str, *, by: str, reason: str | None) -> None:
+    """An admin's answer: ``confirmed`` or ``rejected``."""
+    params = {"id": confirmation_id, "answer": answer_given, "by": by, "reason": mask(reason) if reason else None}
+    link.execute(SQL["answer_confirmation"], params)
+
+
+def insert_ping(link: Link, integration: str, account_key: str, ping: dict[str, Any]) -> None:
+    """A ping's result (keys as in the table)."""
+    link.execute(SQL["insert_ping"], {**mask_value(ping), **_account(integration, account_key)})

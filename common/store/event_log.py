@@ -1,0 +1,141 @@
+"""Events and rate-limit samples in the database. A flush is one short transaction of its own (design §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from common.redact import mask, mask_value
+from common.store.database import Database, Link
+from common.store.statements import statements
+
+SQL = statements("telemetry")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of what happened. ``level``: debug, info, warn or error; ``msg`` is a sentence."""
+
+    ts: datetime
+    integration: str
+    account_key: str
+    level: str
+    code: str
+    msg: str
+    run_id: str | None = None
+    entity: str | None = None
+    page: int | None = None
+    rows: int | None = None
+    data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class RateSample:
+    """One request's place in the budget. ``source``: `counted` here, or said by a `header`."""
+
+    ts: datetime
+    integration: str
+    account_key: str
+    decision: str
+    run_id: str | None = None
+    waited_seconds: float = 0.0
+    source: str = "counted"
+    request_limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime | None = None
+    used_minute: int | None = None
+    limit_minute: int | None = None
+    used_hour: int | None = None
+    limit_hour: int | None = None
+
+
+@dataclass
+class Tally:
+    """What a flush adds to the five-minute series, per entity."""
+
+    requests: int = 0
+    failures: int = 0
+    rows: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True)
+class Flush:
+    """What is written together."""
+
+    events: Sequence[Event] = ()
+    samples: Sequence[RateSample] = ()
+    tallies: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
+
+
+def write(database: Database, flush: Flush, now: datetime) -> int:
+    """Store a flush and wake readers once; returns the last event id. Every text is masked here, on its way out."""
+    last_id = 0
+    with database.transaction() as link:
+        # Telemetry never makes a page wait for the disk; a crash of the server may lose the last lines, never a row.
+        link.execute("SET LOCAL synchronous_commit = off")
+        if flush.samples:
+            _copy_samples(link, flush.samples)
+        for (integration, account_key, entity), tally in flush.tallies.items():
+            account = {"ts": now, "integration": integration, "account_key": account_key, "entity": entity}
+            link.execute(SQL["roll_up"], {**account, **vars(tally)})
+        if flush.events:
+            last_id = _copy_events(link, flush.events)
+    return last_id
+
+
+def _copy_events(link: Link, events: Sequence[Event]) -> int:
+    head = link.execute(SQL["take_event_ids"], {"count": len(events)}).fetchone()
+    assert head is not None
+    last_id = int(head["last_id"])
+    with link.cursor().copy(SQL["copy_events"]) as copy:
+        for number, event in enumerate(events, start=last_id - len(events) + 1):
+            data = None if event.data is None else Jsonb(mask_value(event.data))
+            head_cells = (
+                number,
+                event.ts,
+                event.integration,
+                event.account_key,
+                event.run_id,
+                event.entity,
+                event.page,
+            )
+            copy.write_row((number, event.ts, *where, event.level, event.code, mask(event.msg), event.rows, data))
+    link.execute(SQL["notify_events"], {"last_id": last_id})
+    return last_id
+
+
+def _copy_samples(link: Link, samples: Sequence[RateSample]) -> None:
+    with link.cursor().copy(SQL["copy_samples"]) as copy:
+        for s in samples:
+            who = (s.ts, s.integration, s.account_key, s.run_id, s.decision, s.waited_seconds, s.source)
+            told = (s.request_limit, s.remaining, s.reset_at)
+            copy.write_row((*who, *told, s.used_minute, s.limit_minute, s.used_hour, s.limit_hour))
+
+
+def make_partitions(link: Link, days_ahead: int = 7) -> int:
+    """Day partitions for the coming days; returns how many were made."""
+    row = link.execute(SQL["make_partitions"], {"days_ahead": days_ahead}).fetchone()
+    return int(row["made"]) if row else 0
+
+
+def drop_old_partitions(database: Database, days: int) -> list[str]:
+    """Drop partitions past retention; detached concurrently first, so that readers never wait."""
+    with database.connect("icc:janitor", direct=True) as link:
+        names = [row["name"] for row in link.execute(SQL["old_partitions"], {"days": days}).fetchall()]
+        for name in names:
+            table = sql.Identifier("control", name)
+            link.execute(sql.SQL("ALTER TABLE control.events DETACH PARTITION {} CONCURRENTLY").format(table))
+            link.execute(sql.SQL("DROP TABLE {}").format(table))
+    return names
+
+
+def prune(link: Link, days: int) -> dict[str, int]:
+    """Delete samples, pings and series past retention; returns counts. Runs and dead letters are kept."""
+    row = link.execute(SQL["prune"], {"days": days}).fetchone()
+    return dict(row) if row else {}

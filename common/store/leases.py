@@ -1,0 +1,89 @@
+"""The lease of an account: who may write it, under which term (law 1). The caller commits unless said otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.errors import LeaseLost
+from common.store.database import Database, Link, Row
+from common.store.statements import statements
+
+SQL = statements("runs")
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right of one run to write one account, for as long as its term is the highest."""
+
+    integration: str
+    account_key: str
+    run_id: str
+    term: int
+
+    @property
+    def writer_name(self) -> str:
+        """What the run's own connections call themselves, so that a successor can end them."""
+        return f"icc:{self.run_id}:{self.term}"
+
+    @property
+    def params(self) -> Row:
+        """For the statements that name the lease."""
+        return {
+            "integration": self.integration,
+            "account_key": self.account_key,
+            "run_id": self.run_id,
+            "term": self.term,
+        }
+
+
+def read(link: Link, integration: str, account_key: str) -> Row:
+    """The lease row with its holder's facts, by the database's clock."""
+    account = {"integration": integration, "account_key": account_key}
+    link.execute(SQL["ensure_lease"], account)
+    row = link.execute(SQL["read_lease"], account).fetchone()
+    assert row is not None
+    return row
+
+
+def take(link: Link, seen: Row, *, daemon_id: str, run_id: str, lease_seconds: float) -> Lease | None:
+    """Raise the term over the one that was seen; None when somebody else was quicker."""
+    params = {
+        "integration": seen["integration"],
+        "account_key": seen["account_key"],
+        "seen_term": seen["term"],
+        "daemon_id": daemon_id,
+        "run_id": run_id,
+        "lease_seconds": lease_seconds,
+    }
+    row = link.execute(SQL["take_lease"], params).fetchone()
+    return Lease(seen["integration"], seen["account_key"], run_id, row["term"]) if row else None
+
+
+def renew(database: Database, lease: Lease, lease_seconds: float) -> None:
+    """Keep the lease for another while; commits. Raises ``LeaseLost`` when the term moved on."""
+    with database.transaction() as link:
+        if link.execute(SQL["renew_lease"], {**lease.params, "lease_seconds": lease_seconds}).fetchone() is None:
+            raise LeaseLost
+
+
+def fence(link: Link, lease: Lease) -> None:
+    """The last statement of a writing transaction. Raises ``LeaseLost``, which rolls it back."""
+    if link.execute(SQL["fence"], lease.params).fetchone() is None:
+        raise LeaseLost
+
+
+def free(link: Link, lease: Lease) -> bool:
+    """Give the account back at the run's end; false when the term had moved on."""
+    return link.execute(SQL["free_lease"], lease.params).fetchone() is not None
+
+
+def revoke(link: Link, lease: Lease) -> bool:
+    """Take the right to write away from a run that does not answer; false when it was gone already."""
+    return link.execute(SQL["revoke_lease"], lease.params).fetchone() is not None
+
+
+def end_writers(database: Database, lease: Lease) -> int:
+    """Terminate the database connections of a lease whose term is over; commits. Returns how many there were."""
+    with database.transaction() as link:
+        row = link.execute(SQL["terminate_backends"], {"name": lease.writer_name}).fetchone()
+        return int(row["ended"]) if row else 0

@@ -1,0 +1,134 @@
+"""Synced rows: compare by hash, take a page by COPY into staging, one upsert, mark removed. The caller commits.
+
+Table and column names come from the connector's entity definitions, never from outside, and are quoted all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from psycopg import sql
+
+from common.store.database import Link
+from common.store.database import sql as ours
+
+_SAME_FOR_PAGE = ("account_key", "_source", "_run_id", "_fetched_at")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an entity's rows go. ``columns`` are those of a COPY line, in order (id first, raw, flag and hash last)."""
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What is the same for every row of a page."""
+
+    account_key: str
+    source: str
+    run_id: str
+    fetched_at: datetime
+
+    @property
+    def cells(self) -> str:
+        """As the first cells of a COPY line."""
+        return "\t".join((self.account_key, self.source, self.run_id, self.fetched_at.isoformat()))
+
+
+def known_hashes(link: Link, target: Target, account_key: str, ids: Sequence[str]) -> dict[str, bytes]:
+    """Id → stored hash, of those of ``ids`` that are here and not marked removed."""
+    rows = link.execute(_statements(target)["hashes"], (account_key, list(ids))).fetchall()
+    return {row["id"]: row["_payload_hash"] for row in rows}
+
+
+def write(link: Link, target: Target, provenance: Provenance, lines: Sequence[str]) -> tuple[int, int]:
+    """Upsert COPY lines; returns (inserted, updated). Rows whose hash is unchanged are not rewritten.
+
+    Raises ``psycopg.DataError`` and the like when a line is refused; the caller holds a savepoint.
+    """
+    named = _statements(target)
+    same = provenance.cells
+    with link.cursor().copy(named["copy"]) as copy:
+        copy.write("".join(f"{same}\t{line}\n" for line in lines))
+    row = link.execute(named["upsert"], (provenance.run_id,)).fetchone()
+    link.execute(named["clear"], (provenance.run_id,))
+    assert row is not None
+    return int(row["inserted"]), int(row["updated"])
+
+
+def tidy_staging(link: Link, target: Target) -> None:
+    """Give staging its space back; outside a transaction. Many pages of emptied staging would slow the next ones."""
+    link.execute(_statements(target)["tidy"])
+
+
+def count_here(link: Link, target: Target, account_key: str) -> int:
+    """Rows not marked removed."""
+    row = link.execute(_statements(target)["count"], (account_key,)).fetchone()
+    return int(row["here"]) if row else 0
+
+
+def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
+    """Rows that are here but that the pass did not meet."""
+    row = link.execute(_statements(target)["missing"], (account_key, pass_id)).fetchone()
+    return int(row["missing"]) if row else 0
+
+
+def mark_missing_removed(link: Link, target: Target, account_key: str, pass_id: int) -> int:
+    """Mark those rows removed; returns how many."""
+    return link.execute(_statements(target)["remove"], (account_key, pass_id)).rowcount
+
+
+def sample_missing(link: Link, target: Target, account_key: str, pass_id: int, most: int = 20) -> list[str]:
+    """Some ids of those rows, for the person who decides."""
+    rows = link.execute(_statements(target)["sample"], (account_key, pass_id, most)).fetchall()
+    return [row["id"] for row in rows]
+
+
+def stream_ids(link: Link, target: Target, account_key: str) -> list[str]:
+    """Ids of rows not marked removed; for a dry run, which stores no seen ids."""
+    rows = link.execute(_statements(target)["ids"], (account_key,)).fetchall()
+    return [row["id"] for row in rows]
+
+
+@cache
+def _statements(target: Target) -> dict[str, sql.Composed]:
+    table = sql.Identifier(target.schema, target.table)
+    staging = sql.Identifier(target.schema, f"staging_{target.table}")
+    columns = [*_SAME_FOR_PAGE, *target.columns]
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    changes = sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+        for name in columns
+        if name not in ("account_key", "id")
+    )
+    unseen = sql.SQL(
+        "account_key = %s AND _removed_at IS NULL AND NOT EXISTS (SELECT FROM ("
+        "SELECT unnest(ids) AS id FROM control.seen_ids WHERE pass_id = %s) AS seen WHERE seen.id = t.id)"
+    )
+    parts = {"table": table, "staging": staging, "names": names, "changes": changes, "unseen": unseen}
+    texts = {
+        "hashes": "SELECT id, _payload_hash FROM {table} "
+        "WHERE account_key = %s AND id = ANY (%s) AND _removed_at IS NULL",
+        "copy": "COPY {staging} ({names}) FROM STDIN",
+        "upsert": "WITH written AS ("
+        "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "
+        "ON CONFLICT (account_key, id) DO UPDATE SET {changes}, _removed_at = NULL "
+        "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL "
+        "RETURNING (t.xmax = 0) AS is_new) "
+        "SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated FROM written",
+        "clear": "DELETE FROM {staging} WHERE _run_id = %s",
+        "tidy": "VACUUM (TRUNCATE) {staging}",
+        "count": "SELECT count(*) AS here FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
+        "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
+        "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
+        "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %s",
+        "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
+    }
+    return {name: sql.SQL(ours(text)).format(**parts) for name, text in texts.items()}

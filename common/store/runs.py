@@ -1,0 +1,148 @@
+"""Runs and what each did per entity. The caller commits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from common.redact import mask_value
+from common.store.database import Link, Row
+from common.store.leases import Lease
+from common.store.statements import statements
+
+SQL = statements("runs")
+
+
+def _json(value: Any) -> Jsonb | None:
+    return None if value is None else Jsonb(mask_value(value))
+
+
+def insert(link: Link, run: Row) -> datetime:
+    """A run that starts now, with its entities waiting; returns its start by the database's clock."""
+    row = link.execute(SQL["insert_run"], run).fetchone()
+    link.execute(SQL["insert_run_entities"], {"run_id": run["id"], "entities": run["entities"]})
+    assert row is not None
+    started_at: datetime = row["started_at"]
+    return started_at
+
+
+def finish(
+    link: Link,
+    lease: Lease,
+    *,
+    state: str,
+    error: dict[str, Any] | None,
+    warnings: list[dict[str, Any]],
+    blocked_until: datetime | None,
+    requests: int,
+    retries: int,
+    waited_seconds: float,
+) -> bool:
+    """The run's end under its own term; false when somebody else has ended it."""
+    params = {
+        **lease.params,
+        "state": state,
+        "error": _json(error),
+        "warnings": _json(warnings),
+        "blocked_until": blocked_until,
+        "requests": requests,
+        "retries": retries,
+        "waited_seconds": waited_seconds,
+    }
+    return link.execute(SQL["finish_run"], params).fetchone() is not None
+
+
+def end_for(link: Link, run_id: str, state: str, error: dict[str, Any] | None) -> bool:
+    """End a run whose owner cannot: it died, or did not stop in time. Its open entities end with it."""
+    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": _json(error)})
+    params = {"run_id": run_id, "state": state, "error": _json(error)}
+    return link.execute(SQL["end_run_for"], params).fetchone() is not None
+
+
+def where_it_was(link: Link, run_id: str) -> tuple[str, int] | None:
+    """The entity a run was reading and its last committed page."""
+    row = link.execute(SQL["where_it_was"], {"run_id": run_id}).fetchone()
+    return (row["entity"], row["page"]) if row else None
+
+
+def ask_to_stop(link: Link, integration: str, account_key: str, by: str) -> Row | None:
+    """Mark the active run as stopping and tell its owner; None when nothing runs."""
+    params = {"integration": integration, "account_key": account_key, "by": by}
+    row = link.execute(SQL["ask_to_stop"], params).fetchone()
+    if row is not None:
+        link.execute(SQL["notify_run"], {"run_id": str(row["id"])})
+    return row
+
+
+def state(link: Link, run_id: str) -> Row | None:
+    """State and who asked to stop."""
+    return link.execute(SQL["run_state"], {"run_id": run_id}).fetchone()
+
+
+def by_id(link: Link, run_id: str) -> Row | None:
+    """One run."""
+    return link.execute(SQL["run_by_id"], {"run_id": run_id}).fetchone()
+
+
+def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, resumed_at_page: int | None) -> None:
+    """An entity is being read now; ``resumed_at_page`` is the first page this run adds to an earlier reading."""
+    params = {
+        "run_id": run_id,
+        "entity": entity,
+        "pass_id": pass_id,
+        "resumed_at_page": resumed_at_page,
+        "page": (resumed_at_page or 1) - 1,
+    }
+    link.execute(SQL["start_entity"], params)
+
+
+def finish_entity(
+    link: Link,
+    run_id: str,
+    entity: str,
+    *,
+    state: str,
+    error: dict[str, Any] | None = None,
+    warnings: list[dict[str, Any]] | None = None,
+    removed: int = 0,
+    total: int | None = None,
+) -> None:
+    """The end of an entity."""
+    params = {
+        "run_id": run_id,
+        "entity": entity,
+        "state": state,
+        "error": _json(error),
+        "warnings": _json(warnings or []),
+        "removed": removed,
+        "total": total,
+    }
+    link.execute(SQL["finish_entity"], params)
+
+
+def skip_rest(link: Link, run_id: str) -> None:
+    """Entities a run did not come to are `skipped`; one it was reading is `partial`."""
+    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": None})
+
+
+def entity_results(link: Link, run_id: str) -> list[Row]:
+    """Every entity's state and counters, in reading order."""
+    return link.execute(SQL["entity_results"], {"run_id": run_id}).fetchall()
+
+
+def orphans(link: Link) -> list[Row]:
+    """Active runs whose process died."""
+    return link.execute(SQL["orphans"]).fetchall()
+
+
+def due_continuation(link: Link, integration: str, account_key: str) -> Row | None:
+    """The latest deferred run whose time has come, with the entities still to read; None when there is none."""
+    row = link.execute(SQL["due_continuations"], {"integration": integration, "account_key": account_key}).fetchone()
+    return row if row and row["entities"] else None
+
+
+def block_account(link: Link, lease: Lease, until: datetime | None, code: str | None) -> None:
+    """Note (or clear) until when no run of the account may start."""
+    link.execute(SQL["block_account"], {**lease.params, "until": until, "code": code})

@@ -1,0 +1,102 @@
+"""From an HTTP answer to parsed JSON, or to the error that says what to do next (DoorLoop fact sheet §2, §9)."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from common.errors import EntityRefused, RateLimited, RunFault, TransientFault, VendorFault
+from common.http.transport import Answer
+from common.redact import mask
+from daemon.guard.rate_headers import retry_after_seconds
+
+SNIPPET_CHARACTERS = 300
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_BOM = b"\xef\xbb\xbf"
+
+
+class NotANumber:
+    """Stands for NaN and Infinity, which JSON does not have and jsonb cannot hold."""
+
+
+def parsed(answer: Answer, *, path: str, entity: str) -> Any:
+    """The JSON of a good answer; raises a ``VendorFault`` for every other one."""
+    if not 200 <= answer.status < 300:
+        raise _fault_of_status(answer, path, entity)
+    if answer.content_type == "text/html" or answer.body.lstrip()[:1] == b"<":
+        raise _fault_of_html(answer)
+    try:
+        return loads(answer.body)
+    except ValueError:
+        if answer.content_type and "json" not in answer.content_type:
+            raise RunFault("NOT_JSON", content_type=answer.content_type, **_facts(answer, path)) from None
+        raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
+
+
+def loads(body: bytes) -> Any:
+    """JSON, exactly: orjson where it is exact, the slow parser with ``Decimal`` where a number has 16 digits or more.
+
+    Raises ``ValueError`` when it is no JSON. NaN and Infinity come as ``NotANumber``; lone surrogates stay in the text.
+    """
+    body = body.removeprefix(_BOM)
+    if not _LONG_NUMBER.search(body):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # perhaps NaN or a lone surrogate, which the slow parser takes
+    text = body.decode("utf-8", errors="surrogateescape")
+    return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=lambda _: NotANumber(), strict=False)
+
+
+def _whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= 18 else Decimal(digits)
+
+
+def _facts(answer: Answer, path: str) -> dict[str, Any]:
+    return {"status": answer.status, "path": path, "snippet": snippet(answer.body)}
+
+
+def snippet(body: bytes) -> str:
+    """The beginning of an answer as masked text on one line."""
+    text = body[: SNIPPET_CHARACTERS * 4].decode("utf-8", errors="replace")
+    return mask(" ".join(text.replace("\0", "␀").split()))[:SNIPPET_CHARACTERS]
+
+
+def _fault_of_status(answer: Answer, path: str, entity: str) -> VendorFault:
+    facts = _facts(answer, path)
+    status = answer.status
+    wait = retry_after_seconds(answer.headers, answer.received_at)
+    if status == 401:
+        return RunFault("KEY_REFUSED", **facts)
+    if status in (403, 405):
+        return EntityRefused("ROLE_FORBIDDEN", entity=entity, **facts)
+    if status == 404:
+        if answer.content_type == "text/html" and _is_docs_host(answer):
+            return _fault_of_html(answer)
+        return EntityRefused("NOT_FOUND", **facts)
+    if status == 429:
+        return RateLimited("RATE_LIMITED", retry_after_seconds=wait, **facts)
+    if status in (408, 425):
+        return TransientFault("VENDOR_TIMEOUT", retry_after_seconds=wait, **facts)
+    if status >= 500:
+        return TransientFault("VENDOR_ERROR", retry_after_seconds=wait, **facts)
+    return EntityRefused("REQUEST_REFUSED", **facts)
+
+
+def _is_docs_host(answer: Answer) -> bool:
+    return urlsplit(answer.url).hostname == "api.doorloop.com" or b"readme" in answer.body[:20_000].lower()
+
+
+def _fault_of_html(answer: Answer) -> RunFault:
+    start = answer.body[:20_000].lower()
+    facts = {"status": answer.status, "snippet": snippet(answer.body)}
+    if _is_docs_host(answer):
+        return RunFault("HTML_FROM_DOCS_HOST", **facts)
+    if b'type="password"' in start or b"type='password'" in start or b"sign in" in start or b"log in" in start:
+        return RunFault("HTML_LOGIN_PAGE", **facts)
+    return RunFault("HTML_FROM_APP", **facts)

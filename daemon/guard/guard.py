@@ -1,0 +1,126 @@
+"""Budget, then request, then classification, then retry: the one way a connector asks its vendor anything.
+
+Law 7: being rate-limited is not failing. A wait longer than ``longest_wait_seconds`` is never slept: it leaves as
+``Deferred`` and the run goes on by itself later.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from common.clock import Clock
+from common.errors import Deferred, RateLimited, StopRequested, TransientFault
+from common.http.transport import Answer, Transport
+from common.rules.retry import at_least, waits
+from daemon.guard.answers import parsed
+from daemon.guard.limiter import Limiter
+
+WITHOUT_HINT_SECONDS = 60.0
+"""How long to stay away after repeated 429s that name no time."""
+
+
+class Witness(Protocol):
+    """Who is told of requests, waits and retries (the run's reporter)."""
+
+    def sent(self, *, entity: str, waited_seconds: float, answer: Answer | None) -> None:
+        """A request went out; ``answer`` None when none came back."""
+        ...
+
+    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """A request failed and is tried again after ``wait_seconds``."""
+        ...
+
+
+class Unwitnessed:
+    """Nobody is told."""
+
+    def sent(self, *, entity: str, waited_seconds: float, answer: Answer | None) -> None:
+        """Nothing."""
+
+    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How hard to try."""
+
+    attempts: int = 6
+    longest_wait_seconds: float = 60.0
+
+
+class Guard:
+    """The guarded way to one vendor account; threads share it."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        limiter: Limiter,
+        clock: Clock,
+        stop: threading.Event,
+        patience: Patience,
+        base_url: str,
+        headers: Mapping[str, str],
+        witness: Witness,
+        dice: random.Random,
+    ) -> None:
+        self._transport = transport
+        self._limiter = limiter
+        self._clock = clock
+        self._stop = stop
+        self._patience = patience
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers)
+        self._witness = witness
+        self._dice = dice
+
+    def get(
+        self, path: str, params: Mapping[str, str], *, entity: str, for_ping: bool = False, attempts: int | None = None
+    ) -> tuple[Any, Answer]:
+        """The parsed JSON of ``path`` and its answer; tried again while trying again may help.
+
+        Raises a ``VendorFault`` (the last one, when attempts are used up), ``Deferred`` or ``StopRequested``.
+        """
+        pauses = waits(self._dice)
+        most = attempts or self._patience.attempts
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = self._send(path, params, entity, for_ping=for_ping)
+                return parsed(answer, path=path, entity=entity), answer
+            except TransientFault as fault:
+                pause = at_least(next(pauses), fault.retry_after_seconds, self._dice)
+                self._give_up_or_defer(fault, attempt, most, pause)
+                self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
+            if self._clock.wait(self._stop, pause):
+                raise StopRequested
+
+    def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> Answer:
+        if self._stop.is_set():
+            raise StopRequested
+        permit = self._limiter.take(self._stop, for_ping=for_ping)
+        answer = None
+        try:
+            answer = self._transport.get(self._base_url + path, params=params, headers=self._headers)
+            return answer
+        finally:
+            self._limiter.give_back(permit)
+            self._witness.sent(entity=entity, waited_seconds=permit.waited_seconds, answer=answer)
+
+    def _give_up_or_defer(self, fault: TransientFault, attempt: int, most: int, pause: float) -> None:
+        limited = isinstance(fault, RateLimited)
+        if pause > self._patience.longest_wait_seconds:
+            raise Deferred(self._clock.now() + timedelta(seconds=pause), fault.code) from fault
+        if attempt >= most:
+            if limited:
+                raise Deferred(self._clock.now() + timedelta(seconds=WITHOUT_HINT_SECONDS), fault.code) from fault
+            raise fault
+        if limited:
+            self._limiter.hold(pause)

@@ -1,0 +1,135 @@
+"""Reads DoorLoop: identity, pages, ping (DoorLoop fact sheet §2–§5, §11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.clock import Clock
+from common.errors import Deferred, EntityRefused, IccError, StopRequested
+from common.rules.identity import IDENTITY_FIELDS
+from daemon.guard.guard import Guard
+from daemon.integrations.base import Entity, Page, PageRequest, PingResult
+from daemon.integrations.doorloop.entities import ENTITIES
+
+IDENTITY_PATH = "/users/me"
+
+
+class DoorLoop:
+    """One DoorLoop account behind its guard. ``base_url`` is only for the ping's words."""
+
+    entities: Mapping[str, Entity] = ENTITIES
+
+    def __init__(self, guard: Guard, clock: Clock, *, base_url: str, page_size: int, max_concurrency: int) -> None:
+        self.page_size = page_size
+        self.max_concurrency = max_concurrency
+        self._guard = guard
+        self._clock = clock
+        self._base_url = base_url
+
+    def identity(self) -> dict[str, str] | None:
+        """The user behind the key; None when its role may not ask (unverified whether every role may)."""
+        try:
+            body, _ = self._guard.get(IDENTITY_PATH, {}, entity="users")
+        except EntityRefused:
+            return None
+        return _identity_of(body)
+
+    def page(self, request: PageRequest) -> Page:
+        """One page of a list."""
+        body, answer = self._guard.get(request.entity.path, _params(request), entity=request.entity.name)
+        records, total = _open_envelope(body, request.entity.path)
+        return Page(
+            number=request.number,
+            records=records,
+            total=total,
+            answered_at=answer.vendor_now,
+            request_seconds=answer.elapsed_seconds,
+            bare_array=isinstance(body, list),
+        )
+
+    def ping(self) -> PingResult:
+        """``/users/me`` and a one-row list, one try each: a person waits for it."""
+        started = self._clock.monotonic()
+        authenticated: bool | None = None
+        try:
+            try:
+                self._guard.get(IDENTITY_PATH, {}, entity="users", for_ping=True, attempts=1)
+            except EntityRefused as refusal:
+                if refusal.code != "ROLE_FORBIDDEN":
+                    raise
+            authenticated = True
+            first = PageRequest(next(iter(ENTITIES.values())), 1, 1, "createdAt", descending=False)
+            body, _ = self._guard.get(first.entity.path, _params(first), entity="owners", for_ping=True, attempts=1)
+            records, _total = _open_envelope(body, first.entity.path)
+        except (IccError, Deferred, StopRequested) as error:
+            return self._failed(error, started, authenticated)
+        return PingResult(
+            ok=True,
+            base_url=self._base_url,
+            elapsed_ms=self._elapsed_ms(started),
+            authenticated=True,
+            sample_count=len(records),
+        )
+
+    def _failed(self, error: Exception, started: float, authenticated: bool | None) -> PingResult:
+        if isinstance(error, IccError):
+            code, reason, remedy = error.code, error.cause, error.remedy
+            if code == "KEY_REFUSED":
+                authenticated = False
+        elif isinstance(error, Deferred):
+            code, reason, remedy = error.code, str(error), "Nothing to do; ping again then."
+        else:
+            code, reason, remedy = "STOPPED", "The daemon is stopping.", "Ping again when it is back."
+        return PingResult(
+            ok=False,
+            base_url=self._base_url,
+            elapsed_ms=self._elapsed_ms(started),
+            authenticated=authenticated,
+            code=code,
+            reason=reason,
+            remedy=remedy,
+        )
+
+    def _elapsed_ms(self, started: float) -> float:
+        return round((self._clock.monotonic() - started) * 1000, 1)
+
+
+def _params(request: PageRequest) -> dict[str, str]:
+    # DoorLoop ignores parameters it does not know: `page`/`limit` would bring the first 50 rows for ever.
+    return {
+        "page_size": str(request.size),
+        "page_number": str(request.number),
+        "sort_by": request.sort_by,
+        "sort_descending": "true" if request.descending else "false",
+        **request.entity.filters,
+    }
+
+
+def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
+    if isinstance(body, list):
+        return body, None
+    if not isinstance(body, dict):
+        raise EntityRefused("WRONG_ENVELOPE", path=path, problem=f"a {type(body).__name__} came")
+    records = body.get("data")
+    if not isinstance(records, list):
+        keys = ", ".join(sorted(str(key) for key in body)[:8]) or "nothing"
+        raise EntityRefused("WRONG_ENVELOPE", path=path, problem=f"no list under `data` (keys: {keys})")
+    total = body.get("total")
+    if isinstance(total, bool) or not isinstance(total, int) or total < 0:
+        return records, None
+    return records, total
+
+
+def _identity_of(body: Any) -> dict[str, str] | None:
+    """The stable scalars of /users/me; of a nested company or account its id."""
+    if not isinstance(body, dict):
+        return None
+    found: dict[str, str] = {}
+    for key in IDENTITY_FIELDS:
+        value = body.get(key)
+        if isinstance(value, dict):
+            value = value.get("id") or value.get("_id")
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            found[key] = str(value)
+    return found or None

@@ -1,0 +1,109 @@
+-- Integrations, accounts, daemons, confirmations, schedule slots, pings. The caller commits.
+
+-- name: ensure_account
+-- The integration and its account are known from the daemon's start on.
+WITH known AS (
+    INSERT INTO control.integrations (key, label) VALUES (%(integration)s, %(label)s)
+    ON CONFLICT (key) DO UPDATE SET label = excluded.label RETURNING key)
+INSERT INTO control.accounts_synced (integration, account_key) SELECT key, %(account_key)s FROM known
+ON CONFLICT DO NOTHING
+
+-- name: read_account
+-- Everything about one account.
+SELECT * FROM control.accounts_synced WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: publish
+-- The daemon's masked settings and findings, for the page.
+UPDATE control.accounts_synced
+SET settings = %(settings)s, findings = %(findings)s, held = %(held)s, published_by = %(daemon_id)s,
+    published_at = clock_timestamp()
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: claim_source
+-- Rows of this kind only, from now on; no row when the other kind is here already.
+UPDATE control.accounts_synced SET source_kind = %(source_kind)s
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+  AND (source_kind IS NULL OR source_kind = %(source_kind)s)
+RETURNING source_kind
+
+-- name: set_identity
+-- Whose account it is.
+UPDATE control.accounts_synced SET identity = %(identity)s, identity_checked_at = clock_timestamp()
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: enlist_daemon
+-- A daemon starts.
+INSERT INTO control.daemons (id, kind, hostname, boot_id, pid, process_started_at, version, heartbeat_seconds, doing)
+VALUES (%(id)s, %(kind)s, %(hostname)s, %(boot_id)s, %(pid)s, %(process_started_at)s, %(version)s, %(heartbeat_seconds)s,
+        'idle')
+
+-- name: beat
+-- It lives, and what it is doing.
+UPDATE control.daemons SET heartbeat_at = clock_timestamp(), doing = %(doing)s, listening = %(listening)s
+WHERE id = %(id)s
+
+-- name: discharge_daemon
+-- It ended in order.
+UPDATE control.daemons SET stopped_at = clock_timestamp(), doing = 'stopped', listening = false
+WHERE id = %(id)s AND stopped_at IS NULL
+
+-- name: discharge_dead
+-- A daemon of this machine whose process is gone.
+UPDATE control.daemons SET stopped_at = clock_timestamp(), doing = 'died', listening = false
+WHERE id = %(id)s AND stopped_at IS NULL
+
+-- name: daemons_of_host
+-- Daemons that should live on this machine; the caller asks the kernel.
+SELECT id, pid, process_started_at FROM control.daemons
+WHERE hostname = %(hostname)s AND boot_id = %(boot_id)s AND stopped_at IS NULL AND id <> %(id)s
+
+-- name: open_confirmation
+-- Ask an admin; a newer question of the same kind replaces the older one.
+INSERT INTO control.confirmations (id, integration, account_key, kind, entity, run_id, pass_id, details)
+VALUES (%(id)s, %(integration)s, %(account_key)s, %(kind)s, %(entity)s, %(run_id)s, %(pass_id)s, %(details)s)
+
+-- name: supersede_confirmations
+-- Older open questions of the same kind.
+UPDATE control.confirmations SET state = 'superseded', answered_at = clock_timestamp()
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s
+  AND entity IS NOT DISTINCT FROM %(entity)s AND state = 'open'
+
+-- name: read_confirmation
+-- One question, locked.
+SELECT * FROM control.confirmations WHERE id = %(id)s AND state = 'open' FOR UPDATE
+
+-- name: open_confirmations
+-- Every question that waits.
+SELECT * FROM control.confirmations
+WHERE (%(integration)s::text IS NULL OR integration = %(integration)s) AND state = 'open'
+ORDER BY created_at
+
+-- name: answer_confirmation
+-- An admin's answer.
+UPDATE control.confirmations
+SET state = %(answer)s, answered_at = clock_timestamp(), answered_by = %(by)s, answer_reason = %(reason)s
+WHERE id = %(id)s AND state = 'open'
+
+-- name: take_slot
+-- A due time, once over all daemons; no row when another daemon took it.
+INSERT INTO control.schedule_slots (integration, account_key, kind, due_at, outcome, reason, command_id, taken_by)
+VALUES (%(integration)s, %(account_key)s, %(kind)s, %(due_at)s, %(outcome)s, %(reason)s, %(command_id)s, %(daemon_id)s)
+ON CONFLICT DO NOTHING
+RETURNING due_at
+
+-- name: settle_slot
+-- What came of it.
+UPDATE control.schedule_slots SET outcome = %(outcome)s, reason = %(reason)s, command_id = %(command_id)s
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s AND due_at = %(due_at)s
+
+-- name: latest_slot
+-- The last due time of a kind that was taken.
+SELECT max(due_at) AS due_at FROM control.schedule_slots
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s
+
+-- name: insert_ping
+-- A ping's result.
+INSERT INTO control.pings (integration, account_key, ok, code, reason, remedy, base_url, authenticated, sample_count,
+                           elapsed_ms, requested_by, command_id)
+VALUES (%(integration)s, %(account_key)s, %(ok)s, %(code)s, %(reason)s, %(remedy)s, %(base_url)s, %(authenticated)s,
+        %(sample_count)s, %(elapsed_ms)s, %(requested_by)s, %(command_id)s)

@@ -1,0 +1,33 @@
+-- Records put aside. common/store/dead_letters.py runs these inside a page's transaction; the caller commits.
+
+-- name: put_aside
+-- Seen again: counted, not stored again. A discarded one stays so unless it comes with another hash.
+INSERT INTO control.dead_letters (integration, account_key, entity, record_id, payload, payload_hash, code, reason,
+                                  fingerprint, page, run_id)
+SELECT %(integration)s, %(account_key)s, %(entity)s, l.record_id, l.payload, l.payload_hash, l.code, l.reason, l.fingerprint,
+       %(page)s, %(run_id)s
+FROM unnest(%(record_ids)s::text[], %(payloads)s::text[], %(hashes)s::text[], %(codes)s::text[], %(reasons)s::text[],
+            %(fingerprints)s::text[]) AS l (record_id, payload, payload_hash, code, reason, fingerprint)
+WHERE NOT EXISTS (
+    SELECT FROM control.dead_letters AS d
+    WHERE d.integration = %(integration)s AND d.account_key = %(account_key)s AND d.entity = %(entity)s
+      AND d.record_id IS NOT DISTINCT FROM l.record_id AND d.payload_hash = l.payload_hash AND d.state = 'discarded')
+ON CONFLICT (integration, account_key, entity, (coalesce(record_id, payload_hash))) WHERE state IN ('open', 'queued')
+DO UPDATE SET attempts = control.dead_letters.attempts + 1, last_seen_at = clock_timestamp(), payload = excluded.payload,
+    payload_hash = excluded.payload_hash, code = excluded.code, reason = excluded.reason,
+    fingerprint = excluded.fingerprint, page = excluded.page, run_id = excluded.run_id, state = 'open'
+RETURNING (xmax = 0) AS is_new
+
+-- name: recover
+-- Records that came good.
+UPDATE control.dead_letters
+SET state = 'recovered', finished_at = clock_timestamp(), finish_reason = 'a sync brought it good'
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+  AND record_id = ANY (%(ids)s) AND state IN ('open', 'queued')
+
+-- name: any_open
+-- Whether looking for recovered ones is worth a statement per page.
+SELECT EXISTS (
+    SELECT FROM control.dead_letters
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+      AND state IN ('open', 'queued')) AS any_open

@@ -1,0 +1,245 @@
+-- Runs, their entities, passes and the lease. common/store/{runs,passes,leases}.py run these; the caller commits.
+
+-- name: ensure_lease
+-- The lease row exists from the first claim on.
+INSERT INTO control.leases (integration, account_key) VALUES (%(integration)s, %(account_key)s) ON CONFLICT DO NOTHING
+
+-- name: read_lease
+-- Who holds the account, by the database's clock; `daemon` facts tell a dead process of this very machine.
+SELECT l.*, l.expires_at <= clock_timestamp() AS ran_out, d.hostname, d.boot_id, d.pid, d.process_started_at,
+       d.stopped_at IS NOT NULL AS daemon_stopped, r.requested_by, r.started_at
+FROM control.leases AS l
+LEFT JOIN control.daemons AS d ON d.id = l.holder
+LEFT JOIN control.runs AS r ON r.id = l.run_id
+WHERE l.integration = %(integration)s AND l.account_key = %(account_key)s
+
+-- name: take_lease
+-- Raise the term and hold it; only if nobody raised it since it was read.
+UPDATE control.leases
+SET term = term + 1, holder = %(daemon_id)s, run_id = %(run_id)s, acquired_at = clock_timestamp(),
+    expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(seen_term)s
+RETURNING term
+
+-- name: renew_lease
+-- Still here; no row when the term moved on.
+UPDATE control.leases
+SET expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
+RETURNING term
+
+-- name: fence
+-- The last statement of every page transaction: locks the lease row and checks its term (law 1). Checked first, a frozen
+-- writer could commit after its successor began.
+SELECT term FROM control.leases
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
+FOR SHARE
+
+-- name: free_lease
+-- The run is over; the term stays, so that nothing old can write.
+UPDATE control.leases
+SET holder = NULL, run_id = NULL, acquired_at = NULL, expires_at = NULL
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
+RETURNING term
+
+-- name: revoke_lease
+-- Take the right to write away without taking it oneself (Stop on an owner that does not answer).
+UPDATE control.leases
+SET term = term + 1, holder = NULL, run_id = NULL, acquired_at = NULL, expires_at = NULL
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
+RETURNING term
+
+-- name: terminate_backends
+-- The server-side half of an old writer: no timeout cuts a COPY short.
+SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
+WHERE application_name = %(name)s AND pid <> pg_backend_pid()
+
+-- name: insert_run
+-- A run that starts now.
+INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
+                          command_id, continues_run_id, daemon_id, term, started_at, version)
+VALUES (%(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running', %(trigger)s,
+        %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, %(term)s, clock_timestamp(), %(version)s)
+RETURNING started_at
+
+-- name: insert_run_entities
+-- What it is going to read, in order.
+INSERT INTO control.run_entities (run_id, entity, position)
+SELECT %(run_id)s, entity, position FROM unnest(%(entities)s::text[]) WITH ORDINALITY AS e (entity, position)
+
+-- name: finish_run
+-- The end of a run under its own term; no row when somebody else ended it.
+UPDATE control.runs
+SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s, warnings = %(warnings)s,
+    blocked_until = %(blocked_until)s, requests = %(requests)s, retries = %(retries)s, waited_seconds = %(waited_seconds)s
+WHERE id = %(run_id)s AND term = %(term)s AND state IN ('running', 'stopping')
+RETURNING started_at, finished_at
+
+-- name: end_run_for
+-- The end of a run written by somebody else: its owner died or did not stop in time.
+UPDATE control.runs
+SET state = %(state)s, finished_at = clock_timestamp(), error = coalesce(%(error)s, error)
+WHERE id = %(run_id)s AND state IN ('running', 'stopping')
+RETURNING id
+
+-- name: close_open_entities
+-- Entities a run did not get to the end of.
+UPDATE control.run_entities
+SET state = CASE state WHEN 'running' THEN 'partial' ELSE 'skipped' END, finished_at = clock_timestamp(),
+    error = coalesce(error, CASE state WHEN 'running' THEN %(error)s::jsonb END)
+WHERE run_id = %(run_id)s AND state IN ('waiting', 'running')
+
+-- name: where_it_was
+-- The entity a dead run was reading, and its last committed page.
+SELECT entity, page FROM control.run_entities
+WHERE run_id = %(run_id)s AND state = 'running'
+
+-- name: ask_to_stop
+-- The active run becomes `stopping`; asked twice, the first one counts.
+UPDATE control.runs
+SET state = 'stopping', stop_requested_at = coalesce(stop_requested_at, clock_timestamp()),
+    stop_requested_by = coalesce(stop_requested_by, %(by)s)
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND state IN ('running', 'stopping')
+RETURNING id, term, daemon_id, stop_requested_by
+
+-- name: notify_run
+-- Tell the owner of a run that something changed about it.
+SELECT pg_notify('icc_runs', %(run_id)s)
+
+-- name: run_state
+-- State and who asked to stop, for the owner's own check.
+SELECT state, stop_requested_by FROM control.runs WHERE id = %(run_id)s
+
+-- name: start_entity
+-- An entity is being read now, in this pass.
+UPDATE control.run_entities
+SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), pass_id = %(pass_id)s,
+    resumed_at_page = %(resumed_at_page)s, page = %(page)s
+WHERE run_id = %(run_id)s AND entity = %(entity)s
+
+-- name: count_page
+-- The counters of a page, in the page's own transaction.
+UPDATE control.run_entities
+SET page = %(page)s, pages_expected = %(pages_expected)s, total = %(total)s,
+    received = received + %(received)s, inserted = inserted + %(inserted)s, updated = updated + %(updated)s,
+    unchanged = unchanged + %(unchanged)s, dead = dead + %(dead)s, dead_new = dead_new + %(dead_new)s,
+    duplicates = duplicates + %(duplicates)s
+WHERE run_id = %(run_id)s AND entity = %(entity)s
+
+-- name: finish_entity
+-- The end of an entity.
+UPDATE control.run_entities
+SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s, warnings = %(warnings)s,
+    removed = removed + %(removed)s, total = coalesce(%(total)s, total)
+WHERE run_id = %(run_id)s AND entity = %(entity)s
+
+-- name: entity_results
+-- Every entity's counters, in order.
+SELECT entity, state, received, inserted, updated, unchanged, removed, dead, dead_new, page, error
+FROM control.run_entities WHERE run_id = %(run_id)s ORDER BY position
+
+-- name: run_by_id
+-- One run.
+SELECT * FROM control.runs WHERE id = %(run_id)s
+
+-- name: due_continuations
+-- Deferred runs whose time has come and that nothing has continued or overtaken yet.
+SELECT r.id, r.integration, r.account_key, r.mode, r.since, r.blocked_until,
+       array_agg(e.entity ORDER BY e.position) FILTER (WHERE e.state <> 'complete') AS entities
+FROM control.runs AS r
+JOIN control.run_entities AS e ON e.run_id = r.id
+WHERE r.state = 'deferred' AND NOT r.dry_run AND r.blocked_until <= clock_timestamp()
+  AND r.integration = %(integration)s AND r.account_key = %(account_key)s
+  AND NOT EXISTS (
+      SELECT FROM control.runs AS later
+      WHERE later.integration = r.integration AND later.account_key = r.account_key AND later.queued_at > r.queued_at
+        AND (later.continues_run_id = r.id OR (later.mode = r.mode AND later.entities @> r.entities AND NOT later.dry_run)))
+GROUP BY r.id
+ORDER BY r.queued_at DESC
+LIMIT 1
+
+-- name: orphans
+-- Active runs whose lease ran out or is no longer theirs: their process died.
+SELECT r.id, r.integration, r.account_key, r.term, r.state, r.stop_requested_by
+FROM control.runs AS r
+LEFT JOIN control.leases AS l USING (integration, account_key)
+WHERE r.state IN ('running', 'stopping')
+  AND (l.run_id IS DISTINCT FROM r.id OR l.term IS DISTINCT FROM r.term OR l.expires_at <= clock_timestamp())
+
+-- name: block_account
+-- The vendor or the budget said "come back later".
+UPDATE control.accounts_synced SET blocked_until = %(until)s, blocked_code = %(code)s
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: open_pass
+-- The unfinished reading of an entity in a mode, with whether it is young enough to go on.
+SELECT p.*, p.started_at > clock_timestamp() - make_interval(secs => %(oldest_seconds)s) AS young,
+       (SELECT count(*) FROM control.seen_ids AS s WHERE s.pass_id = p.id) AS pages_seen
+FROM control.passes AS p
+WHERE p.integration = %(integration)s AND p.account_key = %(account_key)s AND p.entity = %(entity)s AND p.mode = %(mode)s
+  AND p.state = 'open'
+
+-- name: insert_pass
+-- A new reading, from page 1.
+INSERT INTO control.passes (integration, account_key, entity, mode, page_size, sort, filter, first_run_id, last_run_id)
+VALUES (%(integration)s, %(account_key)s, %(entity)s, %(mode)s, %(page_size)s, %(sort)s, %(filter)s, %(run_id)s, %(run_id)s)
+RETURNING *
+
+-- name: continue_pass
+-- This run goes on with it.
+UPDATE control.passes SET last_run_id = %(run_id)s WHERE id = %(pass_id)s
+
+-- name: checkpoint
+-- The highest contiguous page, in the page's own transaction. No row when this page was committed already: the answer to
+-- an earlier COMMIT was lost with its connection.
+UPDATE control.passes
+SET next_page = %(page)s + 1, rows_per_page = %(rows_per_page)s, total = %(total)s, received = received + %(received)s,
+    watermark_candidate = %(watermark_candidate)s, last_page_ids = %(last_page_ids)s,
+    removable = removable AND %(removable)s
+WHERE id = %(pass_id)s AND state = 'open' AND (next_page = %(page)s OR (%(again)s AND next_page = %(page)s + 1))
+RETURNING id
+
+-- name: end_pass
+-- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it).
+UPDATE control.passes
+SET state = %(state)s, finished_at = clock_timestamp(), last_page_ids = NULL, total = coalesce(%(total)s, total)
+WHERE id = %(pass_id)s AND state = 'open'
+
+-- name: see_ids
+-- The ids of a page; a page read again replaces what was seen on it.
+INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, %(page)s, %(ids)s)
+ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids
+
+-- name: forget_seen
+-- Ids of passes that can no longer need them.
+DELETE FROM control.seen_ids AS s
+USING control.passes AS p
+WHERE p.id = s.pass_id AND p.integration = %(integration)s AND p.account_key = %(account_key)s AND p.entity = %(entity)s
+  AND p.state <> 'open' AND p.id <> %(keep_pass_id)s
+
+-- name: count_distinct_ids
+-- How many different records a pass met.
+SELECT count(DISTINCT id) AS ids FROM control.seen_ids AS s, unnest(s.ids) AS id WHERE s.pass_id = %(pass_id)s
+
+-- name: count_unseen
+-- How many of these ids the pass has not met before this page.
+SELECT count(*) AS unseen
+FROM unnest(%(ids)s::text[]) AS id
+WHERE NOT EXISTS (
+    SELECT FROM control.seen_ids AS s WHERE s.pass_id = %(pass_id)s AND s.page < %(page)s AND id = ANY (s.ids))
+
+-- name: watermark
+-- Up to when the entity's changes are known: the top of the latest complete reading.
+SELECT watermark_candidate AS watermark FROM control.passes
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+  AND state = 'complete' AND mode IN ('delta', 'backfill') AND watermark_candidate IS NOT NULL
+ORDER BY finished_at DESC
+LIMIT 1
+
+-- name: latest_backfill
+-- The last complete full reading of an entity.
+SELECT id FROM control.passes
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+  AND state = 'complete' AND mode = 'backfill'
+ORDER BY finished_at DESC
+LIMIT 1

@@ -1,0 +1,50 @@
+-- Events and samples, written by the reporter's flushes; each flush is a transaction of its own, never a page's.
+
+-- name: take_event_ids
+-- Reserve the next ids. The row stays locked until the flush commits, so ids become visible in order, without gaps.
+UPDATE control.event_head SET last_id = last_id + %(count)s RETURNING last_id
+
+-- name: copy_events
+-- The lines of a flush.
+COPY control.events (id, ts, integration, account_key, run_id, entity, page, level, code, msg, rows, data) FROM STDIN
+
+-- name: notify_events
+-- One note per flush, whatever its size.
+SELECT pg_notify('icc_events', %(last_id)s::text)
+
+-- name: copy_samples
+-- Rate-limit samples of a flush.
+COPY control.rate_limit_samples (ts, integration, account_key, run_id, decision, waited_seconds, source, request_limit,
+                                 remaining, reset_at, used_minute, limit_minute, used_hour, limit_hour) FROM STDIN
+
+-- name: roll_up
+-- Add a flush to its five-minute bucket.
+INSERT INTO control.series_5m (bucket, integration, account_key, entity, requests, failures, rows, dead)
+VALUES (date_bin('5 minutes', %(ts)s, 'epoch'), %(integration)s, %(account_key)s, %(entity)s, %(requests)s, %(failures)s,
+        %(rows)s, %(dead)s)
+ON CONFLICT (bucket, integration, account_key, entity) DO UPDATE
+SET requests = control.series_5m.requests + excluded.requests, failures = control.series_5m.failures + excluded.failures,
+    rows = control.series_5m.rows + excluded.rows, dead = control.series_5m.dead + excluded.dead
+
+-- name: make_partitions
+-- Partitions for the coming days.
+SELECT control.make_event_partitions(%(days_ahead)s) AS made
+
+-- name: old_partitions
+-- Day partitions that lie wholly before the retention limit.
+SELECT c.relname AS name
+FROM pg_inherits AS i
+JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'control.events'::regclass
+  AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - %(days)s::integer
+
+-- name: prune
+-- Samples, pings and sign-in attempts older than the retention limit.
+WITH old_samples AS (
+    DELETE FROM control.rate_limit_samples WHERE ts < now() - make_interval(days => %(days)s) RETURNING 1),
+old_pings AS (
+    DELETE FROM control.pings WHERE at < now() - make_interval(days => %(days)s) RETURNING 1),
+old_series AS (
+    DELETE FROM control.series_5m WHERE bucket < now() - make_interval(days => %(days)s) RETURNING 1)
+SELECT (SELECT count(*) FROM old_samples) AS samples, (SELECT count(*) FROM old_pings) AS pings,
+       (SELECT count(*) FROM old_series) AS series
