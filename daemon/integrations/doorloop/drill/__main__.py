@@ -13,7 +13,7 @@ import orjson
 
 from .catalogue.world import ENTITIES
 from .limits import CONVENTIONS, WINDOWS, LimitSettings
-from .options import DEFAULT_KEY, DEFAULT_ROWS, DrillOptions
+from .options import CACHED_ROWS, DEFAULT_KEY, DEFAULT_ROWS, DrillOptions
 from .server import DrillServer
 
 
@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit-headers", choices=CONVENTIONS, default="none", help="how the limits are announced")
     add("--page-size-policy", choices=("clamp", "reject"), default="clamp", help="what a page size above 1000 does")
     add("--fault", action="append", default=[], metavar="NAME[=JSON]", help="fault that is on from the start")
-    add("--warm", action="store_true", help="make all records before listening (up to 200 000)")
+    add("--cached-rows", type=int, default=CACHED_ROWS, help="up to this many records in all are kept in memory")
+    add("--warm", action="store_true", help="make all records that are kept before listening")
     add("--exit-with-parent", action="store_true", help="end when stdin ends, as it does when the parent is killed")
     return parser
 
@@ -90,6 +91,7 @@ def _options(asked: argparse.Namespace) -> DrillOptions:
         ),
         page_size_policy=asked.page_size_policy,
         latency_seconds=asked.latency_ms / 1000,
+        cached_rows=asked.cached_rows,
         warm=asked.warm,
     )
 

@@ -18,7 +18,7 @@ HANG_CHECK_SECONDS = 0.1
 
 
 class Cut(Exception):
-    """The connection ends here."""
+    """The connection ends here: a signal, not an error."""
 
 
 def serve(sock: socket.socket, answer: Answer, delivered: Delivered) -> None:

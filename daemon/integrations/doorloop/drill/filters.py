@@ -33,7 +33,8 @@ def matching(population: Population, indexes: Sequence[int], name: str, value: s
 
 
 def _active(population: Population, index: int, value: str) -> bool:
-    return value.lower() == "all" or population.is_active(index) == (value.lower() == "true")
+    wanted = value.lower()
+    return wanted == "all" or wanted == ("true" if population.is_active(index) else "false")
 
 
 def _homes(population: Population, index: int) -> list[int]:

@@ -12,7 +12,7 @@ import orjson
 from . import answers
 from .catalogue.leases import lease_tenant
 from .catalogue.population import Population
-from .catalogue.world import ENTITIES, World
+from .catalogue.world import ENTITIES, UPDATED_FROM_MS, UPDATED_SPAN_MS, World
 from .faults.bodies import distort, envelope
 from .faults.pages import page_with_faults
 from .faults.poison import spoiled
@@ -34,7 +34,7 @@ class Vendor:
     def __init__(self, options: DrillOptions) -> None:
         self.options = options
         self._clock_lock = Lock()
-        self._last_ms = 0
+        self._last_ms = UPDATED_FROM_MS + UPDATED_SPAN_MS  # later than every record, whatever the clock says
         self.world = World(options.seed, options.rows_per_entity())
         cached = sum(self.world.rows.values()) <= options.cached_rows
         self.populations = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from socket import socket
 from time import time
@@ -93,9 +94,14 @@ def json_response(status: int, content: object) -> Response:
     return Response(status, orjson.dumps(content))
 
 
+@lru_cache(maxsize=64)
+def _date_of(epoch_second: int) -> str:
+    return formatdate(epoch_second, usegmt=True)
+
+
 def http_date(epoch_seconds: float) -> str:
     """Return an instant in the form that RFC 9110 §5.6.7 asks senders for."""
-    return formatdate(epoch_seconds, usegmt=True)
+    return _date_of(int(epoch_seconds))
 
 
 class RequestReader:

@@ -8,6 +8,7 @@ from .draft import Draft, Record, add_history, address, maybe
 from .world import day, is_prospect, iso
 
 DAY_MS = 86_400_000
+MAILBOX = str.maketrans(" ", ".", "'&,")
 
 
 def owner(draft: Draft) -> Record:
@@ -109,7 +110,7 @@ def _contacts(record: Record, dice: Dice, name: str, index: int) -> None:
     record["phones"] = [{"type": "Mobile", "number": number}]
     if dice.chance(30):
         record["phones"].append({"type": dice.pick(words.PHONE_TYPES), "number": _phone(dice)})
-    mailbox = "".join(letter for letter in name.lower().replace(" ", ".") if letter.isascii() and letter not in "'&,")
+    mailbox = name.lower().translate(MAILBOX).encode("ascii", "ignore").decode()
     record["emails"] = [{"type": "Primary", "address": f"{mailbox}.{index}@{dice.pick(words.EMAIL_HOSTS)}"}]
     if dice.chance(60):
         record["e164PhoneMobileNumber"] = f"+1{''.join(filter(str.isdigit, number))}"

@@ -82,11 +82,13 @@ class Population:
 
     def bytes_of(self, index: int) -> bytes:
         """Return a record as served."""
-        if self._cache is None:
+        cache = self._cache
+        if cache is None:
             return orjson.dumps(self.record(index))
-        found = self._cache.get(index)
+        found = cache.get(index)
         if found is None:
-            found = self._cache[index] = orjson.dumps(self.record(index))
+            # A copy: what orjson returns keeps its grown buffer, up to eight times the record's size.
+            found = cache[index] = bytes(memoryview(orjson.dumps(self.record(index))))
         return found
 
     def many_bytes(self, indexes: Iterable[int]) -> list[bytes]:

@@ -32,6 +32,7 @@ class World:
     seed: int
     rows: Mapping[str, int]
     _keys: dict[str, bytes] = field(init=False, repr=False, compare=False)
+    _salts: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for entity, count in self.rows.items():
@@ -39,12 +40,14 @@ class World:
                 raise ValueError(
                     f"{entity}: rows must be 0 to {MAX_ROWS} of one of {', '.join(ENTITIES)}, not {count}."
                 )
-        object.__setattr__(self, "_keys", {entity: key_of(self.seed, entity) for entity in (*ENTITIES, "other")})
+        keys = {entity: key_of(self.seed, entity) for entity in (*ENTITIES, "other")}
+        object.__setattr__(self, "_keys", keys)
+        object.__setattr__(self, "_salts", {entity: int.from_bytes(key[8:12], "big") for entity, key in keys.items()})
 
     @cached_property
     def ranks(self) -> dict[str, UpdateRanks]:
         """Return each entity's fixed order of last updates."""
-        return {entity: UpdateRanks(self.rows[entity], self._salt(entity)) for entity in ENTITIES}
+        return {entity: UpdateRanks(self.rows[entity], self._salts[entity]) for entity in ENTITIES}
 
     def dice_key(self, entity: str) -> bytes:
         """Return the key of an entity's dice."""
@@ -69,12 +72,11 @@ class World:
         return self.id_at(entity, index, self.created_ms(entity, index))
 
     def is_active(self, entity: str, index: int) -> bool:
-        """Return whether a record starts as active; arithmetic only, since lists of units ask it a million times."""
-        scattered = ((index + 1) * 0x9E3779B1 + self._salt(entity)) & 0xFFFFFFFF
-        return (scattered >> 7) % 100 >= INACTIVE_PERCENT.get(entity, 0)
+        """Return whether a record starts as active: evenly spread, so that a small world has inactive ones too.
 
-    def _salt(self, entity: str) -> int:
-        return int.from_bytes(self._keys[entity][8:12], "big")
+        Arithmetic only, since lists of units ask it a million times.
+        """
+        return (index * 61 + self._salts[entity]) % 100 >= INACTIVE_PERCENT.get(entity, 0)
 
     # References: every one points to a record that existed from the start.
 

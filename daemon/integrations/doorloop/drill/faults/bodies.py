@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 from ..wire import Response
@@ -76,6 +78,18 @@ def _padded(body: bytes, size: int) -> Iterator[bytes]:
     yield body[1:]
 
 
+def _gzip(_: ActiveFault, response: Response) -> None:
+    response.body = gzip.compress(response.body, 1)
+    response.headers.append(("Content-Encoding", "gzip"))
+
+
+def _bomb(fault: ActiveFault, response: Response) -> None:
+    packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    size = max(len(response.body), fault["bytes"])
+    response.body = b"".join((*map(packer.compress, _padded(response.body, size)), packer.flush()))
+    response.headers.append(("Content-Encoding", "gzip"))
+
+
 DISTORTIONS: dict[str, Callable[[ActiveFault, Response], None]] = {
     "bom": _bom,
     "truncated_json": _truncate,
@@ -83,4 +97,6 @@ DISTORTIONS: dict[str, Callable[[ActiveFault, Response], None]] = {
     "empty_body": _empty,
     "wrong_content_type": _retitle,
     "oversized_body": _inflate,
+    "gzip": _gzip,
+    "gzip_bomb": _bomb,
 }

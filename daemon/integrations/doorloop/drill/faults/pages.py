@@ -42,11 +42,10 @@ def _repeat(fault: ActiveFault, query: ListQuery) -> ListQuery:
 
 def _shift_rows(fault: ActiveFault, query: ListQuery, lists: Lists) -> None:
     """Really add and delete records: deleting from pages already read moves later rows forward, past the reader."""
-    if query.page_number == 1:
-        return
     population = lists.populations[query.entity]
-    read = lists.page(replace(query, page_number=1, page_size=query.start)).indexes
-    gone = fault.dice.sample(read, min(len(read), max(0, fault["delete"])))
+    already_read = min(query.start, lists.page(query).total)
+    places = fault.dice.sample(range(already_read), min(already_read, max(0, fault["delete"])))
+    gone = [lists.page(replace(query, page_number=place + 1, page_size=1)).indexes[0] for place in places]
     population.mutate(add=max(0, fault["insert"]), delete_ids=[population.id_of(index) for index in gone])
 
 
@@ -76,7 +75,7 @@ def _empty(fault: ActiveFault, query: ListQuery, page: Page, _: Lists) -> Page:
 
 
 def _duplicate(fault: ActiveFault, query: ListQuery, page: Page, lists: Lists) -> Page:
-    if query.page_number == 1 or not page.indexes:
+    if not page.indexes:
         return page
     before = lists.page(replace(query, page_number=query.page_number - 1)).indexes[-1:]
     return Page(page.total, [*before, *page.indexes[1 if fault["replace"] else 0 :]])

@@ -101,7 +101,7 @@ def _bad_date(_: ActiveFault, entity: str, record: bytes) -> bytes:
 
 
 def _numeric_id(_: ActiveFault, __: str, record: bytes) -> bytes:
-    return _edit(record, lambda content: content.update(id=int(str(content.get("id"))[18:] or "0", 16)))
+    return _edit(record, lambda content: content.update(id=5_000_000 + int(str(content.get("id"))[18:] or "0", 16)))
 
 
 def _duplicate_keys(_: ActiveFault, __: str, record: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from time import time
 
 import orjson
@@ -59,8 +60,9 @@ def _rate_limited(fault: ActiveFault, _: Request) -> Response:
     value: str | None = fault["retry_after"]
     if fault["form"] == "absent":
         value = None
-    elif fault["form"] == "http_date" and value:
-        value = http_date(now + float(value))
+    elif fault["form"] == "http_date":
+        with suppress(ValueError):  # what is no number goes out as it is
+            value = http_date(now + float(fault["retry_after"]))
     response = answers.rate_limited(value)
     response.headers.append(("Date", http_date(now)))
     return response

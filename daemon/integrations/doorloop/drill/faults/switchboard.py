@@ -103,7 +103,7 @@ class Switchboard:
             return tuple(
                 fault
                 for fault in self._active
-                if _reaches(fault.stage, scope, page, has_records) and fault.strikes(scope, page)
+                if _reaches(fault.fault, scope, page, has_records) and fault.strikes(scope, page)
             )
 
     def catalogue(self) -> dict[str, Any]:
@@ -115,12 +115,12 @@ class Switchboard:
         }
 
 
-def _reaches(stage: Stage, scope: str, page: int | None, has_records: bool) -> bool:
-    if stage in LIST_STAGES:
-        return page is not None
-    if stage == "record":
+def _reaches(fault: Fault, scope: str, page: int | None, has_records: bool) -> bool:
+    if fault.stage in LIST_STAGES:
+        return page is not None and page >= fault.first_page
+    if fault.stage == "record":
         return has_records
-    return scope == "users" if stage == "identity" else True
+    return scope == "users" if fault.stage == "identity" else True
 
 
 def _read(fault: Fault, given: Mapping[str, Any]) -> dict[str, Any]:

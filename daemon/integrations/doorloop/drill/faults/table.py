@@ -33,6 +33,8 @@ class Parameter:
         """
         if value is None:
             return self.default
+        if self.kind == "text" and isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
         if self.choices and value not in self.choices:
             raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}.")
         if not _fits(self.kind, value):
@@ -42,12 +44,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One entry of the catalogue."""
+    """One entry of the catalogue. Requests for pages before `first_page` are none it could strike."""
 
     key: str
     stage: Stage
     description: str
     parameters: tuple[Parameter, ...] = ()
+    first_page: int = 1
 
 
 def _fits(kind: Kind, value: Any) -> bool:
@@ -210,6 +213,7 @@ PAGES = (
         "page",
         "Each page after the first repeats the last row of the page before.",
         (_p("replace", False, "the repeated row takes the place of a true one, which is lost"),),
+        first_page=2,
     ),
     Fault(
         "shifting_rows",
@@ -219,6 +223,7 @@ PAGES = (
             _p("insert", 0, "records added before each page after the first"),
             _p("delete", 1, "records of the pages already read deleted before each page after the first"),
         ),
+        first_page=2,
     ),
     Fault(
         "moving_total",
@@ -307,6 +312,13 @@ BODIES = (
         "body",
         "The body is padded to a great size.",
         (_p("bytes", 200_000_000, "size of the body"), _p("announced", True, "with a Content-Length; else in chunks")),
+    ),
+    Fault("gzip", "body", "The body is compressed with gzip, as most vendors do when a client allows it."),
+    Fault(
+        "gzip_bomb",
+        "body",
+        "A small compressed body grows to a great size when it is unpacked.",
+        (_p("bytes", 200_000_000, "size when unpacked"),),
     ),
 )
 
