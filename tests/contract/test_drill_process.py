@@ -18,6 +18,20 @@ from daemon.integrations.doorloop.drill.__main__ import main
 COMMAND = [sys.executable, "-m", "daemon.integrations.doorloop.drill"]
 
 
+IMPORTS = """
+import sys
+import daemon.integrations.doorloop.drill.__main__
+ours = {"common", "dashboard", "daemon.sync", "daemon.guard", "psycopg", "requests", "sqlmodel"}
+print(sorted(name for name in sys.modules if ours & {name, name.partition(".")[0]}))
+"""
+
+
+def test_it_stands_on_nothing_of_ours() -> None:
+    """A stand-in that shared code with the engine would share its mistakes: standard library and orjson only."""
+    found = subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
+
+
 @contextmanager
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start the command and wait for its first line; yield the process and its port."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from itertools import islice, pairwise
+from datetime import datetime
+from itertools import islice, pairwise, product
+from random import Random
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ import pytest
 
 from daemon.integrations.doorloop.drill import ENTITIES, DrillServer
 from daemon.integrations.doorloop.drill.catalogue.order import CreatedOrder, GappedRange, UpdatedOrder, UpdateRanks
+from daemon.integrations.doorloop.drill.lists import ListQuery
 from tests.contract.drill_client import drilling
 
 DIGEST = """
@@ -159,6 +162,33 @@ def test_mutations_are_repeatable_by_seed() -> None:
         return found
 
     assert play() == play()
+
+
+def test_lists_stay_true_through_any_mutations() -> None:
+    """However records were changed, added, deleted and restored, each sorted list equals the sorted truth."""
+    dice, gone = Random(1), list[str]()
+    with DrillServer(rows=90, seed=3, now_ms=lambda: 0) as drill:
+        lists = drill.vendor.lists
+        for _ in range(25):
+            change, add, delete, deactivate = (dice.randrange(4) for _ in range(4))
+            back = [gone.pop()] if gone and dice.random() < 0.5 else []
+            done = drill.mutate("units", change=change, add=add, delete=delete, deactivate=deactivate, restore_ids=back)
+            gone += done.deleted
+            truth = list(drill.records("units"))
+            for key, shown in product(("createdAt", "updatedAt"), ("all", "true")):
+                criteria = () if shown == "all" else (("filter_active", "true"),)
+                page = lists.page(ListQuery("units", page_size=1000, sort_by=key, criteria=criteria))
+                got = [drill.vendor.populations["units"].record(index) for index in page.indexes]
+                kept = [record for record in truth if shown == "all" or record["active"]]
+                assert got == sorted(kept, key=lambda record: (epoch_ms(record[key]), record["id"]))
+                assert page.total == len(kept)
+
+
+def epoch_ms(value: str | int) -> int:
+    """Return a time stamp as epoch milliseconds, whichever form the record carries."""
+    if isinstance(value, str):
+        return round(datetime.fromisoformat(value).timestamp() * 1000)
+    return value if value > 1e11 else value * 1000
 
 
 def test_a_deactivated_unit_leaves_the_default_list_only() -> None:

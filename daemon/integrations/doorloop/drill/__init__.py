@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from .catalogue.population import Mutation
 from .catalogue.world import ENTITIES
-from .faults.table import COMMON, FAULTS, Fault, Parameter
+from .faults.model import COMMON, Fault, Parameter
+from .faults.table import FAULTS
 from .limits import LimitSettings
 from .options import DEFAULT_KEY, DrillOptions
 from .server import DrillServer

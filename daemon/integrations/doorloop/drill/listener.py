@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock, Thread, current_thread
+from time import monotonic
 
 HOST = "127.0.0.1"
 BACKLOG = 128
@@ -49,9 +50,10 @@ class Listener:
     def stop(self) -> None:
         """Cut everything and give the port back; threads that sit in a long computation are left behind."""
         self._close()
+        deadline = monotonic() + JOIN_SECONDS
         for thread in self._cut_all():
             if thread is not current_thread():
-                thread.join(JOIN_SECONDS)
+                thread.join(max(0.0, deadline - monotonic()))
 
     def _close(self) -> None:
         with self._lock:

@@ -9,7 +9,8 @@ from threading import Event, Lock
 from typing import Any
 
 from ..catalogue.world import ENTITIES
-from .table import BY_KEY, COMMON, FAULTS, Fault, Stage
+from .model import COMMON, Fault, Stage
+from .table import BY_KEY, FAULTS
 
 SCOPES = (*ENTITIES, "users", "leases/tenants", "all")
 LIST_STAGES: frozenset[Stage] = frozenset({"page", "envelope"})
