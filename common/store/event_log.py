@@ -96,15 +96,7 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
     with link.cursor().copy(SQL["copy_events"]) as copy:
         for number, event in enumerate(events, start=last_id - len(events) + 1):
             data = None if event.data is None else Jsonb(mask_value(event.data))
-            head_cells = (
-                number,
-                event.ts,
-                event.integration,
-                event.account_key,
-                event.run_id,
-                event.entity,
-                event.page,
-            )
+            where = (event.integration, event.account_key, event.run_id, event.entity, event.page)
             copy.write_row((number, event.ts, *where, event.level, event.code, mask(event.msg), event.rows, data))
     link.execute(SQL["notify_events"], {"last_id": last_id})
     return last_id

@@ -5,7 +5,7 @@ Table and column names come from the connector's entity definitions, never from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -91,10 +91,13 @@ def sample_missing(link: Link, target: Target, account_key: str, pass_id: int, m
     return [row["id"] for row in rows]
 
 
-def stream_ids(link: Link, target: Target, account_key: str) -> list[str]:
-    """Ids of rows not marked removed; for a dry run, which stores no seen ids."""
-    rows = link.execute(_statements(target)["ids"], (account_key,)).fetchall()
-    return [row["id"] for row in rows]
+def stream_ids(link: Link, target: Target, account_key: str) -> Iterator[str]:
+    """Ids of rows not marked removed, a thousand at a time; for a dry run, which stores no seen ids."""
+    with link.cursor(name="icc_ids") as cursor:
+        cursor.itersize = 1000
+        cursor.execute(_statements(target)["ids"], (account_key,))
+        for row in cursor:
+            yield row["id"]
 
 
 @cache

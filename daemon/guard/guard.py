@@ -18,7 +18,7 @@ from common.errors import Deferred, RateLimited, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
 from common.rules.retry import at_least, waits
 from daemon.guard.answers import parsed
-from daemon.guard.limiter import Limiter
+from daemon.guard.limiter import Limiter, Permit
 
 WITHOUT_HINT_SECONDS = 60.0
 """How long to stay away after repeated 429s that name no time."""
@@ -27,7 +27,7 @@ WITHOUT_HINT_SECONDS = 60.0
 class Witness(Protocol):
     """Who is told of requests, waits and retries (the run's reporter)."""
 
-    def sent(self, *, entity: str, waited_seconds: float, answer: Answer | None) -> None:
+    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
         """A request went out; ``answer`` None when none came back."""
         ...
 
@@ -39,7 +39,7 @@ class Witness(Protocol):
 class Unwitnessed:
     """Nobody is told."""
 
-    def sent(self, *, entity: str, waited_seconds: float, answer: Answer | None) -> None:
+    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
         """Nothing."""
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
@@ -112,7 +112,7 @@ class Guard:
             return answer
         finally:
             self._limiter.give_back(permit)
-            self._witness.sent(entity=entity, waited_seconds=permit.waited_seconds, answer=answer)
+            self._witness.sent(entity=entity, permit=permit, answer=answer)
 
     def _give_up_or_defer(self, fault: TransientFault, attempt: int, most: int, pause: float) -> None:
         limited = isinstance(fault, RateLimited)

@@ -13,17 +13,24 @@ from typing import Any
 
 from common.clock import Clock
 from common.errors import Deferred, StopRequested
-from common.rules.budget import BudgetLimits, Decision, answered, ask
+from common.rules.budget import BudgetLimits, Decision, answered, ask, used
 from common.store import budgets
 from common.store.database import Database
+
+_Counts = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
 class Permit:
-    """The right to send one request. ``waited_seconds`` is what it cost; hand it back when the answer is there."""
+    """The right to send one request. ``waited_seconds`` is what it cost; hand it back when the answer is there.
+
+    ``used_*``: requests of this account that count against the window now, this one included; None without that limit.
+    """
 
     key: str
     waited_seconds: float
+    used_minute: int | None = None
+    used_hour: int | None = None
 
 
 class Limiter:
@@ -61,11 +68,12 @@ class Limiter:
         key = uuid.uuid4().hex[:12]
         while True:
             wait = self._wait_for_hold()
+            counts: _Counts = (None, None)
             if wait <= 0 and not self.limits.unlimited:
-                decision = self._ask(key, for_ping=for_ping)
+                decision, counts = self._ask(key, for_ping=for_ping)
                 wait = 0.0 if decision.granted else decision.wait_seconds
             if wait <= 0:
-                return Permit(key, self._clock.monotonic() - started)
+                return Permit(key, self._clock.monotonic() - started, *counts)
             if wait > self._longest_wait_seconds:
                 raise Deferred(self._clock.now() + timedelta(seconds=wait), "BUDGET_SPENT")
             if self._clock.wait(stop, wait):
@@ -99,11 +107,11 @@ class Limiter:
         with self._lock:
             return self._held_until - self._clock.monotonic()
 
-    def _ask(self, key: str, *, for_ping: bool) -> Decision:
+    def _ask(self, key: str, *, for_ping: bool) -> tuple[Decision, _Counts]:
         with self._lock:
             returned, self._returned = self._returned, []
 
-        def rule(windows: dict[str, Any], now: float) -> tuple[dict[str, Any], Decision]:
+        def rule(windows: dict[str, Any], now: float) -> tuple[dict[str, Any], tuple[Decision, _Counts]]:
             decision = ask(
                 self._tell(windows, now, returned),
                 self.limits,
@@ -112,9 +120,13 @@ class Limiter:
                 flight_seconds=self._flight_seconds,
                 for_ping=for_ping,
             )
-            return decision.state, decision
+            return decision.state, (decision, (self._used(decision, "minute", now), self._used(decision, "hour", now)))
 
         return budgets.decide(self._database, self._integration, self._account_key, rule)
+
+    def _used(self, decision: Decision, window: str, now: float) -> int | None:
+        known = self.limits.windows().get(window)
+        return used(decision.state, window, known[0], now) if known else None
 
     def _tell(self, windows: dict[str, Any], now: float, returned: list[tuple[str, float]]) -> dict[str, Any]:
         for key, at in returned:

@@ -51,7 +51,7 @@ def prepare(record: Any, volatile: frozenset[str]) -> Prepared:
     dumped, record, escaped = _dump_holdable(record)
     hashed = dumped if not volatile else _dump({k: v for k, v in record.items() if k not in volatile})
     digest = hashlib.blake2b(hashed, digest_size=HASH_BYTES).digest()
-    return Prepared(_holdable(record_id), digest, dumped, record, escaped)
+    return Prepared(record_id, digest, dumped, record, escaped)
 
 
 def usable_id(record: Any) -> str | None:
@@ -59,7 +59,7 @@ def usable_id(record: Any) -> str | None:
     value = record.get("id") if isinstance(record, dict) else None
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value) if str(value).strip() else None
+    return _holdable(str(value)) if str(value).strip() else None
 
 
 def updated_at(record: Any) -> datetime | None:

@@ -194,10 +194,14 @@ UPDATE control.passes SET last_run_id = %(run_id)s WHERE id = %(pass_id)s
 -- an earlier COMMIT was lost with its connection.
 UPDATE control.passes
 SET next_page = %(page)s + 1, rows_per_page = %(rows_per_page)s, total = %(total)s, received = received + %(received)s,
-    watermark_candidate = %(watermark_candidate)s, last_page_ids = %(last_page_ids)s,
+    watermark_candidate = %(watermark_candidate)s,
     removable = removable AND %(removable)s
 WHERE id = %(pass_id)s AND state = 'open' AND (next_page = %(page)s OR (%(again)s AND next_page = %(page)s + 1))
 RETURNING id
+
+-- name: page_ids
+-- The ids of the last page, by which a resume knows whether the list is still the same.
+UPDATE control.passes SET last_page_ids = %(ids)s WHERE id = %(pass_id)s
 
 -- name: end_pass
 -- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it).

@@ -1,0 +1,53 @@
+"""Whether a list's pages make sense, and when the last one has come (DoorLoop fact sheet §5).
+
+The vendor may clamp the page size, ignore paging, answer an empty page early or change its total in the middle.
+Progress is derived from the rows that came, never from the rows asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from common.errors import PagesUnreliable
+
+
+@dataclass
+class Paging:
+    """What is known of a list while it is read. ``rows_per_page`` is what page 1 brought."""
+
+    rows_per_page: int | None = None
+    total: int | None = None
+    _fingerprints: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def pages_expected(self) -> int | None:
+        """``ceil(total / rows of page 1)``; None while unknown."""
+        if self.total is None or self.rows_per_page is None:
+            return None
+        return max(1, -(-self.total // self.rows_per_page)) if self.rows_per_page else 1
+
+    def observe(self, number: int, ids: tuple[str, ...], rows: int, total: int | None) -> None:
+        """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one or is empty too early."""
+        if total is not None:
+            self.total = total
+        if self.rows_per_page is None:
+            self.rows_per_page = rows
+        if rows == 0:
+            expected = self.pages_expected
+            missing = self.total is not None and self.total > 0
+            if missing and (number == 1 or (expected is not None and number < expected)):
+                raise PagesUnreliable("EMPTY_PAGE_EARLY", page=number, pages=expected or number)
+            return
+        if ids:
+            # 64 bits per page, not per record: memory stays flat whatever the list's length.
+            fingerprint = hash(frozenset(ids))
+            if fingerprint in self._fingerprints and self._fingerprints[fingerprint] != number:
+                raise PagesUnreliable("REPEATED_PAGE", page=number)
+            self._fingerprints[fingerprint] = number
+
+    def is_last(self, number: int, rows: int) -> bool:
+        """Whether nothing follows page ``number``."""
+        expected = self.pages_expected
+        if expected is not None:
+            return number >= expected
+        return rows == 0 or rows < (self.rows_per_page or 1)

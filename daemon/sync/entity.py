@@ -1,0 +1,240 @@
+"""Reads one entity from its first page (or where an earlier run stopped) to its last, and settles what that proves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault
+from common.rules.order import NewestFirst
+from common.states import EntityState
+from common.store import leases, passes, runs
+from common.store.database import Database
+from common.store.leases import Lease
+from daemon.integrations.base import Connector, Entity, Page, PageRequest
+from daemon.sync.bookmark import Bookmark, Order
+from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.reading import Reading
+from daemon.sync.reconcile import Settled, settle, would_settle
+from daemon.sync.reporter import RunReporter
+from daemon.sync.writer import PageCount, PageWriter
+
+CREATED, UPDATED = "createdAt", "updatedAt"
+
+
+@dataclass
+class EntityOutcome:
+    """What became of an entity."""
+
+    entity: str
+    state: EntityState
+    dead_new: int = 0
+    error: dict[str, Any] | None = None
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+
+class _OrderBroken(Exception):
+    """The list is not newest first; read it whole."""
+
+
+class EntityReading:
+    """One entity of one run."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        connector: Connector,
+        entity: Entity,
+        lease: Lease,
+        order: Order,
+        fetcher: FetchAhead,
+        writer: PageWriter,
+        reporter: RunReporter,
+    ) -> None:
+        self._database = database
+        self._connector = connector
+        self._entity = entity
+        self._lease = lease
+        self._order = order
+        self._fetcher = fetcher
+        self._writer = writer
+        self._reporter = reporter
+        self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
+        self._warnings: list[dict[str, Any]] = []
+        self._dead_new = 0
+        self._last_page = 0
+
+    def run(self) -> EntityOutcome:
+        """Read the entity. ``StopRequested``, ``Deferred``, ``LeaseLost`` and ``RunFault`` pass through to the run."""
+        self._reporter.event("info", "entity_started", f"reading {self._entity.name}", entity=self._entity.name)
+        try:
+            settled = self._read()
+        except PagesUnreliable as error:
+            return self._ended(EntityState.PARTIAL, error)
+        except TransientFault as error:
+            return self._ended(EntityState.PARTIAL if self._last_page else EntityState.FAILED, error)
+        except EntityRefused as error:
+            return self._ended(EntityState.FORBIDDEN if error.code == "ROLE_FORBIDDEN" else EntityState.FAILED, error)
+        if settled.asked is not None:
+            missing, here = settled.asked
+            error_ = PagesUnreliable("MASS_REMOVAL", removed=missing, held=here, entity=self._entity.name)
+            return self._ended(EntityState.PARTIAL, error_)
+        return self._ended(EntityState.COMPLETE, None, settled.removed)
+
+    def _read(self) -> Settled:
+        watermark = self._watermark()
+        if watermark is not None:
+            try:
+                return self._read_list(UPDATED, NewestFirst(watermark))
+            except _OrderBroken:
+                self._warn("ORDER_NOT_PROVEN")
+                self._bookmark.drop()
+        return self._read_list(CREATED, None)
+
+    def _watermark(self) -> datetime | None:
+        """The watermark of a delta that may read newest first; None when the whole list is to be read."""
+        if self._order.mode != "delta" or self._bookmark.is_in_whole_list(CREATED):
+            return None
+        with self._database.transaction() as link:
+            return passes.watermark(link, self._lease, self._entity.name)
+
+    def _read_list(self, sort_by: str, newest_first: NewestFirst | None) -> Settled:
+        place = self._bookmark.find(sort_by, self._fetch(sort_by))
+        if place.restarted is not None:
+            self._warn("PASS_RESTARTED", why=place.restarted)
+        with self._database.transaction() as link:
+            resumed = place.page if place.page > 1 else None
+            pass_id = place.pass_["id"] if place.pass_ else None
+            runs.start_entity(link, self._lease.run_id, self._entity.name, pass_id=pass_id, resumed_at_page=resumed)
+        if resumed:
+            self._reporter.event(
+                "info", "resumed", f"{self._entity.name}: going on at page {resumed}", entity=self._entity.name
+            )
+        reading = Reading(
+            place.pass_,
+            first_page=place.page,
+            newest_first=newest_first,
+            sees_ids=self._order.mode == "backfill",
+            since=self._order.since,
+        )
+        page = self._pages(reading, sort_by)
+        return self._settle(reading, page, sort_by)
+
+    def _pages(self, reading: Reading, sort_by: str) -> Page:
+        """Every page in order, the next ones fetched while this one is written; returns the last."""
+        fetch = self._fetch(sort_by)
+        self._fetcher.begin(reading.first_page)
+        number = reading.first_page
+        self._fetcher.ask(fetch, number, None)
+        while True:
+            page = self._fetcher.take(number)
+            last = reading.observe(page)
+            if reading.order_broken:
+                raise _OrderBroken
+            if not last:
+                self._fetcher.ask(fetch, number + 1, reading.look_ahead_to(number + 1))
+            self._check_new_ids(reading, page)
+            self._write(reading, page)
+            if last:
+                return page
+            number += 1
+
+    def _fetch(self, sort_by: str) -> Callable[[int], Page]:
+        size = self._connector.page_size
+
+        def fetch(number: int) -> Page:
+            request = PageRequest(self._entity, number, size, sort_by, descending=sort_by == UPDATED)
+            return self._connector.page(request)
+
+        return fetch
+
+    def _check_new_ids(self, reading: Reading, page: Page) -> None:
+        """A page made of records of earlier pages: the vendor's paging cannot be trusted."""
+        if reading.pass_id is None or not reading.sees_ids or page.number == 1 or not reading.may_be_all_old(page):
+            return
+        ids = list(reading.ids_of(page))
+        with self._database.transaction() as link:
+            unseen = passes.count_unseen(link, reading.pass_id, page.number, ids)
+        if ids and unseen == 0:
+            raise PagesUnreliable("NO_NEW_IDS", page=page.number)
+
+    def _write(self, reading: Reading, page: Page, *, again: bool = False) -> PageCount:
+        count = self._writer.write(page, reading.checkpoint(page, again=again), reading.wanted)
+        reading.note(page)
+        self._last_page = page.number
+        self._dead_new += count.dead_new
+        self._reporter.page(
+            self._entity.name,
+            page.number,
+            reading.paging.pages_expected,
+            rows=len(page.records),
+            changed=count.changed,
+            dead=count.dead,
+        )
+        if page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
+            self._warn("BARE_ARRAY", path=self._entity.path)
+        return count
+
+    def _settle(self, reading: Reading, last: Page, sort_by: str) -> Settled:
+        if reading.pass_id is None:
+            return self._settle_dry_run(reading)
+        settled = self._end_pass(reading, may_read_again=True)
+        if settled is None:
+            # A moving list: read its last page once more, then take what there is.
+            page = self._fetch(sort_by)(last.number)
+            if page.records:
+                reading.paging.total = page.total if page.total is not None else reading.paging.total
+                self._write(reading, page, again=True)
+            settled = self._end_pass(reading, may_read_again=False)
+            assert settled is not None
+        if settled.drift is not None:
+            ids, total = settled.drift
+            self._warn("COUNT_DRIFT", ids=ids, total=total)
+        return settled
+
+    def _settle_dry_run(self, reading: Reading) -> Settled:
+        met = reading.met_in_dry_run
+        if met is None or reading.paging.total is None:
+            return Settled()
+        with self._database.transaction() as link:
+            return would_settle(link, self._lease, self._writer.target, met=met, total=reading.paging.total)
+
+    def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
+        """Settle and close the pass in one transaction; None (and nothing written) when the last page is due again."""
+        assert reading.pass_id is not None
+        total = reading.paging.total
+        with self._database.transaction() as link:
+            settled = Settled()
+            if reading.sees_ids:
+                target = self._writer.target
+                proven = reading.removable
+                settled = settle(link, self._lease, target, pass_id=reading.pass_id, total=total, removable=proven)
+                if settled.drift is not None and may_read_again:
+                    return None
+                passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=reading.pass_id)
+            passes.end(link, reading.pass_id, "complete", total)
+            leases.fence(link, self._lease)
+        return settled
+
+    # --- the end
+
+    def _ended(self, state: EntityState, error: IccError | None, removed: int = 0) -> EntityOutcome:
+        name = self._entity.name
+        record = error.as_record() if error else None
+        with self._database.transaction() as link:
+            runs.finish_entity(
+                link, self._lease.run_id, name, state=state, error=record, warnings=self._warnings, removed=removed
+            )
+            leases.fence(link, self._lease)
+        if error is not None:
+            self._reporter.trouble(error, level="error" if state is not EntityState.PARTIAL else "warn", entity=name)
+        gone = f", {removed} marked removed" if removed else ""
+        self._reporter.event("info", "entity_finished", f"{name}: {state}{gone}", entity=name)
+        return EntityOutcome(name, state, self._dead_new, record, self._warnings)
+
+    def _warn(self, code: str, **facts: Any) -> None:
+        facts = {"entity": self._entity.name, **facts}
+        self._warnings.append(self._reporter.warn(code, **facts))

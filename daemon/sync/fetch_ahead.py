@@ -1,0 +1,77 @@
+"""Fetches the next pages while this one is written. Pages come out in order; memory holds a window of them, no more."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from common.errors import StopRequested
+from daemon.integrations.base import Page
+
+Fetch = Callable[[int], Page]
+LOOK_SECONDS = 0.1
+
+
+class FetchAhead:
+    """``threads`` daemon threads that fetch the pages asked for.
+
+    Daemon threads, because one that hangs where nothing can reach it (name lookup, connecting) is abandoned on stop.
+    """
+
+    def __init__(self, threads: int, stop: threading.Event) -> None:
+        self._stop = stop
+        self._todo: queue.SimpleQueue[tuple[int, int, Fetch] | None] = queue.SimpleQueue()
+        self._done = threading.Condition()
+        self._results: dict[int, Page | BaseException] = {}
+        self._round = 0
+        self._asked = 0
+        self._window = threads + 1
+        self._threads = [threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def begin(self, first_page: int) -> None:
+        """Start a new list; whatever was still coming for the last one is dropped."""
+        with self._done:
+            self._round += 1
+            self._results.clear()
+            self._asked = first_page - 1
+
+    def ask(self, fetch: Fetch, current: int, last: int | None) -> None:
+        """Have pages fetched up to a window ahead of ``current``, never beyond ``last`` (None: only ``current``)."""
+        until = current if last is None else min(last, current + self._window - 1)
+        for number in range(self._asked + 1, until + 1):
+            self._todo.put((self._round, number, fetch))
+            self._asked = number
+
+    def take(self, number: int) -> Page:
+        """Page ``number``, when it is there. Raises what fetching it raised, or ``StopRequested``."""
+        with self._done:
+            while number not in self._results:
+                if self._stop.is_set():
+                    raise StopRequested
+                self._done.wait(LOOK_SECONDS)
+            result = self._results.pop(number)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """No more pages; threads end after what they are doing."""
+        for _ in self._threads:
+            self._todo.put(None)
+
+    def _work(self) -> None:
+        while (job := self._todo.get()) is not None:
+            round_, number, fetch = job
+            if round_ != self._round or self._stop.is_set():
+                continue
+            try:
+                result: Page | BaseException = fetch(number)
+            except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits for this page
+                result = error
+            with self._done:
+                if round_ == self._round:
+                    self._results[number] = result
+                    self._done.notify_all()

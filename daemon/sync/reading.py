@@ -1,0 +1,138 @@
+"""What is known of a list while it is read: its pages, its order, its watermark, which ids were met."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import datetime
+from typing import Any
+
+from common.rules.order import NewestFirst
+from common.rules.paging import Paging
+from common.store.database import Row
+from daemon.integrations.base import Page
+from daemon.sync.convert import created_at, updated_at, usable_id
+from daemon.sync.writer import Checkpoint
+
+
+class Reading:
+    """The state of one list. ``pass_`` None: a dry run, of which nothing is stored."""
+
+    def __init__(
+        self,
+        pass_: Row | None,
+        *,
+        first_page: int,
+        newest_first: NewestFirst | None,
+        sees_ids: bool,
+        since: datetime | None,
+    ) -> None:
+        self.pass_id: int | None = pass_["id"] if pass_ else None
+        self.first_page = first_page
+        self.sees_ids = sees_ids
+        self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
+        self._since = since
+        self._newest_first = newest_first
+        self._cap: datetime | None = pass_["started_at"] if pass_ else None
+        self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
+        self.removable: bool = pass_["removable"] if pass_ else False
+        self.paging = Paging()
+        if pass_ and first_page > 1:
+            self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
+        self._bloom = Bloom()
+        self._whole = first_page == 1
+
+    @property
+    def order_broken(self) -> bool:
+        """Whether the list, asked for newest first, did not come so."""
+        return self._newest_first is not None and not self._newest_first.proven
+
+    def ids_of(self, page: Page) -> tuple[str, ...]:
+        """The page's usable ids, each once, in order."""
+        return tuple(dict.fromkeys(filter(None, map(usable_id, page.records))))
+
+    def observe(self, page: Page) -> bool:
+        """Take the page in; true when it is the last one needed. Raises ``PagesUnreliable``."""
+        self.paging.observe(page.number, self.ids_of(page), len(page.records), page.total)
+        self.removable = self.removable and not page.bare_array
+        stamps = [updated_at(record) for record in page.records]
+        self._move_candidate(page, stamps)
+        if self._newest_first is not None:
+            self._newest_first.observe(stamps)
+            if self._newest_first.seen_enough:
+                return True
+        return self.paging.is_last(page.number, len(page.records))
+
+    def _move_candidate(self, page: Page, stamps: list[datetime | None]) -> None:
+        known = [stamp for stamp in stamps if stamp is not None]
+        if self._newest_first is not None:
+            if page.number == 1:
+                self._candidate = max(known, default=None)
+            return
+        # A full list: what changed after it began may stand on a page already read, so never later than its start.
+        if page.number == 1 and self._cap is not None:
+            self._cap = min(self._cap, page.answered_at)
+        for stamp in known:
+            capped = min(stamp, self._cap) if self._cap else stamp
+            self._candidate = capped if self._candidate is None else max(self._candidate, capped)
+
+    def look_ahead_to(self, number: int) -> int | None:
+        """How far pages may be fetched before it is known that they are needed; None: page ``number`` only."""
+        return None if self._newest_first is not None else self.paging.pages_expected
+
+    def may_be_all_old(self, page: Page) -> bool:
+        """Whether every id of the page may have been met before; false is certain."""
+        return not self._whole or self._bloom.has_all(self.ids_of(page))
+
+    def note(self, page: Page) -> None:
+        """The page was written."""
+        ids = self.ids_of(page)
+        self._bloom.add(ids)
+        if self.met_in_dry_run is not None:
+            self.met_in_dry_run.extend(map(hash, ids))
+
+    def wanted(self, record: Any) -> bool:
+        """Whether the record is to be applied: in a `since` run only what was created or updated since."""
+        if self._since is None:
+            return True
+        stamps = [stamp for stamp in (updated_at(record), created_at(record)) if stamp is not None]
+        return not stamps or max(stamps) >= self._since
+
+    def checkpoint(self, page: Page, *, again: bool) -> Checkpoint:
+        """Where the reading is once this page is written; ``again``: it was written before."""
+        return Checkpoint(
+            pass_id=self.pass_id,
+            page=page.number,
+            pages_expected=self.paging.pages_expected,
+            rows_per_page=self.paging.rows_per_page,
+            total=self.paging.total,
+            watermark_candidate=self._candidate,
+            see_ids=self.sees_ids,
+            removable=not page.bare_array,
+            again=again,
+        )
+
+
+class Bloom:
+    """Which ids were surely not met before, in one megabyte whatever the list's length.
+
+    A false "perhaps" costs one exact look in the database; a "no" is always right.
+    """
+
+    BITS = 1 << 23
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(self.BITS // 8)
+
+    def add(self, ids: tuple[str, ...]) -> None:
+        """Remember these."""
+        for id_ in ids:
+            spot = hash(id_) & (self.BITS - 1)
+            self._bytes[spot >> 3] |= 1 << (spot & 7)
+
+    def has_all(self, ids: tuple[str, ...]) -> bool:
+        """Whether each of these may have been met."""
+        for id_ in ids:
+            spot = hash(id_) & (self.BITS - 1)
+            if not self._bytes[spot >> 3] & (1 << (spot & 7)):
+                return False
+        return True

@@ -1,0 +1,65 @@
+"""What a complete reading proves: which rows are gone (law 4). Everything here runs in the pass's last transaction."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import groupby
+
+from common.rules.outcome import is_mass_removal
+from common.store import accounts, passes, records
+from common.store.database import Link
+from common.store.leases import Lease
+from common.store.records import Target
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was settled. ``drift``: (distinct ids, the vendor's total) when they differ; ``asked``: (missing, here) when
+    an admin has to decide; ``removed``: rows marked removed."""
+
+    removed: int = 0
+    drift: tuple[int, int] | None = None
+    asked: tuple[int, int] | None = None
+
+
+def settle(link: Link, lease: Lease, target: Target, *, pass_id: int, total: int | None, removable: bool) -> Settled:
+    """Mark rows removed that the pass did not meet, if the pass proves it; ask an admin before a mass removal."""
+    ids = passes.count_distinct_ids(link, pass_id)
+    if total is None or not removable:
+        return Settled()
+    if ids != total:
+        return Settled(drift=(ids, total))
+    missing = records.count_missing(link, target, lease.account_key, pass_id)
+    if missing == 0:
+        return Settled()
+    here = records.count_here(link, target, lease.account_key)
+    if is_mass_removal(missing, here):
+        details = {
+            "entity": target.table,
+            "missing": missing,
+            "here": here,
+            "sample_ids": records.sample_missing(link, target, lease.account_key, pass_id),
+        }
+        account = (lease.integration, lease.account_key)
+        accounts.ask_admin(
+            link, *account, "mass_removal", details, entity=target.table, run_id=lease.run_id, pass_id=pass_id
+        )
+        return Settled(asked=(missing, here))
+    return Settled(removed=records.mark_missing_removed(link, target, lease.account_key, pass_id))
+
+
+def would_settle(link: Link, lease: Lease, target: Target, *, met: array[int], total: int) -> Settled:
+    """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5)."""
+    ordered = array("q", sorted(met))  # eight bytes an id, where a set would take a hundred
+    distinct = sum(1 for _ in groupby(ordered))
+    if distinct != total:
+        return Settled(drift=(distinct, total))
+    here = records.stream_ids(link, target, lease.account_key)
+    return Settled(removed=sum(not _contains(ordered, hash(id_)) for id_ in here))
+
+
+def _contains(ordered: array[int], wanted: int) -> bool:
+    spot = bisect_left(ordered, wanted)
+    return spot < len(ordered) and ordered[spot] == wanted

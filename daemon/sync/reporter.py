@@ -1,0 +1,213 @@
+"""Collects what happens and writes it in small flushes, so that no page waits for its telemetry.
+
+A flush is one transaction of its own, at most ten a second; readers are woken once per flush.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import Any
+
+import structlog
+
+from common.clock import Clock
+from common.codes import CODES
+from common.errors import DatabaseAway, IccError, TransientFault
+from common.http.transport import Answer
+from common.redact import mask
+from common.store import event_log
+from common.store.database import Database
+from common.store.event_log import Event, Flush, RateSample, Tally
+from common.store.leases import Lease
+from daemon.guard.limiter import Permit
+
+FLUSH_SECONDS = 0.1
+MOST_WAITING = 20_000
+"""Lines kept while the database is away; older ones are counted and dropped, so memory stays bounded."""
+
+log = structlog.get_logger("events")
+
+
+class Reporter:
+    """The flushing thread of one process. ``start`` it once, ``close`` it last: closing writes what is left."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._events: list[Event] = []
+        self._samples: list[RateSample] = []
+        self._tallies: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
+        self._dropped = 0
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="reporter", daemon=True)
+
+    def start(self) -> Reporter:
+        """Begin to flush."""
+        self._thread.start()
+        return self
+
+    def close(self, wait_seconds: float = 3.0) -> None:
+        """Write what is left and end."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(wait_seconds)
+
+    def add(self, event: Event) -> None:
+        """One line; also to the process's own log."""
+        words = {"entity": event.entity, "page": event.page, "run": event.run_id}
+        at = {"warn": log.warning, "error": log.error, "debug": log.debug}.get(event.level, log.info)
+        at(mask(event.msg), code=event.code, **{key: value for key, value in words.items() if value is not None})
+        with self._lock:
+            if len(self._events) >= MOST_WAITING:
+                self._dropped += 1
+                return
+            self._events.append(event)
+        self._wake.set()
+
+    def sample(self, sample: RateSample) -> None:
+        """One rate-limit sample."""
+        with self._lock:
+            if len(self._samples) < MOST_WAITING:
+                self._samples.append(sample)
+        self._wake.set()
+
+    def tally(self, integration: str, account_key: str, entity: str, **counts: int) -> None:
+        """Add to the five-minute series."""
+        with self._lock:
+            tally = self._tallies[integration, account_key, entity]
+            for name, count in counts.items():
+                setattr(tally, name, getattr(tally, name) + count)
+
+    def flush(self) -> None:
+        """Write what has gathered. When the database is away it stays gathered."""
+        with self._lock:
+            batch = Flush(tuple(self._events), tuple(self._samples), dict(self._tallies))
+            self._events, self._samples, self._tallies = [], [], defaultdict(Tally)
+        if not (batch.events or batch.samples or batch.tallies):
+            return
+        try:
+            event_log.write(self._database, batch, self._clock.now())
+        except DatabaseAway:
+            with self._lock:
+                self._events = [*batch.events, *self._events][-MOST_WAITING:]
+            raise
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            closing = self._closing.is_set()
+            try:
+                self.flush()
+            except DatabaseAway:
+                self._wake.set()
+                if self._closing.wait(1.0):
+                    return
+            except Exception:
+                log.exception("a flush of events failed; its lines are lost")
+            if closing:
+                return
+            self._closing.wait(FLUSH_SECONDS)
+
+
+class RunReporter:
+    """One run's voice: its events, samples and own counters. Threads share it."""
+
+    def __init__(self, reporter: Reporter, clock: Clock, lease: Lease, limits: tuple[int | None, int | None]) -> None:
+        self._reporter = reporter
+        self._clock = clock
+        self._lease = lease
+        self._limit_minute, self._limit_hour = limits
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.retries = 0
+        self.waited_seconds = 0.0
+
+    def event(
+        self,
+        level: str,
+        code: str,
+        msg: str,
+        *,
+        entity: str | None = None,
+        page: int | None = None,
+        rows: int | None = None,
+        **data: Any,
+    ) -> None:
+        """One line of this run."""
+        self._reporter.add(
+            Event(
+                ts=self._clock.now(),
+                integration=self._lease.integration,
+                account_key=self._lease.account_key,
+                run_id=self._lease.run_id,
+                level=level,
+                code=code,
+                msg=msg,
+                entity=entity,
+                page=page,
+                rows=rows,
+                data=data or None,
+            )
+        )
+
+    def trouble(self, error: IccError, *, level: str = "error", entity: str | None = None) -> None:
+        """An error with its remedy, as one line."""
+        self.event(level, error.code, f"{error.cause} {error.remedy}", entity=entity, **_scalars(error.facts))
+
+    def warn(self, code: str, *, entity: str | None = None, **facts: Any) -> dict[str, Any]:
+        """A warning of the catalogue; returns it as it is stored with the run."""
+        entry = CODES[code]
+        record = {"code": code, "cause": entry.cause_with(facts), "remedy": entry.remedy_with(facts), "entity": entity}
+        self.event("warn", code, f"{record['cause']} {record['remedy']}", entity=entity, **_scalars(facts))
+        return record
+
+    def page(self, entity: str, page: int, pages: int | None, *, rows: int, changed: int, dead: int) -> None:
+        """A page was committed."""
+        of = f"/{pages}" if pages else ""
+        changes = f"{changed} changed" if changed else "unchanged"
+        put_aside = f", {dead} put aside" if dead else ""
+        msg = f"{entity} page {page}{of}: {rows} rows, {changes}{put_aside}"
+        self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests)
+        self._reporter.tally(self._lease.integration, self._lease.account_key, entity, rows=rows, dead=dead)
+
+    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+        """A request went out (called by the guard)."""
+        failed = answer is None or answer.status >= 400
+        waited_seconds = permit.waited_seconds
+        with self._lock:
+            self.requests += 1
+            self.waited_seconds += waited_seconds
+        account = (self._lease.integration, self._lease.account_key)
+        self._reporter.tally(*account, entity, requests=1, failures=int(failed))
+        self._reporter.sample(
+            RateSample(
+                ts=self._clock.now(),
+                integration=account[0],
+                account_key=account[1],
+                run_id=self._lease.run_id,
+                decision="waited" if waited_seconds > 0.05 else "sent",
+                waited_seconds=round(waited_seconds, 3),
+                used_minute=permit.used_minute,
+                used_hour=permit.used_hour,
+                limit_minute=self._limit_minute,
+                limit_hour=self._limit_hour,
+            )
+        )
+        if waited_seconds > 1:
+            self.event("info", "waiting", f"waited {waited_seconds:.1f} s for the request budget", entity=entity)
+
+    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """A request is tried again (called by the guard)."""
+        with self._lock:
+            self.retries += 1
+        msg = f"{error.cause} Trying again in {wait_seconds:.1f} s (attempt {attempt})."
+        self.event("warn", "request_retried", msg, entity=entity, cause=error.code, **_scalars(error.facts))
+
+
+def _scalars(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if isinstance(value, str | int | float | bool)}

@@ -1,0 +1,226 @@
+"""One run of one account: identity, entities one after another, and its end, written under its lease.
+
+A run may be stopped from any thread at any moment (law 6): ``stop`` shuts the sockets and wakes every wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from common.clock import Clock
+from common.errors import DatabaseAway, Deferred, IccError, LeaseLost, RunFault, StopRequested
+from common.rules.identity import in_words, same_account
+from common.rules.outcome import run_state
+from common.states import EntityState, RunState
+from common.store import accounts, leases, runs
+from common.store.database import Database
+from common.store.leases import Lease
+from daemon.integrations.base import Connector
+from daemon.sync.bookmark import Order
+from daemon.sync.entity import EntityOutcome, EntityReading
+from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.reporter import RunReporter
+from daemon.sync.writer import PageWriter
+
+log = structlog.get_logger("run")
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is to do."""
+
+    lease: Lease
+    entities: tuple[str, ...]
+    order: Order
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended. ``written`` false: it was ended by somebody else (a successor, or a forced stop)."""
+
+    state: RunState
+    error: dict[str, Any] | None = None
+    blocked_until: datetime | None = None
+    blocked_code: str | None = None
+    written: bool = True
+
+
+@dataclass
+class _Progress:
+    outcomes: list[EntityOutcome] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Run:
+    """One run. Call ``execute`` in a thread of its own; ``stop`` from any other."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        plan: RunPlan,
+        connector: Connector,
+        reporter: RunReporter,
+        stop_event: threading.Event,
+        abort_requests: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self.plan = plan
+        self._connector = connector
+        self._reporter = reporter
+        self._stop_event = stop_event
+        self._abort_requests = abort_requests
+        self._lost = False
+        self.ended = threading.Event()
+
+    def stop(self) -> None:
+        """Make it stop: no new request, none under way, no wait. Twice is as good as once."""
+        self._stop_event.set()
+        self._abort_requests()
+
+    def lose(self) -> None:
+        """The lease is gone: stop, and write nothing more."""
+        self._lost = True
+        self.stop()
+
+    def execute(self) -> RunEnd:
+        """Run to the end and write it; never raises."""
+        progress = _Progress()
+        try:
+            end = self._outcome(progress)
+            return self._write_end(end, progress)
+        finally:
+            self.ended.set()
+
+    def _outcome(self, progress: _Progress) -> RunEnd:
+        try:
+            self._read_all(progress)
+        except StopRequested:
+            return RunEnd(RunState.STOPPED)
+        except Deferred as signal:
+            self._reporter.warn(signal.code, until=signal.until.isoformat())
+            return RunEnd(RunState.DEFERRED, blocked_until=signal.until, blocked_code=signal.code)
+        except LeaseLost:
+            self._lost = True
+            return RunEnd(RunState.INTERRUPTED, written=False)
+        except RunFault as error:
+            self._reporter.trouble(error)
+            return RunEnd(RunState.FAILED, error.as_record())
+        except DatabaseAway:
+            log.exception("the database went away")
+            return RunEnd(RunState.INTERRUPTED, written=False)
+        except Exception as error:
+            log.exception("a run failed by an error of ours")
+            ours = IccError("INTERNAL_ERROR", detail=f"{type(error).__name__}: {error}")
+            self._reporter.trouble(ours)
+            return RunEnd(RunState.FAILED, ours.as_record())
+        state = run_state((outcome.state, outcome.dead_new) for outcome in progress.outcomes)
+        return RunEnd(state, _first_error(state, progress.outcomes))
+
+    def _read_all(self, progress: _Progress) -> None:
+        order = self.plan.order
+        entities = ", ".join(self.plan.entities)
+        dry = " (dry run)" if order.dry_run else ""
+        self._reporter.event("info", "run_started", f"{order.mode} of {entities}{dry}")
+        self._check_identity(progress)
+        fetcher = FetchAhead(self._connector.max_concurrency, self._stop_event)
+        try:
+            for name in self.plan.entities:
+                if self._stop_event.is_set():
+                    raise StopRequested
+                progress.outcomes.append(self._read(name, fetcher))
+        finally:
+            fetcher.close()
+
+    def _read(self, name: str, fetcher: FetchAhead) -> EntityOutcome:
+        entity = self._connector.entities[name]
+        order, lease = self.plan.order, self.plan.lease
+        writer = PageWriter(self._database, self._clock, lease, entity, stop=self._stop_event, dry_run=order.dry_run)
+        try:
+            return EntityReading(
+                database=self._database,
+                connector=self._connector,
+                entity=entity,
+                lease=lease,
+                order=order,
+                fetcher=fetcher,
+                writer=writer,
+                reporter=self._reporter,
+            ).run()
+        finally:
+            writer.close()
+
+    def _check_identity(self, progress: _Progress) -> None:
+        """Whose account is it? A swapped key would mix two companies' rows (the worst day)."""
+        now = self._connector.identity()
+        if now is None:
+            progress.warnings.append(self._reporter.warn("IDENTITY_UNKNOWN", status="no answer for this role"))
+            return
+        lease = self.plan.lease
+        account = (lease.integration, lease.account_key)
+        with self._database.transaction() as link:
+            row = accounts.read(link, *account)
+            before: Mapping[str, str] | None = row["identity"] if row else None
+            changed = before is not None and not same_account(before, now)
+            if changed:
+                details = {"before": before, "now": now}
+                accounts.ask_admin(link, *account, "account_changed", details, run_id=lease.run_id)
+            elif before is None and not self.plan.order.dry_run:
+                accounts.set_identity(link, *account, now)
+            leases.fence(link, lease)
+        if changed:
+            raise RunFault("ACCOUNT_CHANGED", before=in_words(before or {}), now=in_words(now))
+
+    def _write_end(self, end: RunEnd, progress: _Progress) -> RunEnd:
+        if self._lost or not end.written:
+            return RunEnd(end.state, end.error, written=False)
+        lease = self.plan.lease
+        try:
+            with self._database.transaction() as link:
+                runs.skip_rest(link, lease.run_id)
+                written = runs.finish(
+                    link,
+                    lease,
+                    state=self._allowed(link, end.state),
+                    error=end.error,
+                    warnings=progress.warnings,
+                    blocked_until=end.blocked_until,
+                    requests=self._reporter.requests,
+                    retries=self._reporter.retries,
+                    waited_seconds=self._reporter.waited_seconds,
+                )
+                runs.block_account(link, lease, end.blocked_until, end.blocked_code)
+                leases.fence(link, lease)
+                leases.free(link, lease)
+        except DatabaseAway:
+            return RunEnd(end.state, end.error, written=False)
+        if written:
+            self._reporter.event("info", "run_finished", f"run {end.state}", state=end.state.value)
+        return RunEnd(end.state, end.error, end.blocked_until, end.blocked_code, written)
+
+    def _allowed(self, link: Any, state: RunState) -> RunState:
+        """A run ends `stopped` only when somebody asked; a process that ends by itself leaves `interrupted`."""
+        if state is not RunState.STOPPED:
+            return state
+        row = runs.state(link, self.plan.lease.run_id)
+        return RunState.STOPPED if row and row["state"] == RunState.STOPPING else RunState.INTERRUPTED
+
+
+def _first_error(state: RunState, outcomes: list[EntityOutcome]) -> dict[str, Any] | None:
+    """The error a person should read first: the worst entity's, or why a run without one is incomplete."""
+    if state is RunState.SUCCEEDED:
+        return None
+    for wanted in (EntityState.FAILED, EntityState.FORBIDDEN, EntityState.PARTIAL):
+        for outcome in outcomes:
+            if outcome.state is wanted and outcome.error is not None:
+                return {**outcome.error, "entity": outcome.entity}
+    count = sum(outcome.dead_new for outcome in outcomes)
+    return IccError("NEW_DEAD_LETTERS", count=count).as_record()
