@@ -30,7 +30,7 @@ STEADY = """
 STUBBORN = """
     import os, signal, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.write(1, f"up {os.getpid()}\n".encode())  # in one piece: two of them share the pipe
+    os.write(1, b"up %d\\n" % os.getpid())  # in one piece: two of them share the pipe
     while True:
         time.sleep(0.05)
 """
@@ -85,7 +85,10 @@ class Run:
 
     def wait_said(self, *words: str, times: int = 1) -> str:
         """The last of the lines with these words, as soon as there are so many."""
-        wait_until(lambda: len(self.said(*words)) >= times, f"{words} was said {times} times, in: {self.lines}")
+        try:
+            wait_until(lambda: len(self.said(*words)) >= times, f"{words} was said {times} times")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; said was: {self.lines}") from None
         return self.said(*words)[-1]
 
     def pid_of(self, name: str, times: int = 1) -> int:
