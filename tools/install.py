@@ -1,8 +1,7 @@
 """Bring .venv up to date: `python tools/install.py run|test`. Standard library only; quiet when nothing is to be done.
 
-A stamp in .venv, written last, holds the hash of the requirement files and the Python version. While pip works, a marker
-says so: an interrupted install may have left half a package that pip takes for whole, so .venv is then made anew.
-"""
+A stamp in .venv, written last, holds the hash of the requirement files and the Python version. A marker stands while pip
+works: an interrupted install may have left half a package that pip takes for whole, so .venv is then made anew.
 
 import fcntl
 import hashlib
@@ -65,11 +64,10 @@ def wait_for(lock: IO[str]) -> None:
 def install(kind: str) -> None:
     """Make .venv when it is missing or broken, and install what the requirement files say."""
     stamp = VENV / f".installed-{kind}"
+    if not MARKER.exists() and stamp.exists() and stamp.read_text() == key_of(kind):
+        return
     if MARKER.exists() or not venv_works():
         make_venv()
-    key = key_of(kind)
-    if stamp.exists() and stamp.read_text() == key:
-        return
     started = time.monotonic()
     say(f"Installing {REQUIREMENTS[kind][-1]} (the first time this takes a minute or two)")
     MARKER.touch()
