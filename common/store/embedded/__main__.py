@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _psql(data_dir: Path, rest: list[str]) -> int:
     """Open psql as a user of the server like any other: it is started if need be, and stays up meanwhile."""
+    if environment().get("database_url"):
+        sys.stderr.write(
+            'DATABASE_URL is set, so the embedded Postgres is not in use.\nOpen yours: psql "$DATABASE_URL"\n'
+        )
+        return 1
     program = _find_psql()
     if program is None:
         sys.stderr.write("No psql that runs was found.\nInstall one (Debian: apt-get install postgresql-client).\n")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from psycopg.pq import Ping
 
 from common.store.embedded.binaries import Binaries
