@@ -57,6 +57,7 @@ def run_wish(
     entities: tuple[str, ...] | None = None,
     since: datetime | None = None,
     dry_run: bool = False,
+    continues_run_id: str | None = None,
     account_key: str = "main",
 ) -> Wish:
     """A wish to run. ``entities`` None means all; ``since`` makes it a `since` run. Raises ``Refused`` for nonsense."""
@@ -75,6 +76,7 @@ def run_wish(
         "entities": [entity for entity in entry.entities if entity in chosen],
         "since": since.astimezone(UTC).isoformat() if since else None,
         "dry_run": dry_run,
+        "continues_run_id": continues_run_id,
     }
     return Wish(Action.RUN, integration, account_key, payload)
 

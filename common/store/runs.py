@@ -132,9 +132,19 @@ def entity_results(link: Link, run_id: str) -> list[Row]:
     return link.execute(SQL["entity_results"], {"run_id": run_id}).fetchall()
 
 
+def entity_progress(link: Link, run_id: str) -> list[Row]:
+    """Every entity's page, pages expected, rows and total."""
+    return link.execute(SQL["entity_progress"], {"run_id": run_id}).fetchall()
+
+
 def orphans(link: Link) -> list[Row]:
     """Active runs whose process died."""
     return link.execute(SQL["orphans"]).fetchall()
+
+
+def held_by(link: Link, daemon_ids: list[Any]) -> list[Row]:
+    """Active runs of these daemons."""
+    return link.execute(SQL["held_by"], {"daemon_ids": daemon_ids}).fetchall()
 
 
 def due_continuation(link: Link, integration: str, account_key: str) -> Row | None:

@@ -5,10 +5,18 @@ Each vendor's folder provides these; ``tests/contract`` holds every one to the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
+
+from common.catalog import CatalogEntry
+from common.clock import Clock
+from common.config import Finding
+from common.rules.budget import BudgetLimits
+from common.store.database import Database
+from daemon.guard.guard import Witness
 
 Kind = Literal["text", "boolean", "integer", "numeric", "date", "timestamp", "texts"]
 
@@ -53,8 +61,7 @@ class Entity:
 class Page:
     """One page of a list, parsed but not yet converted.
 
-    ``total`` is the vendor's count of the whole list, None when it was not told (bare array). ``exact`` says that the
-    body went through the slow parser that keeps long decimals; ``warnings`` are codes of ``common.codes``.
+    ``total`` is the vendor's count of the whole list, None when it was not told (bare array).
     """
 
     number: int
@@ -108,4 +115,49 @@ class Connector(Protocol):
 
     def ping(self) -> PingResult:
         """At most two requests: is the vendor there, does it know us, does it give data?"""
+        ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A connector in use, and how to end it: ``abort`` from any thread at once, ``settle`` and ``close`` in order."""
+
+    connector: Connector
+    abort: Callable[[], None]
+    settle: Callable[[], None]
+    close: Callable[[], None]
+
+
+class Account(Protocol):
+    """One vendor account as the daemon runs it."""
+
+    entry: CatalogEntry
+    is_drill: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def source_kind(self) -> str:
+        """``live`` or ``drill``."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What the mask must know."""
+        ...
+
+    @property
+    def limits(self) -> BudgetLimits:
+        """Requests allowed per window."""
+        ...
+
+    def published(self) -> dict[str, Any]:
+        """Settings as they run, masked, for the page."""
+        ...
+
+    def open(self, database: Database, clock: Clock, *, stop: threading.Event, witness: Witness) -> Opened:
+        """A guarded connector for one run or ping."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
         ...

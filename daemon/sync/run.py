@@ -19,7 +19,7 @@ from common.rules.identity import in_words, same_account
 from common.rules.outcome import run_state
 from common.states import EntityState, RunState
 from common.store import accounts, leases, runs
-from common.store.database import Database
+from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Connector
 from daemon.sync.bookmark import Order
@@ -185,11 +185,12 @@ class Run:
         lease = self.plan.lease
         try:
             with self._database.transaction() as link:
+                end = self._as_asked(link, end)
                 runs.skip_rest(link, lease.run_id)
                 written = runs.finish(
                     link,
                     lease,
-                    state=self._allowed(link, end.state),
+                    state=end.state,
                     error=end.error,
                     warnings=progress.warnings,
                     blocked_until=end.blocked_until,
@@ -206,12 +207,15 @@ class Run:
             self._reporter.event("info", "run_finished", f"run {end.state}", state=end.state.value)
         return RunEnd(end.state, end.error, end.blocked_until, end.blocked_code, written)
 
-    def _allowed(self, link: Any, state: RunState) -> RunState:
-        """A run ends `stopped` only when somebody asked; a process that ends by itself leaves `interrupted`."""
-        if state is not RunState.STOPPED:
-            return state
+    def _as_asked(self, link: Link, end: RunEnd) -> RunEnd:
+        """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`."""
+        if end.state is not RunState.STOPPED:
+            return end
         row = runs.state(link, self.plan.lease.run_id)
-        return RunState.STOPPED if row and row["state"] == RunState.STOPPING else RunState.INTERRUPTED
+        if row is not None and row["state"] == RunState.STOPPING:
+            return end
+        entity, page = runs.where_it_was(link, self.plan.lease.run_id) or ("its first entity", 0)
+        return RunEnd(RunState.INTERRUPTED, IccError("INTERRUPTED", entity=entity, page=page).as_record())
 
 
 def _first_error(state: RunState, outcomes: list[EntityOutcome]) -> dict[str, Any] | None:

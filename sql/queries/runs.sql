@@ -138,6 +138,11 @@ WHERE run_id = %(run_id)s AND entity = %(entity)s
 SELECT entity, state, received, inserted, updated, unchanged, removed, dead, dead_new, page, error
 FROM control.run_entities WHERE run_id = %(run_id)s ORDER BY position
 
+-- name: entity_progress
+-- How far each entity is, for a progress bar.
+SELECT entity, state, page, pages_expected, received, total FROM control.run_entities
+WHERE run_id = %(run_id)s ORDER BY position
+
 -- name: run_by_id
 -- One run.
 SELECT * FROM control.runs WHERE id = %(run_id)s
@@ -165,6 +170,11 @@ FROM control.runs AS r
 LEFT JOIN control.leases AS l USING (integration, account_key)
 WHERE r.state IN ('running', 'stopping')
   AND (l.run_id IS DISTINCT FROM r.id OR l.term IS DISTINCT FROM r.term OR l.expires_at <= clock_timestamp())
+
+-- name: held_by
+-- Active runs of daemons known to be dead.
+SELECT id, integration, account_key, term, state, stop_requested_by FROM control.runs
+WHERE state IN ('running', 'stopping') AND daemon_id = ANY (%(daemon_ids)s)
 
 -- name: block_account
 -- The vendor or the budget said "come back later".

@@ -1,0 +1,52 @@
+"""The process's own log: a line each on stderr, readable or JSON, every value masked on its way out."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+from common.redact import mask, mask_value
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b\u202a-\u202e\u2066-\u2069]")
+
+
+def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
+    """Set structlog up for this process, and the few libraries that use ``logging``."""
+    colours = sys.stderr.isatty()
+    last: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=colours)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _masked,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_MaskedFormatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
+
+
+def _masked(_logger: Any, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No secret and no terminal trick leaves through the log."""
+    for key, value in fields.items():
+        safe = mask_value(value)
+        fields[key] = _CONTROL.sub("␀", safe) if isinstance(safe, str) else safe
+    return fields
+
+
+class _MaskedFormatter(logging.Formatter):
+    """For libraries that log by themselves: their tracebacks are masked too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, masked."""
+        return mask(super().format(record))

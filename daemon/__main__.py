@@ -1,0 +1,101 @@
+"""The daemon's command line: the service, its check, one run in the foreground, and answers to its questions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import structlog
+
+from common import clock, logs
+from common.codes import CODES
+from common.config import Finding, environment
+from common.errors import IccError, Refused
+from common.operator_actions import Wish, parse_since, run_wish
+from common.store.embedded import EmbeddedPostgresError
+from daemon import wiring
+from daemon.answers import confirm
+from daemon.once import run_once
+from daemon.supervisor import Supervisor
+
+log = structlog.get_logger("daemon")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse and do; errors we know end in one sentence of cause and one of remedy."""
+    clock.use_utc()
+    options = _parser().parse_args(arguments)
+    try:
+        configuration = wiring.configure(environment())
+        logs.configure(configuration.settings.icc_log_format)
+        return _act(options, configuration)
+    except (IccError, EmbeddedPostgresError) as error:
+        sys.stderr.write(f"{error.cause} {error.remedy}\n")
+        return 2 if options.act == "check" else 1
+
+
+def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> int:
+    if options.act == "check":
+        return _check(configuration)
+    if options.act == "once":
+        with wiring.running(configuration, kind="once") as services:
+            try:
+                wish = _wish(options)
+            except Refused as refused:
+                sys.stderr.write(f"{refused.cause} {refused.remedy}\n")
+                return 1
+            return run_once(services, wish)
+    if options.act == "confirm":
+        with wiring.running(configuration, kind="once") as services:
+            return confirm(services, options.question, reject=options.reject, reason=options.reason)
+    with wiring.running(configuration, kind="service") as services:
+        Supervisor(services).run()
+    return 0
+
+
+def _wish(options: argparse.Namespace) -> Wish:
+    entities = tuple(name.strip() for name in (options.entities or "").split(",") if name.strip())
+    return run_wish(
+        options.integration,
+        mode=options.mode,
+        entities=entities or None,
+        since=parse_since(options.since) if options.since else None,
+        dry_run=options.dry_run,
+    )
+
+
+def _check(configuration: wiring.Configuration) -> int:
+    """Print every finding; 2 when one is an error."""
+    worst_first = sorted(configuration.findings, key=lambda f: ("error", "warning", "info").index(f.severity))
+    for finding in worst_first:
+        _say(finding)
+    if not worst_first:
+        sys.stdout.write("no findings: every setting is usable\n")
+    return 2 if any(finding.severity == "error" for finding in worst_first) else 0
+
+
+def _say(finding: Finding) -> None:
+    assert finding.code in CODES
+    sys.stdout.write(f"{finding.severity:<8}{finding.code}  {finding.cause}\n        → {finding.remedy}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m daemon", description="Without a command: the service.")
+    acts = parser.add_subparsers(dest="act", metavar="command")
+    acts.add_parser("run", help="the service (the same as no command)")
+    acts.add_parser("check", help="show what is wrong with the settings; exit 2 when one finding is an error")
+    once = acts.add_parser("once", help="one run in the foreground; the last line of stdout is JSON")
+    once.add_argument("--integration", required=True)
+    once.add_argument("--mode", required=True, choices=["backfill", "delta"])
+    once.add_argument("--entities", help="some of them, comma separated; default all")
+    once.add_argument("--since", metavar="ISO", help="apply only what was created or updated since")
+    once.add_argument("--dry-run", action="store_true", help="compare only, write no row")
+    answer = acts.add_parser("confirm", help="list what waits for an admin, or answer one question")
+    answer.add_argument("question", nargs="?", help="the question's id; without it they are listed")
+    answer.add_argument("--reject", action="store_true", help="answer no instead of yes")
+    answer.add_argument("--reason", help="why, for the audit log")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

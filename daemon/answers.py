@@ -1,0 +1,37 @@
+"""`python -m daemon confirm`: the questions only an admin may answer, from the command line and through the gate."""
+
+from __future__ import annotations
+
+import sys
+
+from common.access import Action
+from common.errors import Refused
+from common.operator_actions import Wish
+from common.store import accounts
+from daemon.once import command_desk, command_line_actor
+from daemon.wiring import Services
+
+
+def confirm(services: Services, question_id: str | None, *, reject: bool, reason: str | None) -> int:
+    """List the open questions, or answer one; 0 when done, 1 with the reason when refused."""
+    with services.database.transaction() as link:
+        questions = accounts.open_questions(link)
+    if question_id is None:
+        for question in questions:
+            about = question["entity"] or question["integration"]
+            sys.stdout.write(f"{question['id']}  {question['kind']}  {about}  {question['details']}\n")
+        if not questions:
+            sys.stdout.write("no open questions\n")
+        return 0
+    asked = next((question for question in questions if str(question["id"]) == question_id), None)
+    integration = asked["integration"] if asked else next(iter(services.configuration.accounts))
+    payload = {"confirmation_id": question_id, "answer": "rejected" if reject else "confirmed", "reason": reason}
+    try:
+        wish = Wish(Action.CONFIRM, integration, payload=payload)
+        receipt = services.gate.submit(wish, command_line_actor(), addressed_to=services.daemon_id)
+        result = command_desk(services).take(receipt.command_id)
+    except Refused as refused:
+        sys.stdout.write(f"{refused.cause} {refused.remedy}\n")
+        return 1
+    sys.stdout.write(f"{result}\n")
+    return 0

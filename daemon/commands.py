@@ -1,0 +1,155 @@
+"""Claims commands and has them done. Claim, lease and run row are one transaction; a command is done once.
+
+A command whose seal does not match was not given through the gate: it is refused, and the audit log says by which
+database user it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+
+from common.access import Action
+from common.clock import Clock
+from common.config import DaemonSettings
+from common.errors import DatabaseAway, IccError, Refused
+from common.signing import is_sealed
+from common.store import commands
+from common.store.database import Database, Link, Row
+from daemon import handlers
+from daemon.integrations.base import Account
+from daemon.rescue import rescue_silent_runs
+from daemon.run_desk import RunDesk
+from daemon.sync.run import RunPlan
+
+log = structlog.get_logger("commands")
+
+
+class CommandDesk:
+    """Takes one command at a time; ``run_once`` is one turn."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        desk: RunDesk,
+        served: dict[str, Account],
+        settings: DaemonSettings,
+        *,
+        daemon_id: str,
+        key: bytes,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._desk = desk
+        self._accounts = served
+        self._settings = settings
+        self._daemon_id = daemon_id
+        self._key = key
+        # Pings wait for the vendor, a stop may take most of a second: neither holds up the next command.
+        self._helpers = ThreadPoolExecutor(4, thread_name_prefix="command")
+
+    def run_once(self) -> int:
+        """Take every waiting command; returns how many were taken."""
+        taken = 0
+        while self._take_one():
+            taken += 1
+        return taken
+
+    def take(self, command_id: str) -> RunPlan | dict[str, Any]:
+        """Take this very command (a foreground run's own). A plan to execute, or the result. Raises ``Refused``."""
+        with self._database.transaction() as link:
+            command = commands.claim(link, self._daemon_id, only_id=command_id)
+            if command is None:
+                raise Refused("COMMAND_EXPIRED", seconds=f"{self._settings.icc_command_expiry_seconds:g}")
+            accepted = self._accept(link, command)
+        if isinstance(accepted, Refused):
+            raise accepted
+        return accepted if accepted is not None else self._do(command)
+
+    def tidy(self) -> dict[str, int]:
+        """Expire what nobody took, give back what dead daemons had claimed."""
+        with self._database.transaction() as link:
+            given_back = commands.give_back(link)
+            expired = commands.expire(link, handlers.expiry(self._settings.icc_command_expiry_seconds))
+        return {"given_back": given_back, "expired": expired}
+
+    def close(self) -> None:
+        """No more commands."""
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    def _take_one(self) -> bool:
+        rescue_silent_runs(self._database)
+        with self._database.transaction() as link:
+            command = commands.claim(link, self._daemon_id)
+            if command is None:
+                return False
+            accepted = self._accept(link, command)
+        if isinstance(accepted, Refused):
+            log.warning(accepted.cause, code=accepted.code, command=str(command["id"]))
+        elif accepted is not None:
+            self._desk.launch(accepted)
+        else:
+            self._helpers.submit(self._do_safely, command)
+        return True
+
+    def _accept(self, link: Link, command: Row) -> RunPlan | Refused | None:
+        """Check the seal; a `run` gets its lease and run row here. A refusal is written and returned."""
+        command_id = str(command["id"])
+        try:
+            self._check(command)
+            if command["action"] != Action.RUN:
+                return None
+            with link.transaction():  # a refusal undoes what `begin` had written, and only that
+                plan = self._desk.begin(link, command)
+        except Refused as refused:
+            commands.finish(link, command_id, "refused", handlers.refusal(refused))
+            return refused
+        run_id = plan.lease.run_id
+        commands.finish(link, command_id, "done", {"run_id": run_id}, run_id)
+        return plan
+
+    def _check(self, command: Row) -> None:
+        if not is_sealed(self._key, command) or command["action"] not in list(Action):
+            raise Refused("NOT_FROM_GATE")
+        if command["integration"] not in self._accounts:
+            raise Refused("UNKNOWN_INTEGRATION", integration=command["integration"], known=", ".join(self._accounts))
+
+    def _do_safely(self, command: Row) -> None:
+        try:
+            self._do(command)
+        except (IccError, DatabaseAway) as error:
+            log.warning("a command could not be done", command=str(command["id"]), code=error.code)
+        except Exception:
+            log.exception("a command failed by an error of ours", command=str(command["id"]))
+
+    def _do(self, command: Row) -> dict[str, Any]:
+        """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
+        acts: dict[str, Callable[[], dict[str, Any]]] = {
+            Action.PING: lambda: handlers.ping(
+                self._database, self._clock, self._accounts[command["integration"]], command
+            ),
+            Action.STOP: lambda: handlers.stop(self._desk, command),
+            Action.CONFIRM: lambda: handlers.confirm(self._database, command),
+        }
+        command_id = str(command["id"])
+        try:
+            result = acts[command["action"]]()
+        except Refused as refused:
+            self._finish(command_id, "refused", handlers.refusal(refused))
+            raise
+        except Exception as error:
+            detail = f"{type(error).__name__}: {error}"
+            ours = error if isinstance(error, IccError) else IccError("INTERNAL_ERROR", detail=detail)
+            words = {"code": ours.code, "cause": ours.cause, "remedy": ours.remedy}
+            self._finish(command_id, "failed", words)
+            raise
+        self._finish(command_id, "done", result)
+        return result
+
+    def _finish(self, command_id: str, state: str, result: dict[str, Any]) -> None:
+        with self._database.transaction() as link:
+            commands.finish(link, command_id, state, result)

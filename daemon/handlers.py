@@ -1,0 +1,119 @@
+"""What each command does. A handler returns the command's result or raises ``Refused``."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from common.clock import Clock
+from common.codes import CODES
+from common.config import Finding
+from common.errors import Refused
+from common.store import accounts, passes, records
+from common.store.database import Database, Link, Row
+from common.store.records import Target
+from daemon.guard.guard import Unwitnessed
+from daemon.integrations.base import Account, PingResult
+from daemon.run_desk import RunDesk
+
+_NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
+"""Findings with which not even a ping may leave: it would send the key readable, or there is none."""
+ANSWERS = ("confirmed", "rejected")
+
+
+def ping(database: Database, clock: Clock, account: Account, command: Row) -> dict[str, Any]:
+    """Ask the vendor whether it is there; the result is stored for everybody."""
+    result = _forbidden(account) or _ask(database, clock, account)
+    row = {
+        "ok": result.ok,
+        "code": result.code,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "base_url": result.base_url,
+        "authenticated": result.authenticated,
+        "sample_count": result.sample_count,
+        "elapsed_ms": result.elapsed_ms,
+        "requested_by": command["actor"],
+        "command_id": str(command["id"]),
+    }
+    with database.transaction() as link:
+        accounts.insert_ping(link, command["integration"], command["account_key"], row)
+    return row
+
+
+def _ask(database: Database, clock: Clock, account: Account) -> PingResult:
+    opened = account.open(database, clock, stop=threading.Event(), witness=Unwitnessed())
+    try:
+        return opened.connector.ping()
+    finally:
+        opened.settle()
+        opened.close()
+
+
+def _forbidden(account: Account) -> PingResult | None:
+    finding: Finding | None = next((f for f in account.findings if f.code in _NO_REQUEST), None)
+    if finding is None:
+        return None
+    return PingResult(
+        ok=False,
+        base_url=str(account.published().get("DOORLOOP_BASE_URL", "")),
+        elapsed_ms=0,
+        code=finding.code,
+        reason=finding.cause,
+        remedy=finding.remedy,
+    )
+
+
+def stop(desk: RunDesk, command: Row) -> dict[str, Any]:
+    """Stop the active run within a second."""
+    return desk.stop(command["integration"], command["account_key"], command["actor"])
+
+
+def confirm(database: Database, command: Row) -> dict[str, Any]:
+    """An admin's answer to a question, and what follows from it, in one transaction.
+
+    A confirmed account change takes the new identity; a confirmed mass removal marks the rows, if no newer full copy
+    has run since the question was asked.
+    """
+    wish, by = command["payload"], command["actor"]
+    answer, question_id = wish.get("answer"), str(wish.get("confirmation_id"))
+    if answer not in ANSWERS:
+        raise Refused("UNKNOWN_CONFIRMATION", id=f"{question_id} ({answer})")
+    with database.transaction() as link:
+        question = accounts.read_question(link, question_id)
+        if question is None:
+            raise Refused("UNKNOWN_CONFIRMATION", id=question_id)
+        result = {"confirmation_id": question_id, "answer": answer}
+        if answer == "confirmed":
+            result |= _follow(link, question)
+        accounts.answer(link, question_id, answer, by=by, reason=wish.get("reason"))
+    return result
+
+
+def _follow(link: Link, question: Row) -> dict[str, Any]:
+    integration, account_key = question["integration"], question["account_key"]
+    if question["kind"] == "account_changed":
+        accounts.set_identity(link, integration, account_key, question["details"]["now"])
+        return {"identity": "accepted"}
+    entity, pass_id = question["entity"], question["pass_id"]
+    # The lease row keeps a run from starting, and a running one from committing a page, until this is written.
+    lease = accounts.lock_lease(link, integration, account_key)
+    if lease["holder"] is not None:
+        raise Refused("ALREADY_RUNNING", since="now", by="a run; answer when it has ended")
+    if passes.latest_backfill(link, integration, account_key, entity) != pass_id:
+        raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
+    if passes.count_distinct_ids(link, pass_id) == 0:
+        raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
+    target = Target(integration, entity, ("id",))
+    return {"removed": records.mark_missing_removed(link, target, account_key, pass_id)}
+
+
+def refusal(error: Refused) -> dict[str, Any]:
+    """A refusal as a command's result."""
+    return {"code": error.code, "cause": error.cause, "remedy": error.remedy}
+
+
+def expiry(seconds: float) -> dict[str, Any]:
+    """The result of a command nobody took."""
+    entry, facts = CODES["COMMAND_EXPIRED"], {"seconds": f"{seconds:g}"}
+    return {"code": entry.key, "cause": entry.cause_with(facts), "remedy": entry.remedy_with(facts)}

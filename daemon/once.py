@@ -1,0 +1,150 @@
+"""One run in the foreground: `python -m daemon once`. It passes the same gate as everybody and holds the same lease."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from common.access import Role
+from common.errors import DatabaseAway, IccError, Refused
+from common.operator_actions import Actor, Wish
+from common.states import RunState
+from common.store import heartbeats, runs
+from common.store.listener import Listener
+from daemon.commands import CommandDesk
+from daemon.progress_bar import ProgressBar
+from daemon.sync.run import RunPlan
+from daemon.wiring import Services
+
+EXIT_CODES = {
+    RunState.SUCCEEDED: 0,
+    RunState.INCOMPLETE: 3,
+    RunState.STOPPED: 4,
+    RunState.DEFERRED: 5,
+}
+"""Every other end is 1."""
+_COUNTERS = ("received", "inserted", "updated", "unchanged", "removed", "dead")
+
+
+def command_line_actor() -> Actor:
+    """Whoever has a shell here is an admin; the audit log says which user it was."""
+    return Actor(f"cli:{getpass.getuser()}", Role.ADMIN, "cli")
+
+
+def command_desk(services: Services) -> CommandDesk:
+    """A desk for this process's own commands."""
+    configuration = services.configuration
+    return CommandDesk(
+        services.database,
+        services.clock,
+        services.desk,
+        dict(configuration.accounts),
+        configuration.settings,
+        daemon_id=services.daemon_id,
+        key=services.key,
+    )
+
+
+def run_once(services: Services, wish: Wish) -> int:
+    """Run to the end, print the last line, return the exit code."""
+    try:
+        receipt = services.gate.submit(wish, command_line_actor(), addressed_to=services.daemon_id)
+        plan = command_desk(services).take(receipt.command_id)
+    except Refused as refused:
+        return _refused(refused)
+    assert isinstance(plan, RunPlan)
+    run_id = plan.lease.run_id
+    over = threading.Event()
+    listener = Listener(services.database, ("icc_runs",), lambda _channel, payload: services.desk.look_at(payload))
+    listener.start()
+    _stop_on_signals(services, plan)
+    helpers = [
+        _thread(lambda: _keep_lease(services, over), "lease"),
+        _thread(lambda: _show(services, run_id, over), "bar"),
+    ]
+    end = services.desk.execute(plan)
+    over.set()
+    for helper in helpers:
+        helper.join(2)
+    listener.close()
+    return _report(services, run_id, end.state, end.error)
+
+
+def _report(services: Services, run_id: str, state: RunState, error: dict[str, Any] | None) -> int:
+    with services.database.transaction() as link:
+        row = runs.by_id(link, run_id)
+        entities = {
+            result["entity"]: {name: result[name] for name in _COUNTERS} for result in runs.entity_results(link, run_id)
+        }
+    if row is not None:  # what the database says counts: a forced stop is written by somebody else
+        state, error = RunState(row["state"]), row["error"]
+    line: dict[str, Any] = {"run_id": run_id, "state": state.value, "entities": entities}
+    if error:
+        line["error"] = error
+    if row is not None and row["blocked_until"]:
+        line["blocked_until"] = row["blocked_until"].isoformat()
+    _print(line)
+    return EXIT_CODES.get(state, 1)
+
+
+def _refused(refused: Refused) -> int:
+    error = {"code": refused.code, "cause": refused.cause, "remedy": refused.remedy}
+    _print({"run_id": None, "state": "refused", "entities": {}, "error": error})
+    return 1
+
+
+def _print(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _stop_on_signals(services: Services, plan: RunPlan) -> None:
+    """Ctrl-C and SIGTERM ask for a stop like anybody else; the signal's thread must not wait for the database."""
+
+    def ask() -> None:
+        try:
+            services.desk.stop(plan.lease.integration, plan.lease.account_key, command_line_actor().name)
+        except IccError:
+            return
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=ask, name="stop", daemon=True).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+
+
+def _keep_lease(services: Services, over: threading.Event) -> None:
+    while not services.clock.wait(over, services.configuration.settings.icc_heartbeat_seconds):
+        try:
+            services.desk.keep_leases()
+            with services.database.transaction() as link:
+                heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=False)
+        except DatabaseAway:
+            continue
+
+
+def _show(services: Services, run_id: str, over: threading.Event) -> None:
+    """A moving bar on a terminal; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        return
+    bar = ProgressBar(sys.stderr)
+    while not services.clock.wait(over, 0.3):
+        try:
+            with services.database.transaction() as link:
+                bar.draw(runs.entity_progress(link, run_id))
+        except DatabaseAway:
+            continue
+    bar.end()
+
+
+def _thread(target: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread

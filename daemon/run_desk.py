@@ -1,0 +1,220 @@
+"""Begins, watches and stops runs: the one place that knows which runs this process has."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from common.clock import Clock
+from common.config import DaemonSettings
+from common.errors import DatabaseAway, LeaseLost, Refused
+from common.states import RunState
+from common.store import accounts, leases, runs
+from common.store.database import Database, Link, Row
+from common.store.leases import Lease
+from daemon.integrations.base import Account, Opened
+from daemon.sync.bookmark import Order
+from daemon.sync.reporter import Reporter, RunReporter
+from daemon.sync.run import Run, RunEnd, RunPlan
+from daemon.version import VERSION
+
+log = structlog.get_logger("runs")
+STOP_SECONDS = 0.7
+"""How long a run may take to stop by itself before its right to write is taken away (Stop works within one second)."""
+
+
+class RunDesk:
+    """The runs of this process. Threads share it."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        reporter: Reporter,
+        served: Mapping[str, Account],
+        settings: DaemonSettings,
+        *,
+        daemon_id: str,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._reporter = reporter
+        self._accounts = served
+        self._settings = settings
+        self._daemon_id = daemon_id
+        self._lock = threading.Lock()
+        self._active: dict[str, Run] = {}
+        self._closing = False
+
+    # --- begin
+
+    def begin(self, link: Link, command: Row) -> RunPlan:
+        """Lease and run row for a `run` command, in the transaction that claimed it. Raises ``Refused``."""
+        integration, account_key, wish = command["integration"], command["account_key"], command["payload"]
+        account = self._accounts[integration]
+        if not accounts.claim_source(link, integration, account_key, account.source_kind):
+            held = "drill" if account.source_kind == "live" else "live"
+            raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=account.source_kind)
+        seen = leases.read(link, integration, account_key)
+        if seen["holder"] is not None and not seen["ran_out"]:
+            raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by=seen["requested_by"])
+        if seen["holder"] is not None:
+            raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by="a process that died")
+        run_id = str(uuid.uuid4())
+        lease = leases.take(
+            link, seen, daemon_id=self._daemon_id, run_id=run_id, lease_seconds=self._settings.icc_lease_seconds
+        )
+        if lease is None:
+            raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
+        continues = wish.get("continues_run_id")
+        since = datetime.fromisoformat(wish["since"]) if wish.get("since") else None
+        runs.insert(
+            link,
+            {
+                "id": run_id,
+                "integration": integration,
+                "account_key": account_key,
+                "mode": wish["mode"],
+                "entities": wish["entities"],
+                "since": since,
+                "dry_run": wish["dry_run"],
+                "trigger": "continuation" if continues else wish["source"],
+                "requested_by": command["actor"],
+                "command_id": command["id"],
+                "continues_run_id": continues,
+                "daemon_id": self._daemon_id,
+                "term": lease.term,
+                "version": VERSION,
+            },
+        )
+        order = Order(wish["mode"], since, wish["dry_run"], self._settings.icc_pass_hours * 3600)
+        return RunPlan(lease, tuple(wish["entities"]), order)
+
+    def launch(self, plan: RunPlan) -> None:
+        """Execute it in a thread of its own."""
+        threading.Thread(target=self.execute, args=(plan,), name=f"run-{plan.lease.run_id[:8]}", daemon=True).start()
+
+    def execute(self, plan: RunPlan) -> RunEnd:
+        """Execute it here, to its end."""
+        stop = threading.Event()
+        account = self._accounts[plan.lease.integration]
+        limits = account.limits
+        reporter = RunReporter(
+            self._reporter, self._clock, plan.lease, (limits.per_minute or None, limits.per_hour or None)
+        )
+        opened = account.open(self._database, self._clock, stop=stop, witness=reporter)
+        run = Run(
+            database=self._database,
+            clock=self._clock,
+            plan=plan,
+            connector=opened.connector,
+            reporter=reporter,
+            stop_event=stop,
+            abort_requests=opened.abort,
+        )
+        with self._lock:
+            self._active[plan.lease.run_id] = run
+            if self._closing:
+                run.stop()
+        try:
+            return run.execute()
+        finally:
+            with self._lock:
+                del self._active[plan.lease.run_id]
+            _give_back(opened)
+
+    # --- stop
+
+    def stop(self, integration: str, account_key: str, by: str) -> dict[str, Any]:
+        """Stop the account's active run, whoever has it, within a second. Raises ``Refused`` when nothing runs."""
+        with self._database.transaction() as link:
+            row = runs.ask_to_stop(link, integration, account_key, by)
+        if row is None:
+            raise Refused("NOTHING_RUNNING")
+        lease = Lease(integration, account_key, str(row["id"]), row["term"])
+        self.look_at(lease.run_id)
+        if not self._ends_by_itself(lease.run_id):
+            self._force(lease)
+        return {"run_id": lease.run_id}
+
+    def look_at(self, run_id: str) -> None:
+        """Somebody says that something changed about this run: if it is ours and to be stopped, stop it."""
+        with self._lock:
+            run = self._active.get(run_id)
+        if run is None:
+            return
+        with self._database.transaction() as link:
+            row = runs.state(link, run_id)
+        if row is not None and row["state"] == RunState.STOPPING:
+            run.stop()
+
+    def _ends_by_itself(self, run_id: str) -> bool:
+        until = self._clock.monotonic() + STOP_SECONDS
+        never = threading.Event()
+        while self._clock.monotonic() < until:
+            with self._database.transaction() as link:
+                row = runs.state(link, run_id)
+            if row is None or row["state"] not in (RunState.RUNNING, RunState.STOPPING):
+                return True
+            with self._lock:
+                run = self._active.get(run_id)
+            self._clock.wait(run.ended if run else never, 0.02)
+        return False
+
+    def _force(self, lease: Lease) -> None:
+        """Take the right to write away, then write `stopped`: its thread, wherever it hangs, can write nothing more."""
+        with self._lock:
+            run = self._active.get(lease.run_id)
+        if run is not None:
+            run.lose()
+        leases.end_writers(self._database, lease)
+        with self._database.transaction() as link:
+            leases.revoke(link, lease)
+            runs.end_for(link, lease.run_id, RunState.STOPPED, None)
+        leases.end_writers(self._database, lease)
+
+    # --- watch
+
+    def keep_leases(self) -> None:
+        """Renew every lease of this process, and notice stops that no notification told of."""
+        with self._lock:
+            active = list(self._active.values())
+        for run in active:
+            try:
+                leases.renew(self._database, run.plan.lease, self._settings.icc_lease_seconds)
+            except LeaseLost:
+                run.lose()
+            except DatabaseAway:
+                log.warning("the database is away; the lease could not be renewed", run=run.plan.lease.run_id)
+                continue
+            self.look_at(run.plan.lease.run_id)
+
+    def doing(self) -> str:
+        """What this process is doing, for its heartbeat."""
+        with self._lock:
+            plans = [run.plan for run in self._active.values()]
+        return "; ".join(f"{plan.order.mode} of {plan.lease.integration}" for plan in plans) or "idle"
+
+    def close(self, wait_seconds: float = 6.0) -> None:
+        """Stop every run of this process and wait until each has written where it was."""
+        with self._lock:
+            self._closing = True
+            active = list(self._active.values())
+        for run in active:
+            run.stop()
+        until = self._clock.monotonic() + wait_seconds
+        for run in active:
+            run.ended.wait(max(0.0, until - self._clock.monotonic()))
+
+
+def _give_back(opened: Opened) -> None:
+    try:
+        opened.settle()
+    except DatabaseAway:
+        log.warning("the request budget could not be settled; it will count a little too much")
+    opened.close()

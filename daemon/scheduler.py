@@ -1,0 +1,135 @@
+"""Starts what is due: scheduled runs, and deferred runs whose time has come. ``schedule`` is only the metronome.
+
+It forgets on restart and reads naive local time, so what is due is decided by pure rules over slots in Postgres.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import schedule
+import structlog
+
+from common.access import Role
+from common.clock import Clock
+from common.config import ScheduleSettings
+from common.errors import DatabaseAway, Refused
+from common.operator_actions import Actor, Gate, Wish, run_wish
+from common.rules.due import due
+from common.store import runs, slots
+from common.store.database import Database
+from daemon.checks import scheduled_entities
+
+log = structlog.get_logger("scheduler")
+SCHEDULER = Actor("scheduler", Role.ADMIN, "schedule")
+MAIN = "main"
+
+
+class Scheduler:
+    """``run_once`` is one turn; it returns what it started, as (kind, command id)."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        gate: Gate,
+        settings: ScheduleSettings,
+        *,
+        served: tuple[str, ...],
+        daemon_id: str,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._gate = gate
+        self._settings = settings
+        self._served = served
+        self._daemon_id = daemon_id
+
+    def run_once(self) -> list[tuple[str, str]]:
+        """Start what is due now."""
+        started: list[tuple[str, str]] = []
+        for integration in self._served:
+            started += self._continue_deferred(integration)
+            if self._settings.auto_sync_enabled:
+                started += self._start_scheduled(integration)
+        return started
+
+    def _continue_deferred(self, integration: str) -> list[tuple[str, str]]:
+        with self._database.transaction() as link:
+            run = runs.due_continuation(link, integration, MAIN)
+            if run is None:
+                return []
+            if not slots.take(link, integration, MAIN, "continuation", run["blocked_until"], daemon_id=self._daemon_id):
+                return []
+        wish = run_wish(
+            integration,
+            mode=run["mode"],
+            entities=tuple(run["entities"]),
+            since=run["since"],
+            continues_run_id=str(run["id"]),
+        )
+        return self._submit(wish, integration, "continuation", run["blocked_until"])
+
+    def _start_scheduled(self, integration: str) -> list[tuple[str, str]]:
+        settings = self._settings
+        with self._database.transaction() as link:
+            found = due(
+                self._clock.now(),
+                interval_minutes=settings.auto_sync_interval_minutes,
+                full_hour_utc=settings.auto_sync_full_at_hour_utc,
+                last_delta=slots.latest(link, integration, MAIN, "delta"),
+                last_full=slots.latest(link, integration, MAIN, "full"),
+            )
+            if found is None or not slots.take(link, integration, MAIN, *found, daemon_id=self._daemon_id):
+                return []
+        kind, due_at = found
+        mode = "backfill" if kind == "full" else "delta"
+        try:
+            wish = run_wish(integration, mode=mode, entities=scheduled_entities(settings))
+        except Refused as refusal:
+            return self._skip(integration, kind, due_at, refusal)
+        return self._submit(wish, integration, kind, due_at)
+
+    def _submit(self, wish: Wish, integration: str, kind: str, due_at: datetime) -> list[tuple[str, str]]:
+        try:
+            receipt = self._gate.submit(wish, SCHEDULER)
+        except Refused as refusal:
+            return self._skip(integration, kind, due_at, refusal)
+        with self._database.transaction() as link:
+            slots.settle(link, integration, MAIN, kind, due_at, command_id=receipt.command_id, reason=None)
+        return [(kind, receipt.command_id)]
+
+    def _skip(self, integration: str, kind: str, due_at: datetime, refusal: Refused) -> list[tuple[str, str]]:
+        with self._database.transaction() as link:
+            slots.settle(link, integration, MAIN, kind, due_at, command_id=None, reason=refusal.cause)
+        log.info("a due run was skipped", kind=kind, due_at=due_at.isoformat(), why=refusal.cause)
+        return []
+
+
+class Metronome:
+    """Calls jobs at their rhythm until told to stop; a job's failure is logged and does not stop the others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs = schedule.Scheduler()
+
+    def every(self, seconds: float, job: Callable[[], object], name: str) -> None:
+        """Call ``job`` every ``seconds`` (whole seconds), the first time at once."""
+
+        def safely() -> None:
+            try:
+                job()
+            except DatabaseAway as error:
+                log.warning("skipped a turn", job=name, why=error.cause)
+            except Exception:
+                log.exception("a turn failed", job=name)
+
+        safely()
+        self._jobs.every(max(1, round(seconds))).seconds.do(safely)
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep time until ``stop``."""
+        while not self._clock.wait(stop, 0.5):
+            self._jobs.run_pending()

@@ -1,0 +1,116 @@
+"""The service: owns its threads, signals, heartbeat, and the order of shutting down. Everything else does one turn."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+import structlog
+
+from common.errors import DatabaseAway
+from common.store import heartbeats
+from common.store.listener import Listener
+from daemon.commands import CommandDesk
+from daemon.janitor import Janitor
+from daemon.scheduler import Metronome, Scheduler
+from daemon.wiring import Services
+
+log = structlog.get_logger("daemon")
+
+LISTENING_POLL_SECONDS = 5.0
+POLL_SECONDS = 0.3
+SCHEDULE_SECONDS = 1.0
+RESCUE_SECONDS = 5.0
+SWEEP_SECONDS = 3600.0
+
+
+class Supervisor:
+    """Runs until SIGTERM or SIGINT. ``stop`` may be set from outside, too."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.stop = threading.Event()
+        self._wake = threading.Event()
+        self._listener = Listener(services.database, ("icc_commands", "icc_runs"), self._note)
+        configuration = services.configuration
+        self._commands = CommandDesk(
+            services.database,
+            services.clock,
+            services.desk,
+            dict(configuration.accounts),
+            configuration.settings,
+            daemon_id=services.daemon_id,
+            key=services.key,
+        )
+        self._janitor = Janitor(services.database, configuration.settings, self._commands)
+        self._scheduler = Scheduler(
+            services.database,
+            services.clock,
+            services.gate,
+            configuration.schedule,
+            served=tuple(configuration.accounts),
+            daemon_id=services.daemon_id,
+        )
+
+    def run(self) -> None:
+        """Serve until told to stop; then store where every run was, and leave."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._listener.start()
+        threads = [
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
+            threading.Thread(target=self._keep_time, name="metronome", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        log.info("the daemon serves", integrations=", ".join(self._services.configuration.accounts))
+        self._take_commands()
+        log.info("stopping")
+        self._commands.close()
+        self._services.desk.close()
+        self._listener.close()
+        for thread in threads:
+            thread.join(2)
+
+    def _take_commands(self) -> None:
+        while not self.stop.is_set():
+            try:
+                self._commands.run_once()
+            except DatabaseAway as error:
+                log.warning("waiting for the database", why=error.cause)
+                self.stop.wait(1.0)
+            except Exception:
+                log.exception("taking a command failed")
+                self.stop.wait(1.0)
+            self._wake.wait(LISTENING_POLL_SECONDS if self._listener.working else POLL_SECONDS)
+            self._wake.clear()
+
+    def _keep_time(self) -> None:
+        metronome = Metronome(self._services.clock)
+        metronome.every(SWEEP_SECONDS, self._janitor.sweep, "janitor sweep")
+        metronome.every(RESCUE_SECONDS, self._janitor.rescue, "janitor rescue")
+        metronome.every(SCHEDULE_SECONDS, self._scheduler.run_once, "scheduler")
+        metronome.run(self.stop)
+
+    def _beat(self) -> None:
+        services = self._services
+        while True:
+            try:
+                services.desk.keep_leases()
+                with services.database.transaction() as link:
+                    heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=self._listener.working)
+            except DatabaseAway as error:
+                log.warning("the database is away", why=error.cause)
+            if services.clock.wait(self.stop, services.configuration.settings.icc_heartbeat_seconds):
+                return
+
+    def _note(self, channel: str, payload: str) -> None:
+        if channel == "icc_runs":
+            self._services.desk.look_at(payload)
+        else:
+            self._wake.set()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop.set()
+        self._wake.set()

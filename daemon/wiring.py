@@ -1,0 +1,164 @@
+"""The composition root: reads the settings, opens what is needed, and hands every part its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from common import redact, signing
+from common.clock import Clock, SystemClock
+from common.config import ChannelSettings, DaemonSettings, Finding, ScheduleSettings, read, read_process
+from common.operator_actions import Gate
+from common.store import accounts, heartbeats
+from common.store.database import Database
+from common.store.door import opened
+from common.store.migrate import migrate
+from daemon import process_identity
+from daemon.checks import check_channels, check_schedule
+from daemon.integrations.base import Account
+from daemon.integrations.registry import accounts_of
+from daemon.rescue import bury_the_dead
+from daemon.run_desk import RunDesk
+from daemon.sync.reporter import Reporter
+from daemon.version import VERSION
+
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that was set, and what is wrong with it."""
+
+    settings: DaemonSettings
+    schedule: ScheduleSettings
+    channels: ChannelSettings
+    accounts: Mapping[str, Account]
+    findings: tuple[Finding, ...]
+
+    def findings_of(self, integration: str) -> tuple[Finding, ...]:
+        """Those of one integration, and those that concern all."""
+        return tuple(finding for finding in self.findings if finding.integration in (integration, None))
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a running daemon consists of."""
+
+    configuration: Configuration
+    database: Database
+    clock: Clock
+    reporter: Reporter
+    gate: Gate
+    desk: RunDesk
+    daemon_id: str
+    key: bytes
+
+
+def configure(values: Mapping[str, str]) -> Configuration:
+    """Read and check every setting. Raises ``SettingsError`` only for what the daemon cannot live without."""
+    settings, own = read_process(DaemonSettings, dict(values))
+    schedule, schedule_findings = read(ScheduleSettings, dict(values), integration="doorloop")
+    channels, channel_findings = read(ChannelSettings, dict(values))
+    served = accounts_of(values, settings)
+    redact.register(settings.icc_secret_key, channels.integrations_teams_webhook)
+    for account in served.values():
+        redact.register(*account.secrets)
+    findings = (
+        *own,
+        *schedule_findings,
+        *channel_findings,
+        *(finding for account in served.values() for finding in account.findings),
+        *check_channels(channels),
+        *check_schedule(schedule, served),
+    )
+    return Configuration(settings, schedule, channels, served, findings)
+
+
+@contextmanager
+def running(configuration: Configuration, *, kind: str) -> Generator[Services]:
+    """The daemon's services, with the database migrated and this process enlisted, until the block ends."""
+    settings = configuration.settings
+    clock = SystemClock()
+    with opened(settings, name="icc:daemon", on_progress=_log_progress) as database:
+        migrate(database)
+        daemon = process_identity.as_row(
+            process_identity.this_process(),
+            kind=kind,
+            version=VERSION,
+            heartbeat_seconds=settings.icc_heartbeat_seconds,
+        )
+        key = signing.secret_key(settings)
+        redact.register(key.decode())
+        reporter = Reporter(database, clock).start()
+        desk = RunDesk(database, clock, reporter, configuration.accounts, settings, daemon_id=daemon["id"])
+        gate = Gate(
+            database,
+            key,
+            expiry_seconds=settings.icc_command_expiry_seconds,
+            allow_backfill=settings.allow_manual_backfill,
+        )
+        services = Services(configuration, database, clock, reporter, gate, desk, daemon["id"], key)
+        _enlist(services, daemon)
+        try:
+            yield services
+        finally:
+            _leave(services)
+
+
+def _enlist(services: Services, daemon: dict[str, Any]) -> None:
+    bury_the_dead(services.database, daemon)
+    with services.database.transaction() as link:
+        heartbeats.enlist(link, daemon)
+        for integration, account in services.configuration.accounts.items():
+            accounts.ensure(link, integration, MAIN, account.entry.label)
+    publish(services)
+
+
+def publish(services: Services) -> None:
+    """Put the masked settings and the findings where the page reads them."""
+    configuration = services.configuration
+    shared = {
+        **{name.upper(): str(value) for name, value in configuration.schedule.model_dump().items()},
+        "INTEGRATIONS_TEAMS_WEBHOOK": redact.shape(configuration.channels.integrations_teams_webhook),
+        "auto_sync_enabled": configuration.schedule.auto_sync_enabled,
+        "interval_minutes": configuration.schedule.auto_sync_interval_minutes,
+        "full_at_hour_utc": configuration.schedule.auto_sync_full_at_hour_utc,
+    }
+    for integration, account in configuration.accounts.items():
+        with services.database.transaction() as link:
+            row = accounts.read(link, integration, MAIN)
+            findings = [*configuration.findings_of(integration), *_mixed_rows(row, account)]
+            accounts.publish(
+                link,
+                integration,
+                MAIN,
+                daemon_id=services.daemon_id,
+                settings={**shared, **account.published()},
+                findings=[finding.as_record() for finding in findings],
+            )
+
+
+def _mixed_rows(row: dict[str, Any] | None, account: Account) -> tuple[Finding, ...]:
+    held = row["source_kind"] if row else None
+    if held is None or held == account.source_kind:
+        return ()
+    facts = {"held": held, "wanted": account.source_kind}
+    return (Finding("DRILL_AND_REAL_ROWS", "error", facts, account.entry.key, holds=True),)
+
+
+def _leave(services: Services) -> None:
+    services.desk.close()
+    services.reporter.close()
+    for account in services.configuration.accounts.values():
+        account.close()
+    with services.database.transaction() as link:
+        heartbeats.discharge(link, services.daemon_id)
+
+
+def _log_progress(text: str) -> None:
+
+    structlog.get_logger("database").info(text)
