@@ -35,10 +35,10 @@ psql: install ## open the embedded Postgres
 	@exec $(PY) -m common.store.embedded psql
 
 install:
-	@sh tools/with_python.sh tools/install.py run
+	@sh .make/with_python.sh .make/install.py run
 
 install-tests:
-	@sh tools/with_python.sh tools/install.py test
+	@sh .make/with_python.sh .make/install.py test
 
 clean-venv: ## delete .venv; the next command makes it anew
 	rm -rf .venv

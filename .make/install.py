@@ -1,4 +1,4 @@
-"""Bring .venv up to date: `python tools/install.py run|test`. Standard library only; quiet when nothing is to be done.
+"""Bring .venv up to date: `python .make/install.py run|test`. Standard library only; quiet when nothing is to be done.
 
 A stamp in .venv, written last, holds the hash of the requirement files and the Python version. A marker stands while
 pip works: an interrupted install may have left half a package that pip takes for whole, so .venv is then made anew.
