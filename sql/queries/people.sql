@@ -55,7 +55,7 @@ VALUES (%(id)s, %(token_hash)s, %(person_id)s, clock_timestamp() + make_interval
 
 -- name: session
 -- Who a token belongs to, when the session is neither over, idle too long, nor of a person shut out.
-SELECT s.id, s.person_id, s.created_at, s.expires_at, p.name, p.role,
+SELECT s.id, s.person_id, s.address, p.name, p.role,
        extract(epoch FROM clock_timestamp() - s.last_active_at)::double precision AS idle_seconds
 FROM control.sessions AS s
 JOIN control.people AS p ON p.id = s.person_id

@@ -1,0 +1,150 @@
+"""Local accounts from a terminal: ``python -m common.accounts add|passwd|role|disable|enable|list``.
+
+A password is asked for twice on a terminal; otherwise it is the first line of stdin. It is never an argument, which
+every process of the machine could read. Each change is a row of the audit log, in the transaction that does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Sequence
+
+from common.access import Role
+from common.config import SharedSettings, environment, read_process
+from common.errors import IccError
+from common.passwords import hashed, problem_with
+from common.rules.wording import plural
+from common.store import commands, people
+from common.store.database import Database, Link
+from common.store.door import opened
+from common.store.migrate import migrate
+from common.store.people import Person
+
+
+class Mistake(Exception):
+    """What was asked for cannot be done; the message says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; 0 when done, 1 when refused."""
+    wanted = _parser().parse_args(arguments)
+    try:
+        settings, _ = read_process(SharedSettings, environment())
+        with opened(settings, name="icc:accounts", on_progress=_tell) as database:
+            migrate(database)
+            _say(_do(database, wanted))
+    except (IccError, Mistake) as error:
+        _tell(str(error))
+        if isinstance(error, IccError):
+            _tell(error.remedy)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m common.accounts", description="Local accounts of the dashboard.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    add = verbs.add_parser("add", help="add a person; asks for the password")
+    add.add_argument("name")
+    add.add_argument("--role", choices=[role.value for role in Role], default=Role.VIEWER.value)
+    verbs.add_parser("passwd", help="another password; ends the person's sessions").add_argument("name")
+    role = verbs.add_parser("role", help="another role; ends the person's sessions")
+    role.add_argument("name")
+    role.add_argument("role", choices=[*(role.value for role in Role), "none"])
+    verbs.add_parser("disable", help="shut a person out, at once").add_argument("name")
+    verbs.add_parser("enable", help="let a person in again").add_argument("name")
+    verbs.add_parser("list", help="who there is")
+    return parser
+
+
+def _do(database: Database, wanted: argparse.Namespace) -> str:
+    if wanted.verb == "list":
+        with database.transaction() as link:
+            return _table(people.everyone(link))
+    password_hash = hashed(_password(wanted.name)) if wanted.verb in ("add", "passwd") else ""
+    with database.transaction() as link:
+        told = _change(link, wanted, password_hash)
+        _log(link, wanted)
+    return told
+
+
+def _change(link: Link, wanted: argparse.Namespace, password_hash: str) -> str:
+    name: str = wanted.name
+    if wanted.verb == "add":
+        if not name.strip():
+            raise Mistake("A person needs a name.")
+        if people.add(link, name, Role(wanted.role), password_hash) is None:
+            raise Mistake(
+                f"There is a person {name} already; another password: python -m common.accounts passwd {name}"
+            )
+        return f"Added {name} as {wanted.role}."
+    person = _found(link, name)
+    if wanted.verb == "passwd":
+        people.set_password(link, person.id, password_hash)
+        return f"{person.name} has a new password; their sessions have ended."
+    if wanted.verb == "role":
+        people.set_role(link, person.id, None if wanted.role == "none" else Role(wanted.role))
+        now = "without a role" if wanted.role == "none" else wanted.role
+        return f"{person.name} is {now} now; their sessions have ended."
+    people.set_disabled(link, person.id, disabled=wanted.verb == "disable")
+    return f"{person.name} is {'shut out' if wanted.verb == 'disable' else 'let in again'}."
+
+
+def _found(link: Link, name: str) -> Person:
+    person = people.by_name(link, name)
+    if person is None:
+        raise Mistake(f"There is no person {name}. See: python -m common.accounts list")
+    return person
+
+
+def _log(link: Link, wanted: argparse.Namespace) -> None:
+    summary = {"person": wanted.name, **({"role": wanted.role} if hasattr(wanted, "role") else {})}
+    commands.log_action(
+        link, actor=_operator(), action=f"account {wanted.verb}", result="done", source="cli", summary=summary
+    )
+
+
+def _operator() -> str:
+    """Who sits at the terminal, as far as the machine knows."""
+    try:
+        return f"{getpass.getuser()} (terminal)"
+    except (KeyError, OSError):
+        return "terminal"
+
+
+def _password(name: str) -> str:
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"Password for {name}: ")
+        if getpass.getpass("Once more: ") != password:
+            raise Mistake("The two are not the same; nothing was changed.")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    problem = problem_with(password)
+    if problem:
+        raise Mistake(f"That password is not accepted: {problem}.")
+    return password
+
+
+def _table(rows: Sequence[dict[str, object]]) -> str:
+    if not rows:
+        return "Nobody yet. Add the first: python -m common.accounts add NAME --role admin"
+    lines = [
+        f"{row['name']!s:<24} {row['role'] or 'no role':<8} {'disabled' if row['disabled_at'] else 'active':<9}"
+        f" {plural(int(str(row['open_sessions'])), 'session')}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

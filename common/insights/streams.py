@@ -1,0 +1,98 @@
+"""What flows: event lines and samples of the request budget. Look-back and length are clamped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.store.database import Database
+from common.store.statements import statements
+
+SQL = statements("insights")
+LEVELS = ("debug", "info", "warn", "error")
+MOST_LINES = 500
+MOST_SAMPLES = 500
+MOST_HOURS = 24 * 31
+
+
+@dataclass(frozen=True)
+class EventLine:
+    """One line of the log; ``msg`` is a sentence, masked before it was stored."""
+
+    id: int
+    ts: datetime
+    integration: str
+    run_id: str | None
+    entity: str | None
+    page: int | None
+    level: str
+    code: str
+    msg: str
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class RateSample:
+    """The request budget at one moment. ``source`` "counted": our own count, since the vendor says nothing."""
+
+    ts: datetime
+    decision: str
+    waited_seconds: float
+    source: str
+    limit: int | None
+    remaining: int | None
+    reset_at: datetime | None
+    used_minute: int | None
+    limit_minute: int | None
+    used_hour: int | None
+    limit_hour: int | None
+
+
+def events(
+    database: Database,
+    *,
+    after_id: int | None = None,
+    level: str = "info",
+    run_id: str | None = None,
+    entity: str | None = None,
+    limit: int = 100,
+    hours: int = 24,
+) -> tuple[EventLine, ...]:
+    """The latest lines at ``level`` and above, oldest first; with ``after_id`` only later ones."""
+    wanted = LEVELS[LEVELS.index(level) :] if level in LEVELS else LEVELS
+    params: dict[str, Any] = {
+        "after_id": after_id,
+        "run_id": run_id,
+        "entity": entity,
+        "levels": list(wanted),
+        "limit": max(1, min(limit, MOST_LINES)),
+        "hours": max(1, min(hours, MOST_HOURS)),
+    }
+    unfiltered = after_id is None and run_id is None and entity is None
+    name = "trouble" if unfiltered and wanted[0] in ("warn", "error") else "events"
+    with database.transaction() as link:
+        rows = link.execute(SQL[name], params).fetchall()
+    return tuple(
+        EventLine(**{**row, "run_id": str(row["run_id"]) if row["run_id"] else None}) for row in reversed(rows)
+    )
+
+
+def rate_samples(
+    database: Database, integration: str, account_key: str = "main", *, limit: int = 120, hours: int = 1
+) -> tuple[RateSample, ...]:
+    """The latest samples, oldest first."""
+    params = {
+        "integration": integration,
+        "account_key": account_key,
+        "limit": max(1, min(limit, MOST_SAMPLES)),
+        "hours": max(1, min(hours, MOST_HOURS)),
+    }
+    with database.transaction() as link:
+        rows = link.execute(SQL["rate_samples"], params).fetchall()
+    return tuple(RateSample(**_renamed(row)) for row in reversed(rows))
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in row.items() if key != "request_limit"}
+    return {**rest, "limit": row["request_limit"]}

@@ -1,0 +1,58 @@
+"""What the web process works with: made once at start, found by every route, script run and fragment run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from common.config import WebSettings, public_url
+from common.operator_actions import Gate
+from common.signing import secret_key
+from common.store.database import Database
+from common.store.live_rows import LiveRowCounter
+
+
+@dataclass
+class Services:
+    """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date."""
+
+    settings: WebSettings
+    database: Database
+    gate: Gate
+    address: str
+    behind_proxy: bool
+    counter: LiveRowCounter = field(default_factory=LiveRowCounter)
+    is_ready: bool = False
+
+    @property
+    def secure(self) -> bool:
+        """Whether people come by https, so that cookies may be bound to it."""
+        return urlsplit(self.address).scheme == "https"
+
+
+def services_for(settings: WebSettings, database: Database, values: dict[str, str]) -> Services:
+    """The services over an open database; ``values`` is the environment as ``common.config`` read it."""
+    gate = Gate(
+        database,
+        secret_key(settings),
+        expiry_seconds=settings.icc_command_expiry_seconds,
+        allow_backfill=settings.allow_manual_backfill,
+    )
+    # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front.
+    return Services(settings, database, gate, public_url(values, settings), bool(values.get("forwarded_allow_ips")))
+
+
+_current: Services | None = None
+
+
+def install(services: Services | None) -> None:
+    """Make these the process's services (None: take them away again)."""
+    global _current  # noqa: PLW0603 -- routes and scripts run in threads that share nothing else
+    _current = services
+
+
+def current() -> Services:
+    """The process's services. Raises ``RuntimeError`` before the start has made them."""
+    if _current is None:
+        raise RuntimeError("the web process has not started")
+    return _current

@@ -1,0 +1,171 @@
+"""The one page: header, verdict, what waits for an admin, entities, run panel, last runs, log; at the right the rail.
+
+The whole page is one live fragment with one timer (streamlit-autorefresh) inside it: two would lose ticks, and one at
+page level would close dialogs. What a person chose is kept under keys, so a tick changes nothing of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from common.catalog import CATALOG, DOORLOOP
+from common.errors import DatabaseAway
+from common.store.people import Session
+from dashboard import actions, reads, state
+from dashboard.components import connection, entities, header, log, notices, rail, runs
+from dashboard.components.tree import ASSETS, el, show
+from dashboard.reads import PageData
+from dashboard.views import faces, questions, run_panel
+
+ICON = ASSETS / "icon.svg"
+LIVE_MILLISECONDS = 2000
+SESSION_WATCH_SECONDS = 15
+LEVELS = {"info": "All", "warn": "Warnings", "error": "Errors"}
+_STYLES = (ASSETS / "tokens.css", ASSETS / "page.css")
+
+
+def page() -> None:
+    """Everything at this address."""
+    for style in _STYLES:
+        st.html(style)
+    _live()
+
+
+@st.fragment
+def _live() -> None:
+    session = state.person()
+    if session is None:
+        faces.session_ended()
+        return
+    if session.role is None:
+        faces.no_role(session)
+        return
+    try:
+        data = reads.page_data(DOORLOOP.key, "main", st.session_state.get(state.LEVEL) or "info")
+    except DatabaseAway as away:
+        faces.database_away(away)
+    else:
+        _page(data, session)
+    _timer()
+
+
+def _page(data: PageData, session: Session) -> None:
+    st.set_page_config(page_title=f"{data.account.verdict.chip.value} · {data.account.label} · Integrations")
+    _header(data, session)
+    if data.overview.is_drill:
+        show(notices.drill_tree(), key="drill")
+    if data.away:
+        show(notices.away_tree(data.away, data.now, data.now), key="away")
+    with st.container(key="card_verdict"):
+        show(notices.verdict_tree(data.account.verdict), key="verdict")
+    questions.questions(data, session)
+    with st.container(key="layout", horizontal=True):
+        with st.container(key="main"):
+            _main(data, session)
+        with st.container(key="rail"):
+            _rail(data, session)
+    _drawer(data)
+
+
+def _header(data: PageData, session: Session) -> None:
+    with st.container(key="topbar", horizontal=True, vertical_alignment="center"):
+        show(header.title_tree(data.overview), key="title", watch_seconds=SESSION_WATCH_SECONDS)
+        st.toggle("Live", value=True, key=state.LIVE, help="Looks again every two seconds.")
+        show(header.account_tree(session), key="account")
+
+
+def _main(data: PageData, session: Session) -> None:
+    with st.container(key="card_entities"):
+        show(entities.entities_tree(data.account.entities), key="entities")
+    with st.container(key="card_run"):
+        run_panel.panel(data, session)
+    with st.container(key="card_runs"):
+        _runs(data)
+    with st.container(key="card_log"):
+        _log(data)
+
+
+def _runs(data: PageData) -> None:
+    if not data.runs:
+        nothing = "No run yet. Press Run now: a backfill copies everything once."
+        show([el("div", el("h2", "Last runs"), cls="top"), *notices.empty_tree(nothing)], key="runs")
+        return
+    number = len(CATALOG[data.account.integration].entities)
+    answer: Any = show(runs.runs_tree(data.runs, data.now, entities=number), key="runs")
+    if answer.open:
+        st.session_state[state.OPEN_RUN] = answer.open
+
+
+def _log(data: PageData) -> None:
+    with st.container(key="log_head", horizontal=True, vertical_alignment="center"):
+        show([el("div", el("h2", "Live log"), el("span", "UTC", cls="muted small"), cls="top lonely")], key="log_title")
+        st.segmented_control(
+            "Log level",
+            list(LEVELS),
+            format_func=LEVELS.__getitem__,
+            default="info",
+            required=True,
+            key=state.LEVEL,
+            label_visibility="collapsed",
+        )
+    level = st.session_state.get(state.LEVEL) or "info"
+    empty = "No line in the last 24 hours." if level == "info" else "No such line in the last 24 hours."
+    show(log.log_tree(data.lines) if data.lines else notices.empty_tree(empty), key="log")
+
+
+def _rail(data: PageData, session: Session) -> None:
+    account, now = data.account, data.now
+    with st.container(key="card_connection"):
+        show(connection.connection_tree(account, now), key="connection")
+        st.button(
+            "Ping",
+            key="ping",
+            width="stretch",
+            disabled=not state.may_act(session),
+            on_click=actions.ping,
+            args=(account.integration, account.account_key),
+        )
+        if not state.may_act(session):
+            show([el("p", run_panel.only_admins(session), cls="muted small")], key="ping_why_not")
+        for pressed in state.pressed("ping"):
+            view = reads.command(pressed.command_id) if pressed.command_id else None
+            show(notices.pressed_tree(pressed, view), key="pressed_ping")
+    cards = {
+        "daemons": rail.daemons_tree(data.overview.daemons, now),
+        "schedule": rail.schedule_tree(account, now),
+        "budget": rail.budget_tree(data.samples, now),
+        "findings": rail.findings_tree(account),
+        "dead_letters": rail.dead_letters_tree(account),
+    }
+    for name, tree in cards.items():
+        with st.container(key=f"card_{name}"):
+            show(tree, key=name)
+
+
+def _drawer(data: PageData) -> None:
+    run_id = st.session_state.get(state.OPEN_RUN)
+    if run_id:
+        _run_dialog(str(run_id), data)
+
+
+def _close_run() -> None:
+    st.session_state.pop(state.OPEN_RUN, None)
+
+
+@st.dialog("Run", width="large", position="right", on_dismiss=_close_run)
+def _run_dialog(run_id: str, data: PageData) -> None:
+    detail = reads.run_detail(run_id)
+    tree = runs.detail_tree(detail, data.now) if detail else notices.empty_tree("There is no such run.")
+    show(tree, key="run_detail")
+
+
+def _timer() -> None:
+    if not st.session_state.get(state.LIVE, True):
+        return
+    # Imported here: a component registers itself only when a script run imports it first.
+    from streamlit_autorefresh import st_autorefresh
+
+    with st.container(key="timer"):
+        st_autorefresh(interval=LIVE_MILLISECONDS, debounce=False, key=state.TICK)

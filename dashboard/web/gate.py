@@ -1,0 +1,89 @@
+"""The gate in front of everything: without a session nothing passes but the sign-in page and the health checks.
+
+Pure ASGI, so that it stands before the websocket, ``/media``, ``/component``, ``/_stcore/*`` and static files as well.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from anyio import to_thread
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.errors import DatabaseAway
+from common.store.people import Session
+from dashboard import identity, services
+from dashboard.web import requests
+from dashboard.web.pages import away_page
+
+OPEN_PATHS = frozenset(
+    {"/sign-in", "/sign-in/page.css", "/sign-in/icon.svg", "/auth/local", "/auth/sign-out", "/healthz", "/readyz"}
+)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class SessionGate:
+    """ASGI middleware: looks the session up at every request and websocket, and lets it pass or answers itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it pass, or answer."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = await self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Closing before accepting is how ASGI says 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        own = services.current()
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not requests.is_same_origin(scope, own):
+            return PlainTextResponse("This request did not come from our own page.", 403)
+        if scope["path"] in OPEN_PATHS:
+            return None
+        if not own.is_ready:
+            return _away(scope, DatabaseAway("its schema is not up to date yet"))
+        token = requests.cookie(scope, identity.cookie_name(own))
+        try:
+            session = await to_thread.run_sync(_seen, own, token, _is_page(scope))
+        except DatabaseAway as error:
+            return _away(scope, error)
+        if session is None:
+            return _to_sign_in(scope)
+        scope["icc_session"] = session
+        return None
+
+
+def _seen(own: services.Services, token: str | None, is_page: bool) -> Session | None:
+    session = identity.lookup(own, token)
+    if session is not None and is_page:
+        identity.note_activity(own, session)
+    return session
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["type"] == "http" and requests.wants_page(scope)
+
+
+def _to_sign_in(scope: Scope) -> Response:
+    if not _is_page(scope):
+        return PlainTextResponse("Sign in first.", 401, headers={"Cache-Control": "no-store"})
+    query = scope["query_string"].decode("latin-1")
+    wanted = requests.safe_next(scope["path"] + (f"?{query}" if query else ""))
+    return RedirectResponse(f"/sign-in?next={quote(wanted, safe='/')}", 303, headers={"Cache-Control": "no-store"})
+
+
+def _away(scope: Scope, error: DatabaseAway) -> Response:
+    headers = {"Cache-Control": "no-store", "Retry-After": "5"}
+    if not _is_page(scope):
+        return PlainTextResponse(f"{error.cause} {error.remedy}", 503, headers=headers)
+    return HTMLResponse(away_page(error), 503, headers={**headers, "Refresh": "5"})

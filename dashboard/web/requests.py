@@ -1,0 +1,75 @@
+"""What a request says of itself: cookie, address, where it came from. Pure ASGI, no framework's request needed."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from dashboard.services import Services
+
+HOME = "/systems/integrations"
+LONGEST_NEXT = 2000
+
+
+def header(scope: Scope, name: str) -> str | None:
+    """A header's value, or None; the last one when it was sent more than once."""
+    wanted = name.lower().encode()
+    values = [value for key, value in scope["headers"] if key == wanted]
+    return values[-1].decode("latin-1") if values else None
+
+
+def cookie(scope: Scope, name: str) -> str | None:
+    """A cookie's value, or None."""
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(header(scope, "cookie") or "")
+    except CookieError:
+        return None
+    return jar[name].value if name in jar else None
+
+
+def client_address(scope: Scope, *, behind_proxy: bool) -> str:
+    """Whose request this is, for slowing and audit: the last proxy's word, never one the client could choose.
+
+    uvicorn writes the first X-Forwarded-For entry, which the client chooses, into ``client`` with port 0 when it trusts
+    the peer. So: behind a proxy the last entry counts; without one a port of 0 can only mean this very machine.
+    """
+    forwarded = header(scope, "x-forwarded-for")
+    if behind_proxy and forwarded:
+        return forwarded.rsplit(",", 1)[-1].strip()[:64]
+    client = scope.get("client")
+    if not client:
+        return "unknown"
+    host, port = client
+    return "127.0.0.1" if forwarded and port == 0 else str(host)
+
+
+def is_same_origin(scope: Scope, services: Services) -> bool:
+    """Whether a request that changes something comes from a page of ours; without any evidence it does not."""
+    site = header(scope, "sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    origin = header(scope, "origin")
+    if origin is None:
+        return site == "same-origin"
+    own = {header(scope, "host"), urlsplit(services.address).netloc}
+    return urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc in own
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a browser is going to a page (and not fetching a part of one)."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
+    mode = header(scope, "sec-fetch-mode")
+    return mode == "navigate" if mode is not None else "text/html" in (header(scope, "accept") or "")
+
+
+def safe_next(path: str | None) -> str:
+    """Where to go after sign-in: a path of ours with exactly one leading slash, else the main page."""
+    if not path or len(path) > LONGEST_NEXT or not path.startswith("/") or path[1:2] in ("/", "\\"):
+        return HOME
+    if any(ord(letter) < 33 or letter in '\\"<>\x7f' for letter in path) or path.startswith(("/sign-in", "/auth/")):
+        return HOME
+    return path

@@ -1,0 +1,106 @@
+"""Routes of sign-in and sign-out, and the one that an open page asks whether its session still holds."""
+
+from __future__ import annotations
+
+import anyio
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from common.errors import DatabaseAway
+from common.insights.overview import is_drill
+from dashboard import identity, services
+from dashboard.identity import Credentials
+from dashboard.services import Services
+from dashboard.web import pages, requests
+
+LARGEST_FORM_BYTES = 10_000
+_NO_STORE = {"Cache-Control": "no-store", "Content-Security-Policy": pages.POLICY}
+_hashing = anyio.CapacityLimiter(2)  # an argon2 hash takes a core and 64 MB for a moment
+
+
+async def page(request: Request) -> Response:
+    """The sign-in page."""
+    next_path = requests.safe_next(request.query_params.get("next"))
+    return await _page(next_path=next_path)
+
+
+async def _page(*, next_path: str, name: str = "", error: str | None = None, status: int = 200) -> Response:
+    try:
+        drill = await to_thread.run_sync(is_drill, services.current().database)
+    except DatabaseAway as away:
+        return HTMLResponse(pages.away_page(away), 503, headers={**_NO_STORE, "Refresh": "5"})
+    body = pages.sign_in_page(next_path=next_path, name=name, error=error, is_drill=drill)
+    return HTMLResponse(body, status, headers=_NO_STORE)
+
+
+async def local(request: Request) -> Response:
+    """The form's POST: a session and the way on, or the page again without telling which part was wrong."""
+    if int(request.headers.get("content-length") or LARGEST_FORM_BYTES + 1) > LARGEST_FORM_BYTES:
+        return PlainTextResponse("Too large.", 413)
+    own = services.current()
+    async with request.form(max_files=0, max_fields=10) as form:
+        name, password = str(form.get("name") or ""), str(form.get("password") or "")
+        next_path = requests.safe_next(str(form.get("next") or ""))
+    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    given = Credentials(name, password, address, requests.cookie(request.scope, identity.cookie_name(own)))
+    try:
+        with identity.in_turn(name, address):
+            attempt = await to_thread.run_sync(identity.begin, own, name, address)
+            await anyio.sleep(identity.delay_seconds(attempt.failures_of_account, attempt.failures_of_address))
+            token = await to_thread.run_sync(identity.decide, own, attempt, given, limiter=_hashing)
+    except identity.TooManyAtOnce:
+        return await _page(next_path=next_path, name=name, error=pages.CROWDED, status=429)
+    except DatabaseAway as away:
+        return HTMLResponse(pages.away_page(away), 503, headers=_NO_STORE)
+    if token is None:
+        return await _page(next_path=next_path, name=name, error=pages.WRONG, status=401)
+    answer = RedirectResponse(next_path, 303, headers={"Cache-Control": "no-store"})
+    _set_cookie(answer, own, token, max_age=int(own.settings.icc_session_hours * 3600))
+    return answer
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session and forget the cookie."""
+    own = services.current()
+    token = requests.cookie(request.scope, identity.cookie_name(own))
+    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    if request.method == "POST":
+        await to_thread.run_sync(identity.sign_out, own, token, address)
+    answer = RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})
+    if request.method == "POST":
+        _set_cookie(answer, own, "", max_age=0)
+    return answer
+
+
+async def whose(request: Request) -> Response:
+    """Whether the session still holds: 200, or the gate's 401. Asking is no activity."""
+    session = request.scope["icc_session"]
+    return JSONResponse({"name": session.name, "role": session.role}, headers={"Cache-Control": "no-store"})
+
+
+async def stylesheet(_: Request) -> Response:
+    """The stylesheet of the sign-in page."""
+    return Response(pages.page_css(), media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+async def icon(_: Request) -> Response:
+    """The icon of the sign-in page."""
+    return Response((pages.ASSETS / "icon.svg").read_text(), media_type="image/svg+xml")
+
+
+def _set_cookie(answer: Response, own: Services, token: str, *, max_age: int) -> None:
+    answer.set_cookie(
+        identity.cookie_name(own), token, max_age=max_age, path="/", secure=own.secure, httponly=True, samesite="lax"
+    )
+
+
+ROUTES = [
+    Route("/sign-in", page),
+    Route("/sign-in/page.css", stylesheet),
+    Route("/sign-in/icon.svg", icon),
+    Route("/auth/local", local, methods=["POST"]),
+    Route("/auth/sign-out", sign_out, methods=["GET", "POST"]),
+    Route("/auth/session", whose),
+]
