@@ -1,7 +1,8 @@
 """The request budget as a pure rule: per second, per minute and per hour together.
 
 A permit counts from when it is given and expires one window after its *answer* arrived: the vendor may count the
-request @@
+request at any moment in between, so whichever it takes, no window of its own ever holds more than allowed. Answers are
+kept in sixtieths of a window, rounded up.
 """
 
 from __future__ import annotations

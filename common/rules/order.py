@@ -6,17 +6,19 @@ Trusting a sort parameter that the vendor ignored lost 313 of 350 changes in a m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 OVERLAP = timedelta(minutes=10)
 OLD_PAGES_TO_STOP = 2
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + OVERLAP
 
 
 class NewestFirst:
     """Watches the ``updatedAt`` of a list read newest first."""
 
     def __init__(self, watermark: datetime) -> None:
-        self._enough = watermark - OVERLAP
+        # A vendor's zero date (year 1) as watermark: nothing is earlier, so there is no overlap to take off.
+        self._enough = max(watermark, _EARLIEST) - OVERLAP
         self._last: datetime | None = None
         self._old_pages = 0
         self.proven = True
