@@ -157,12 +157,14 @@ class RunReporter:
 
     def trouble(self, error: IccError, *, level: str = "error", entity: str | None = None) -> None:
         """An error with its remedy, as one line."""
-        self.event(level, error.code, f"{error.cause} {error.remedy}", entity=entity, **_scalars(error.facts))
+        facts = _scalars(error.facts)
+        self.event(level, error.code, f"{error.cause} {error.remedy}", **{**facts, "entity": entity})
 
     def warn(self, code: str, *, entity: str | None = None, **facts: Any) -> dict[str, Any]:
         """A warning of the catalogue; returns it as it is stored with the run."""
         entry = CODES[code]
-        record = {"code": code, "cause": entry.cause_with(facts), "remedy": entry.remedy_with(facts), "entity": entity}
+        words = {**facts, "entity": entity}
+        record = {"code": code, "cause": entry.cause_with(words), "remedy": entry.remedy_with(words), "entity": entity}
         self.event("warn", code, f"{record['cause']} {record['remedy']}", entity=entity, **_scalars(facts))
         return record
 
