@@ -43,7 +43,7 @@ class Provenance:
 
 
 def known_hashes(link: Link, target: Target, account_key: str, ids: Sequence[str]) -> dict[str, bytes]:
-    """Id → stored hash, of those of ``ids`` that are here and not marked removed."""
+    """Id → stored hash, of those of ``ids`` that are here; no hash fits one that is marked removed."""
     rows = link.execute(_statements(target)["hashes"], (account_key, list(ids))).fetchall()
     return {row["id"]: row["_payload_hash"] for row in rows}
 
@@ -117,8 +117,8 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
     )
     parts = {"table": table, "staging": staging, "names": names, "changes": changes, "unseen": unseen}
     texts = {
-        "hashes": "SELECT id, _payload_hash FROM {table} "
-        "WHERE account_key = %s AND id = ANY (%s) AND _removed_at IS NULL",
+        "hashes": "SELECT id, CASE WHEN _removed_at IS NULL THEN _payload_hash ELSE '' END AS _payload_hash "
+        "FROM {table} WHERE account_key = %s AND id = ANY (%s)",
         "copy": "COPY {staging} ({names}) FROM STDIN",
         "upsert": "WITH written AS ("
         "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "

@@ -179,28 +179,36 @@ class EntityReading:
         return count
 
     def _settle(self, reading: Reading, last: Page, sort_by: str) -> Settled:
-        if reading.pass_id is None:
-            return self._settle_dry_run(reading)
-        settled = self._end_pass(reading, may_read_again=True)
+        settled = self._prove(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
             page = self._fetch(sort_by)(last.number)
             if page.records:
                 reading.paging.total = page.total if page.total is not None else reading.paging.total
-                self._write(reading, page, again=True)
-            settled = self._end_pass(reading, may_read_again=False)
+                self._note_again(reading, page)
+            settled = self._prove(reading, may_read_again=False)
             assert settled is not None
         if settled.drift is not None:
             ids, total = settled.drift
             self._warn("COUNT_DRIFT", ids=ids, total=total)
         return settled
 
-    def _settle_dry_run(self, reading: Reading) -> Settled:
-        met = reading.met_in_dry_run
-        if met is None or reading.paging.total is None:
+    def _note_again(self, reading: Reading, page: Page) -> None:
+        if reading.pass_id is None:
+            reading.note(page)  # its records were counted when it came first
+        else:
+            self._write(reading, page, again=True)
+
+    def _prove(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
+        """What the pages prove, written unless it is a dry run; None when the last page is due again."""
+        if reading.pass_id is not None:
+            return self._end_pass(reading, may_read_again=may_read_again)
+        met, total = reading.met_in_dry_run, reading.paging.total
+        if met is None or total is None or not reading.removable:
             return Settled()
         with self._database.transaction() as link:
-            return would_settle(link, self._lease, self._writer.target, met=met, total=reading.paging.total)
+            settled = would_settle(link, self._lease, self._writer.target, met=met, total=total)
+        return None if settled.drift is not None and may_read_again else settled
 
     def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
         """Settle and close the pass in one transaction; None (and nothing written) when the last page is due again."""

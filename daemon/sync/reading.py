@@ -34,7 +34,7 @@ class Reading:
         self._newest_first = newest_first
         self._cap: datetime | None = pass_["started_at"] if pass_ else None
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
-        self.removable: bool = pass_["removable"] if pass_ else False
+        self.removable: bool = pass_["removable"] if pass_ else True
         self.paging = Paging()
         if pass_ and first_page > 1:
             self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])

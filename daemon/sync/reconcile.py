@@ -56,8 +56,11 @@ def would_settle(link: Link, lease: Lease, target: Target, *, met: array[int], t
     distinct = sum(1 for _ in groupby(ordered))
     if distinct != total:
         return Settled(drift=(distinct, total))
-    here = records.stream_ids(link, target, lease.account_key)
-    return Settled(removed=sum(not _contains(ordered, hash(id_)) for id_ in here))
+    missing = here = 0
+    for id_ in records.stream_ids(link, target, lease.account_key):
+        here += 1
+        missing += not _contains(ordered, hash(id_))
+    return Settled(asked=(missing, here)) if is_mass_removal(missing, here) else Settled(removed=missing)
 
 
 def _contains(ordered: array[int], wanted: int) -> bool:

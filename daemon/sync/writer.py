@@ -160,7 +160,7 @@ class PageWriter:
             if self._dry_run:
                 self._count(link, checkpoint, count)
             elif all_bad:
-                self._put_aside(link, work)
+                self._count(link, checkpoint, replace(count, dead_new=self._put_aside(link, work)))
             elif self._advances(link, checkpoint, count):
                 count = self._store(link, work, count)
             else:
