@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 OVERLAP = timedelta(minutes=10)
 OLD_PAGES_TO_STOP = 2
+WHOLE_SECOND = timedelta(seconds=1)
 _EARLIEST = datetime.min.replace(tzinfo=UTC) + OVERLAP
 
 
@@ -28,7 +29,7 @@ class NewestFirst:
         for stamp in stamps:
             if stamp is None:
                 continue
-            if self._last is not None and stamp > self._last:
+            if self._last is not None and _rises(self._last, stamp):
                 self.proven = False
             self._last = stamp
         old = bool(stamps) and all(stamp is not None and stamp < self._enough for stamp in stamps)
@@ -38,3 +39,9 @@ class NewestFirst:
     def seen_enough(self) -> bool:
         """Two whole pages, one after the other, older than the watermark less its overlap."""
         return self._old_pages >= OLD_PAGES_TO_STOP
+
+
+def _rises(before: datetime, stamp: datetime) -> bool:
+    """Whether the second of two neighbours is newer. Stamps in whole seconds (Unix times) may hide a part of one."""
+    hidden = WHOLE_SECOND if before.microsecond == 0 else timedelta(0)
+    return stamp > before and stamp - before >= hidden
