@@ -8,6 +8,7 @@ of addresses, signatures in query strings.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import threading
 from collections.abc import Mapping
@@ -18,10 +19,16 @@ HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
 
 _PATTERNS = (
-    (re.compile(r"(?i)\b(authorization\s*[:=]\s*['\"]?)(?:bearer\s+|basic\s+)?[^\s'\",;]+"), rf"\1{HIDDEN}"),
+    (
+        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:bearer\s+|basic\s+)?[^\s'\",;]+"),
+        rf"\1{HIDDEN}",
+    ),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)([?&](?:sig|signature|token|key|api_key|access_token|code)=)[^&\s'\"]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(://[^/\s:@]+:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    (
+        re.compile(r"(?i)([?&](?:sig|signature|token|key|api_key|access_token|code|password)=)[^&\s'\"]+"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
     (
         re.compile(
@@ -30,6 +37,8 @@ _PATTERNS = (
         rf"\1{HIDDEN}",
     ),
 )
+
+_PERCENT = re.compile("%[0-9A-F]{2}")
 
 _lock = threading.Lock()
 _forms: tuple[str, ...] = ()
@@ -47,14 +56,16 @@ def register(*secrets: str | None) -> None:
 
 
 def _forms_of(secret: str) -> set[str]:
-    raw = secret.encode()
-    forms = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
-    # Base64 of the secret inside a longer text shifts by 0, 1 or 2 bytes; the middle part stays recognisable.
+    # An environment variable may hold bytes that are no UTF-8; Python keeps them as lone surrogates.
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw), quote_plus(raw, safe="/")):
+        forms.update((quoted, _PERCENT.sub(lambda match: match[0].lower(), quoted)))
+    # Inside a longer text its base64 shifts by 0, 1 or 2 bytes; characters made of its own bits alone stay the same.
     for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + raw).decode()
-        middle = encoded[(0 if shift == 0 else 4) : -4]
-        if len(middle) >= _SHORTEST_SECRET:
-            forms.update((middle, middle.replace("+", "-").replace("/", "_")))
+        encoded = base64.b64encode(b"\0" * shift + raw + b"\0\0").decode()
+        own = encoded[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6]
+        forms.update((own, own.replace("+", "-").replace("/", "_")))
     return forms
 
 
