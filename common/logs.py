@@ -12,7 +12,9 @@ import structlog
 
 from common.redact import mask, mask_value
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_NEW_LINE = re.compile(r"[\t\n]")
+_MANY_LINES = ("exception", "stack")
 
 
 def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
@@ -37,10 +39,12 @@ def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
 
 
 def _masked(_logger: Any, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No secret and no terminal trick leaves through the log."""
+    """No secret, no terminal trick and no forged line leaves through the log; only tracebacks have many lines."""
     for key, value in fields.items():
         safe = mask_value(value)
-        fields[key] = _CONTROL.sub("␀", safe) if isinstance(safe, str) else safe
+        if isinstance(safe, str):
+            safe = _CONTROL.sub("␀", safe if key in _MANY_LINES else _NEW_LINE.sub("␤", safe))
+        fields[key] = safe
     return fields
 
 
@@ -49,4 +53,4 @@ class _MaskedFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, masked."""
-        return mask(super().format(record))
+        return _CONTROL.sub("␀", mask(super().format(record)))
