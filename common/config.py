@@ -53,7 +53,7 @@ class Finding:
 class _FromEnvironment(BaseSettings):
     """Reads the mapping given by ``environment()``, nothing else."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     @classmethod
     def settings_customise_sources(
@@ -101,7 +101,7 @@ class SharedSettings(_FromEnvironment):
         if value.startswith("postgres://"):
             value = "postgresql://" + value.removeprefix("postgres://")
         if not value.startswith("postgresql://"):
-            raise ValueError("not a postgresql:// address")
+            raise ValueError("a postgresql:// address")
         return value
 
 
@@ -178,7 +178,8 @@ _Process = TypeVar("_Process", bound=SharedSettings)
 def environment(start: Path | None = None) -> dict[str, str]:
     """The environment over ``.env`` (of ``start``, default the working directory). Keys in lower case."""
     values = {key: value for key, value in dotenv_values((start or Path.cwd()) / ".env").items() if value is not None}
-    return {key.lower(): value for key, value in {**values, **os.environ}.items() if value.strip()}
+    # A key pasted with its line break would be refused by the vendor, or not even be sent.
+    return {key.lower(): value.strip() for key, value in {**values, **os.environ}.items() if value.strip()}
 
 
 def drop_vendor_secrets(target: MutableMapping[str, str] = os.environ) -> None:
@@ -190,8 +191,10 @@ def drop_vendor_secrets(target: MutableMapping[str, str] = os.environ) -> None:
 def _problem(error: Any) -> dict[str, str]:
     """A validation error in a person's words. Not the value: it may be a secret gone astray."""
     name = str(error["loc"][0]).upper()
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return {"setting": name, "problem": "not usable", "expected": message[0].lower() + message[1:]}
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").split(", unable to")[0]
+    message = message.replace("String should have", "a text of")
+    expected = f"a value {message}" if message.startswith(("greater", "less")) else message[0].lower() + message[1:]
+    return {"setting": name, "problem": "not usable", "expected": expected}
 
 
 def read(
