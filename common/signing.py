@@ -20,19 +20,20 @@ from common.config import SharedSettings
 from common.errors import SettingsError
 
 KEY_FILE = "secret.key"
+SHORTEST_KEY_BYTES = 16
 
 
 def secret_key(settings: SharedSettings) -> bytes:
     """The key both processes share: ``ICC_SECRET_KEY``, or with the embedded database the file beside its data.
 
-    Raises ``SettingsError`` when the file can be neither read nor made.
+    Raises ``SettingsError`` when the file can be neither read nor made, or is cut short.
     """
     if settings.icc_secret_key:
         return settings.icc_secret_key.encode()
     path = settings.icc_data_dir / KEY_FILE
     try:
         settings.icc_data_dir.mkdir(parents=True, exist_ok=True)
-        return _read_or_make(path)
+        key = _read_or_make(path)
     except OSError as error:
         raise SettingsError(
             "SETTING_UNUSABLE",
@@ -40,6 +41,14 @@ def secret_key(settings: SharedSettings) -> bytes:
             problem=f"not usable ({error.strerror}: {path})",
             expected="a folder this user may write to",
         ) from error
+    if len(key) < SHORTEST_KEY_BYTES:
+        raise SettingsError(
+            "SETTING_UNUSABLE",
+            setting="ICC_DATA_DIR",
+            problem=f"holding an empty or cut key ({path})",
+            expected=f"a folder with a whole {KEY_FILE}, or delete that file: a new key is made at the next start",
+        )
+    return key
 
 
 def _read_or_make(path: Path) -> bytes:
@@ -105,7 +114,8 @@ def is_sealed(key: bytes, command: Mapping[str, Any]) -> bool:
         audit_id=command["audit_id"],
         expires_at=command["expires_at"],
     )
-    return hmac.compare_digest(expected, command["seal"])
+    # As bytes: of a forged seal with an umlaut `compare_digest` would raise, and nobody's command be taken any more.
+    return hmac.compare_digest(expected.encode(), str(command["seal"]).encode("utf-8", "replace"))
 
 
 def _moment(moment: datetime) -> str:
