@@ -69,16 +69,25 @@ def run_wish(
     for entity in chosen:
         if entity not in entry.entities:
             raise Refused("UNKNOWN_ENTITY", entity=entity, known=", ".join(entry.entities))
-    if since is not None and since.tzinfo is None:
-        raise Refused("SINCE_UNUSABLE", value=since.isoformat())
+    if mode == "since" and since is None:
+        raise Refused("SINCE_UNUSABLE", value="nothing")
     payload = {
         "mode": mode,
         "entities": [entity for entity in entry.entities if entity in chosen],
-        "since": since.astimezone(UTC).isoformat() if since else None,
+        "since": _in_utc(since) if since else None,
         "dry_run": dry_run,
         "continues_run_id": continues_run_id,
     }
     return Wish(Action.RUN, integration, account_key, payload)
+
+
+def _in_utc(since: datetime) -> str:
+    try:
+        if since.tzinfo is not None:
+            return since.astimezone(UTC).isoformat()
+    except OverflowError:  # within a day of the year 1 or 9999
+        pass
+    raise Refused("SINCE_UNUSABLE", value=since.isoformat())
 
 
 def parse_since(text: str) -> datetime:
