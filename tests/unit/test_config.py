@@ -1,0 +1,181 @@
+"""Settings: read once, checked, explained; a wrong one never takes more down than it must."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.codes import CODES, Outcome
+from common.config import (
+    VITAL,
+    ChannelSettings,
+    DaemonSettings,
+    DoorLoopSettings,
+    Finding,
+    ScheduleSettings,
+    SharedSettings,
+    WebSettings,
+    documented_settings,
+    drop_vendor_secrets,
+    environment,
+    public_url,
+    read,
+    read_process,
+)
+from common.errors import SettingsError
+
+MODELS = (SharedSettings, WebSettings, DaemonSettings, DoorLoopSettings, ScheduleSettings, ChannelSettings)
+
+
+def test_nothing_set_is_a_working_start() -> None:
+    """A laptop needs no settings at all: defaults, the embedded database and drill data."""
+    settings, findings = read_process(DaemonSettings, {})
+    assert findings == ()
+    assert settings.database_url is None
+    doorloop, findings = read(DoorLoopSettings, {}, integration="doorloop")
+    assert findings == ()
+    assert (doorloop.doorloop_rate_limit_per_minute, doorloop.doorloop_rate_limit_per_hour) == (50, 500)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "default"),
+    [
+        ("doorloop_page_size", "5000", 100),
+        ("doorloop_page_size", "0", 100),
+        ("doorloop_page_size", "many", 100),
+        ("doorloop_max_concurrency", "-1", 2),
+        ("doorloop_rate_limit_rps", "inf", 4),
+        ("doorloop_rate_limit_rps", "nan", 4),
+        ("doorloop_rate_limit_per_hour", "1.5", 500),
+    ],
+)
+def test_a_wrong_vendor_setting_is_a_finding_and_holds_the_schedule(name: str, value: str, default: float) -> None:
+    """The daemon starts all the same; the finding names the variable, the cure, and holds that integration."""
+    settings, (finding,) = read(DoorLoopSettings, {name: value}, integration="doorloop")
+    assert getattr(settings, name) == default
+    assert (finding.code, finding.severity, finding.integration) == ("SETTING_INVALID", "error", "doorloop")
+    assert finding.holds
+    assert name.upper() in finding.cause
+    assert name.upper() in finding.remedy
+    assert "?" not in finding.cause + finding.remedy
+
+
+def test_each_wrong_setting_has_its_own_finding_and_the_right_ones_count() -> None:
+    """One typo does not hide another, nor undo what was set well."""
+    values = {"doorloop_page_size": "x", "doorloop_max_concurrency": "x", "doorloop_rate_limit_rps": "2"}
+    settings, findings = read(DoorLoopSettings, values)
+    assert {finding.facts["setting"] for finding in findings} == {"DOORLOOP_PAGE_SIZE", "DOORLOOP_MAX_CONCURRENCY"}
+    assert settings.doorloop_rate_limit_rps == 2
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted({name for model in MODELS for name in model.model_fields} - VITAL)),
+        st.text(max_size=12),
+        max_size=5,
+    )
+)
+def test_no_value_of_a_lenient_setting_stops_a_process(values: dict[str, str]) -> None:
+    """Whatever stands in a setting that is not vital: the process starts, the value itself is in no finding."""
+    for model in MODELS:
+        settings, findings = read(model, values)
+        assert isinstance(settings, model)
+        for finding in findings:
+            assert finding.as_record()["remedy"]
+            value = values[finding.facts["setting"].lower()]
+            assert len(value) < 4 or value not in finding.as_record()["cause"]
+
+
+@pytest.mark.parametrize(
+    ("values", "variable"),
+    [
+        ({"database_url": "mysql://host/db"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://host/db"}, "ICC_SECRET_KEY"),
+        ({"database_url": "postgresql://host/db", "icc_secret_key": "short"}, "ICC_SECRET_KEY"),
+        ({"port": "eighty"}, "PORT"),
+        ({"dyno": "web.1"}, "DATABASE_URL"),
+    ],
+)
+def test_a_vital_setting_stops_the_process_with_what_to_do(values: dict[str, str], variable: str) -> None:
+    """Only what a process cannot live without stops it: the variable's name, what is wrong, what to do."""
+    with pytest.raises(SettingsError) as caught:
+        read_process(WebSettings, values)
+    assert variable in caught.value.cause
+    assert variable in caught.value.remedy
+    assert "?" not in caught.value.cause + caught.value.remedy
+    assert "host/db" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_both_spellings_of_postgres_are_accepted(scheme: str) -> None:
+    """Heroku writes postgres://."""
+    values = {"database_url": f"{scheme}://u:p@h/db", "icc_secret_key": "0123456789abcdef"}
+    settings, _ = read_process(SharedSettings, values)
+    assert settings.database_url == "postgresql://u:p@h/db"
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``.env`` is read beneath the real environment; values are trimmed, empty ones are not set."""
+    (tmp_path / ".env").write_text("DOORLOOP_PAGE_SIZE=7\nAUTO_SYNC_ENABLED=true\nSYNC_ENTITIES=\n# PORT=1\n")
+    monkeypatch.setenv("DOORLOOP_PAGE_SIZE", "9")
+    monkeypatch.setenv("DOORLOOP_API_KEY", " pasted-key\n")
+    monkeypatch.setenv("DOORLOOP_BASE_URL", "  ")
+    values = environment(tmp_path)
+    assert (values["doorloop_page_size"], values["auto_sync_enabled"]) == ("9", "true")
+    assert values["doorloop_api_key"] == "pasted-key"
+    assert not {"sync_entities", "doorloop_base_url", "port"} & set(values)
+
+
+def test_the_web_process_can_drop_the_vendors_keys() -> None:
+    """Law: the dashboard holds no vendor key; the variable is dropped from its environment at start."""
+    target = {"DOORLOOP_API_KEY": "k", "PATH": "/bin"}
+    drop_vendor_secrets(target)
+    drop_vendor_secrets(target)
+    assert target == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, "http://127.0.0.1:8501"),
+        ({"port": "9000"}, "http://127.0.0.1:9000"),
+        ({"icc_public_url": "https://icc.example/"}, "https://icc.example"),
+        ({"replit_domains": "a.replit.app,b.replit.app"}, "https://a.replit.app"),
+        ({"heroku_app_default_domain_name": "x.herokuapp.com"}, "https://x.herokuapp.com"),
+        ({"icc_public_url": "https://icc.example", "replit_domains": "a.replit.app"}, "https://icc.example"),
+    ],
+)
+def test_the_address_people_open_is_found(values: dict[str, str], url: str) -> None:
+    """Said outright, or found from the platform's variables, else loopback."""
+    settings, _ = read(WebSettings, values)
+    assert public_url(values, settings) == url
+
+
+def test_every_setting_has_a_meaning() -> None:
+    """The README and ``.env.example`` are held to this list, so each entry says something."""
+    assert all(len(meaning) > 10 for meaning in documented_settings().values())
+    assert "DOORLOOP_API_KEY" in documented_settings()
+
+
+def test_every_code_is_whole() -> None:
+    """Law 8: one code, one sentence of cause, one of remedy, one known outcome; unknown facts show as "?"."""
+    outcomes = get_args(Outcome)
+    for key, code in CODES.items():
+        assert key == code.key
+        assert code.outcome in outcomes
+        for sentence in (code.cause, code.remedy):
+            assert sentence.strip()
+            assert sentence[0].isupper() or sentence[0] == "{", sentence
+            assert sentence.endswith((".", "}", ")")), sentence
+        assert code.cause_with({})
+        assert code.remedy_with({})
+
+
+def test_a_finding_is_published_whole() -> None:
+    """The page gets code, severity, cause, remedy and whether it holds the schedule."""
+    record = Finding("DRILL_DATA", "info", {}, "doorloop").as_record()
+    assert set(record) == {"code", "severity", "cause", "remedy", "holds"}

@@ -1,0 +1,163 @@
+"""The one mask: a registered secret leaves the process on no road (law 10)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from decimal import Decimal
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common import redact
+from common.redact import HIDDEN, mask, mask_value, register, shape
+
+CANARY = "dl_live-7f3K+/Zq9 w=x&y%ü"
+secrets = st.text(st.characters(codec="utf-8", exclude_characters="•"), min_size=6, max_size=40)
+surroundings = st.text(st.sampled_from("abcXYZ 019-_./"), max_size=9)
+each_example_its_own = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True)
+def _forget_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask is one per process: what a test registers is forgotten again."""
+    monkeypatch.setattr(redact, "_forms", ())
+
+
+def forget() -> None:
+    """Between two examples of one test."""
+    redact._forms = ()
+
+
+@given(secret=secrets, before=surroundings, after=surroundings)
+@each_example_its_own
+def test_a_secret_never_survives_in_plain(secret: str, before: str, after: str) -> None:
+    """Wherever it stands, in text, in repr or in JSON, it is hidden and the text around it stays."""
+    forget()
+    register(secret)
+    assert secret not in mask(before + secret + after)
+    assert repr(secret)[1:-1] not in mask(f"Key: {before + secret + after!r}")
+    for ascii_only in (True, False):
+        dumped = json.dumps({"k": before + secret + after}, ensure_ascii=ascii_only)
+        assert json.dumps(secret, ensure_ascii=ascii_only)[1:-1] not in mask(dumped)
+
+
+@given(secret=secrets, before=surroundings, after=surroundings)
+@each_example_its_own
+def test_a_secret_never_survives_url_encoded(secret: str, before: str, after: str) -> None:
+    """Percent-encoding in a path or a query, upper or lower case, space as + or %20."""
+    forget()
+    register(secret)
+    encodings = [quote(secret), quote(secret, safe=""), quote_plus(secret), urlencode({"": secret})[1:]]
+    for encoded in encodings:
+        assert encoded not in mask(f"GET /{before}{encoded}{after}")
+        quiet = re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
+        assert quiet not in mask(f"GET /{before}{quiet}{after}")
+
+
+@given(secret=secrets, before=st.binary(max_size=7), after=st.binary(max_size=7))
+@each_example_its_own
+def test_a_secret_never_survives_in_base64_at_any_offset(secret: str, before: bytes, after: bytes) -> None:
+    """Basic authorization, tokens, payloads: what can be decoded no longer holds the secret, whatever stands around."""
+    forget()
+    register(secret)
+    for encode, alphabet in ((base64.b64encode, b"+/"), (base64.urlsafe_b64encode, b"-_")):
+        masked = mask(encode(before + secret.encode() + after).decode())
+        assert HIDDEN in masked
+        for part in masked.split(HIDDEN):
+            left = part.rstrip("=")
+            for shift in range(4):
+                piece = left[shift:]
+                whole = piece[: len(piece) // 4 * 4]
+                assert secret.encode() not in base64.b64decode(whole, altchars=alphabet)
+
+
+def test_a_secret_is_hidden_in_keys_values_and_strange_objects() -> None:
+    """Anything made of dicts, lists and scalars, exceptions and bytes included; numbers and None stay themselves."""
+    register(CANARY)
+    hidden = mask_value(
+        {
+            CANARY: [CANARY, {"deep": (CANARY, 1, None, True)}],
+            "error": ValueError(CANARY),
+            "raw": CANARY.encode("latin-1"),
+        }
+    )
+    assert CANARY not in str(hidden)
+    assert hidden[HIDDEN][1] == {"deep": [HIDDEN, 1, None, True]}
+    assert mask_value({"total": 5, "share": 0.5, "price": Decimal("1.10")}) == {
+        "total": 5,
+        "share": 0.5,
+        "price": "1.10",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Authorization: bearer abcdef123456", "abcdef123456"),
+        ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+        ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "dXNlcjpwYXNz"),
+        ('{"Authorization": "tokenvalue99"}', "tokenvalue99"),
+        ("('authorization', 'Basic dXNlcjpwYXNz')", "dXNlcjpwYXNz"),
+        ("sent bearer abcdef123456 to them", "abcdef123456"),
+        ("postgresql://icc:s3cret@db.example/icc", "s3cret"),
+        ("redis://:s3cret@cache.example/0", "s3cret"),
+        ("postgresql://db/icc?user=icc&password=s3cret", "s3cret"),
+        ("https://x.example/hook?sig=Ab12Cd34&v=1", "Ab12Cd34"),
+        ("https://x.example/hook?v=1&access_token=Ab12Cd34", "Ab12Cd34"),
+        ("https://prod-1.westeurope.logic.azure.com:443/workflows/abc123/triggers?sig=zz", "abc123"),
+        ("https://default1.environment.api.powerplatform.com/powerautomate/workflows/abc123", "abc123"),
+        ("https://firm.webhook.office.com/webhookb2/abc123@def/IncomingWebhook/1", "abc123"),
+    ],
+)
+def test_what_looks_like_a_credential_is_hidden_unregistered(text: str, secret: str) -> None:
+    """Even a secret nobody registered does not leave in the places where credentials stand."""
+    assert secret not in mask(text)
+    assert HIDDEN in mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["owners page 3/20: 100 rows", "https://app.doorloop.com/api/owners?page_size=1", "authorization was refused"],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    """A mask that hides everything helps nobody."""
+    register(CANARY)
+    assert mask(text) == text
+
+
+def test_very_short_and_missing_secrets_are_passed_over() -> None:
+    """Masking every "a" because a key is "a" would hide the whole log."""
+    register(None, "", "abc", "short")
+    assert mask("a short abc") == "a short abc"
+
+
+def test_the_longer_secret_is_hidden_first() -> None:
+    """A secret that contains another one leaves no tail behind."""
+    register("abcdef", "abcdef-and-more")
+    assert mask("x abcdef-and-more y") == f"x {HIDDEN} y"
+
+
+def test_a_secret_that_is_no_utf8_can_be_registered() -> None:
+    """An environment variable may hold any bytes."""
+    odd = b"caf\xe9-secret".decode("utf-8", "surrogateescape")
+    register(odd)
+    assert odd not in mask(f"key {odd}")
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        (None, "not set"),
+        ("", "not set"),
+        ("short", "set (5 characters)"),
+        ("abcdefghijkl", "set (12 characters, …kl)"),
+        ("eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "set (JWT shape, …Jl)"),
+    ],
+)
+def test_a_secret_is_shown_by_its_shape_only(secret: str | None, shown: str) -> None:
+    """Whether it is there and what it looks like; at most its last two characters."""
+    assert shape(secret) == shown
