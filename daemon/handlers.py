@@ -105,6 +105,7 @@ def _follow(link: Link, question: Row) -> dict[str, Any]:
     if passes.count_distinct_ids(link, pass_id) == 0:
         raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
     target = Target(integration, entity, ("id",))
+    records.plan_for_bulk(link)
     return {"removed": records.mark_missing_removed(link, target, account_key, pass_id)}
 
 

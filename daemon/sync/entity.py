@@ -206,7 +206,7 @@ class EntityReading:
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None or not reading.removable:
             return Settled()
-        with self._database.transaction() as link:
+        with self._writer.transaction() as link:
             settled = would_settle(link, self._lease, self._writer.target, met=met, total=total)
         return None if settled.drift is not None and may_read_again else settled
 
@@ -214,7 +214,7 @@ class EntityReading:
         """Settle and close the pass in one transaction; None (and nothing written) when the last page is due again."""
         assert reading.pass_id is not None
         total = reading.paging.total
-        with self._database.transaction() as link:
+        with self._writer.transaction() as link:
             settled = Settled()
             if reading.sees_ids:
                 target = self._writer.target

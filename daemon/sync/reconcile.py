@@ -31,6 +31,7 @@ def settle(link: Link, lease: Lease, target: Target, *, pass_id: int, total: int
         return Settled()
     if ids != total:
         return Settled(drift=(ids, total))
+    records.plan_for_bulk(link)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
     if missing == 0:
         return Settled()

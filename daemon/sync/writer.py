@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -111,6 +112,13 @@ class PageWriter:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Link]:
+        """A transaction on the run's own connection, which a successor or a forced stop can cut."""
+        link = self._connected()
+        with translated(), link.transaction():
+            yield link
 
     def write(self, page: Page, checkpoint: Checkpoint, wanted: Callable[[Any], bool] = lambda _: True) -> PageCount:
         """Write a page, or in a dry run only count it. ``wanted`` picks the records to apply (a `since` run).
