@@ -16,12 +16,17 @@ from common.redact import mask
 from daemon.guard.rate_headers import retry_after_seconds
 
 SNIPPET_CHARACTERS = 300
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+# Sixteen digits, a decimal point among them or not, where a value may begin: digits within an id cost nothing.
+_LONG_NUMBER = re.compile(rb"(?:^|[:\[,\s-])[0-9](?:\.?[0-9]){15}")
 _BOM = b"\xef\xbb\xbf"
+_DOCS_SIGNS = (b"readme", b"api reference", b"documentation")
 
 
 class NotANumber:
     """Stands for NaN and Infinity, which JSON does not have and jsonb cannot hold."""
+
+    def __repr__(self) -> str:
+        return "NaN"
 
 
 def parsed(answer: Answer, *, path: str, entity: str) -> Any:
@@ -50,7 +55,12 @@ def loads(body: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass  # perhaps NaN or a lone surrogate, which the slow parser takes
     text = body.decode("utf-8", errors="surrogateescape")
-    return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=lambda _: NotANumber(), strict=False)
+    try:
+        return json.loads(
+            text, parse_float=Decimal, parse_int=_whole, parse_constant=lambda _: NotANumber(), strict=False
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _whole(digits: str) -> int | Decimal:
@@ -89,7 +99,8 @@ def _fault_of_status(answer: Answer, path: str, entity: str) -> VendorFault:
 
 
 def _is_docs_host(answer: Answer) -> bool:
-    return urlsplit(answer.url).hostname == "api.doorloop.com" or b"readme" in answer.body[:20_000].lower()
+    start = answer.body[:20_000].lower()
+    return urlsplit(answer.url).hostname == "api.doorloop.com" or any(sign in start for sign in _DOCS_SIGNS)
 
 
 def _fault_of_html(answer: Answer) -> RunFault:

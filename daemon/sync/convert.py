@@ -8,6 +8,7 @@ are doubled, the character becomes ``\\u0000`` or ``\\udXXX`` in plain letters.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}(?=$|[T ])")
+_MOST_DIGITS = 18  # of a bigint, less one
 _FIRST_MILLISECOND = 100_000_000_000  # larger Unix times are milliseconds: as seconds they would be the year 5138
 
 
@@ -96,7 +98,7 @@ class LineMaker:
                 continue
             try:
                 cells.append(convert(value))
-            except (ValueError, TypeError, OverflowError, InvalidOperation):
+            except (BadRecord, ValueError, TypeError, OverflowError, InvalidOperation):
                 shown = "a sensitive value" if column.sensitive else repr(value)[:60]
                 raise BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind) from None
         cells.append(prepared.dumped.decode().replace("\\", "\\\\"))
@@ -110,7 +112,11 @@ def payload_text(record: Any) -> str:
     try:
         return _dump(record).decode()
     except (TypeError, ValueError, BadRecord):
-        return _holdable(repr(record))
+        pass
+    try:
+        return json.dumps(record, default=str)  # lone surrogates stay as they came: \\udXXX is JSON, only not jsonb
+    except RecursionError:
+        return '"(nested too deeply to be kept)"'
 
 
 def _dump_holdable(record: dict[str, Any]) -> tuple[bytes, dict[str, Any], bool]:
@@ -118,17 +124,23 @@ def _dump_holdable(record: dict[str, Any]) -> tuple[bytes, dict[str, Any], bool]
         dumped = _dump(record)
         if b"\\u0000" not in dumped:
             return dumped, record, False
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         if "surrogate" not in str(error):
             raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
-    except ValueError as error:
+    try:
+        holdable = _escape_tree(record)
+        return _dump(holdable), holdable, True
+    except (TypeError, ValueError, RecursionError) as error:
         raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
-    holdable = _escape_tree(record)
-    return _dump(holdable), holdable, True
 
 
 def _dump(value: Any) -> bytes:
-    return orjson.dumps(value, default=_exact, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(value, default=_exact, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        if isinstance(error.__cause__, BadRecord):
+            raise error.__cause__ from None
+        raise
 
 
 def _exact(value: Any) -> Any:
@@ -141,7 +153,7 @@ def _exact(value: Any) -> Any:
 
 def _escape_tree(value: Any) -> Any:
     if isinstance(value, str):
-        return _holdable(value) if _UNHOLDABLE.search(value) else value
+        return _holdable(value)
     if isinstance(value, dict):
         return {_escape_tree(key): _escape_tree(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -150,8 +162,7 @@ def _escape_tree(value: Any) -> Any:
 
 
 def _holdable(text: str) -> str:
-    if not re.search("[\x00\ud800-\udfff]", text):
-        return text
+    """Different texts stay different: backslashes are doubled whether or not there is anything else to escape."""
     return _UNHOLDABLE.sub(lambda m: "\\\\" if m[0] == "\\" else f"\\u{ord(m[0]):04x}", text)
 
 
@@ -206,8 +217,8 @@ def _integer(value: Any) -> str:
     if number == NULL:
         return NULL
     whole = Decimal(number)
-    if whole != whole.to_integral_value():
-        raise ValueError
+    if whole.adjusted() > _MOST_DIGITS or whole != whole.to_integral_value():
+        raise ValueError  # judged by its exponent first: 1E+999999999 written out would fill the memory
     return str(int(whole))
 
 
@@ -242,16 +253,16 @@ def _item(item: Any) -> str:
 
 
 def parse_moment(value: Any) -> datetime | None:
-    """An ISO date-time, a day, or a Unix time in seconds or milliseconds; without a zone it is UTC.
+    """An ISO date-time, a day, or a Unix time in seconds or milliseconds, in UTC; without a zone it is UTC.
 
     None for an absent or empty value; raises ``BadRecord`` for anything else.
     """
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value.strip())
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             number = float(value)
             return datetime.fromtimestamp(number / 1000 if abs(number) >= _FIRST_MILLISECOND else number, UTC)
