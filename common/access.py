@@ -19,6 +19,7 @@ class Action(StrEnum):
     STOP = "stop"
     PING = "ping"
     CONFIRM = "confirm"
+    FORGET_DRILL = "forget_drill"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
@@ -26,6 +27,7 @@ _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.STOP: frozenset({Role.ADMIN}),
     Action.PING: frozenset({Role.ADMIN}),
     Action.CONFIRM: frozenset({Role.ADMIN}),
+    Action.FORGET_DRILL: frozenset({Role.ADMIN}),
 }
 
 

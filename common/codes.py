@@ -86,7 +86,13 @@ _ALL = (
         "DRILL_AND_REAL_ROWS",
         "finding",
         "This database holds {held} rows; {wanted} rows are never mixed with them.",
-        "Use another database (DATABASE_URL, or another ICC_DATA_DIR) for the {wanted} data, or set the key that belongs here.",
+        "Use another database (DATABASE_URL, or another ICC_DATA_DIR) for the {wanted} data, or set the key that belongs here; `python -m daemon forget-drill` deletes drill rows.",
+    ),
+    Code(
+        "NOT_DRILL_ROWS",
+        "refused",
+        "This database holds no drill rows.",
+        "Nothing to do; real rows are never deleted by this command.",
     ),
     Code(
         "WEBHOOK_UNUSABLE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 import structlog
@@ -14,7 +15,7 @@ from common.errors import IccError, Refused
 from common.operator_actions import Wish, parse_since, run_wish
 from common.store.embedded import EmbeddedPostgresError
 from daemon import wiring
-from daemon.answers import confirm
+from daemon.answers import confirm, forget_drill
 from daemon.once import run_once
 from daemon.supervisor import Supervisor
 
@@ -27,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         configuration = wiring.configure(environment())
-        logs.configure(configuration.settings.icc_log_format)
+        # A person watching the bar of a foreground run needs its troubles, not every page.
+        watched = options.act == "once" and sys.stderr.isatty()
+        level = logging.WARNING if watched else logging.INFO
+        logs.configure(configuration.settings.icc_log_format, level)
         return _act(options, configuration)
     except (IccError, EmbeddedPostgresError) as error:
         sys.stderr.write(f"{error.cause} {error.remedy}\n")
@@ -45,6 +49,9 @@ def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> in
                 sys.stderr.write(f"{refused.cause} {refused.remedy}\n")
                 return 1
             return run_once(services, wish)
+    if options.act == "forget-drill":
+        with wiring.running(configuration, kind="once") as services:
+            return forget_drill(services)
     if options.act == "confirm":
         with wiring.running(configuration, kind="once") as services:
             return confirm(services, options.question, reject=options.reject, reason=options.reason)
@@ -90,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--entities", help="some of them, comma separated; default all")
     once.add_argument("--since", metavar="ISO", help="apply only what was created or updated since")
     once.add_argument("--dry-run", action="store_true", help="compare only, write no row")
+    acts.add_parser("forget-drill", help="delete every drill row, so that this database can take real ones")
     answer = acts.add_parser("confirm", help="list what waits for an admin, or answer one question")
     answer.add_argument("question", nargs="?", help="the question's id; without it they are listed")
     answer.add_argument("--reject", action="store_true", help="answer no instead of yes")

@@ -1,4 +1,4 @@
-"""`python -m daemon confirm`: the questions only an admin may answer, from the command line and through the gate."""
+"""`python -m daemon confirm` and `forget-drill`: an admin's decisions from the command line, through the gate."""
 
 from __future__ import annotations
 
@@ -34,4 +34,19 @@ def confirm(services: Services, question_id: str | None, *, reject: bool, reason
         sys.stdout.write(f"{refused.cause} {refused.remedy}\n")
         return 1
     sys.stdout.write(f"{result}\n")
+    return 0
+
+
+def forget_drill(services: Services) -> int:
+    """Delete the drill rows of every account that holds them; real rows are refused. 0 when done, 1 when refused."""
+    for integration in services.configuration.accounts:
+        try:
+            receipt = services.gate.submit(
+                Wish(Action.FORGET_DRILL, integration), command_line_actor(), addressed_to=services.daemon_id
+            )
+            result = command_desk(services).take(receipt.command_id)
+        except Refused as refused:
+            sys.stdout.write(f"{refused.cause} {refused.remedy}\n")
+            return 1
+        sys.stdout.write(f"{result}\n")
     return 0

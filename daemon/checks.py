@@ -9,7 +9,7 @@ from common.config import ChannelSettings, Finding, ScheduleSettings
 from daemon.integrations.base import Account
 
 _WORKFLOW_HOSTS = (".logic.azure.com", ".powerplatform.com")
-_RETIRED_HOSTS = (".webhook.office.com", "outlook.office.com")
+_RETIRED_HOSTS = (".webhook.office.com", ".outlook.office.com")
 
 
 def check_channels(channels: ChannelSettings) -> tuple[Finding, ...]:
@@ -17,11 +17,14 @@ def check_channels(channels: ChannelSettings) -> tuple[Finding, ...]:
     webhook = channels.integrations_teams_webhook
     if webhook is None:
         return ()
-    parts = urlsplit(webhook)
-    host = (parts.hostname or "").lower()
+    try:
+        parts = urlsplit(webhook)
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        return (Finding("WEBHOOK_UNUSABLE", "error", {"problem": "not an address"}),)
     if parts.scheme != "https" or not host:
         return (Finding("WEBHOOK_UNUSABLE", "error", {"problem": "not an https address"}),)
-    if host.endswith(_RETIRED_HOSTS):
+    if f".{host}".endswith(_RETIRED_HOSTS):
         return (Finding("WEBHOOK_RETIRED", "warning"),)
     if not host.endswith(_WORKFLOW_HOSTS):
         return (Finding("WEBHOOK_UNUSABLE", "warning", {"problem": "not an address of Teams Workflows"}),)

@@ -134,6 +134,9 @@ class CommandDesk:
             ),
             Action.STOP: lambda: handlers.stop(self._desk, command),
             Action.CONFIRM: lambda: handlers.confirm(self._database, command),
+            Action.FORGET_DRILL: lambda: handlers.forget_drill(
+                self._database, self._accounts[command["integration"]], command
+            ),
         }
         command_id = str(command["id"])
         try:

@@ -109,6 +109,23 @@ def _follow(link: Link, question: Row) -> dict[str, Any]:
     return {"removed": records.mark_missing_removed(link, target, account_key, pass_id)}
 
 
+def forget_drill(database: Database, account: Account, command: Row) -> dict[str, Any]:
+    """Delete the account's drill rows and what was learnt from them, so that real rows may come; runs are kept."""
+    integration, account_key = command["integration"], command["account_key"]
+    with database.transaction() as link:
+        row = accounts.read(link, integration, account_key)
+        if row is None or row["source_kind"] != "drill":
+            raise Refused("NOT_DRILL_ROWS")
+        if accounts.lock_lease(link, integration, account_key)["holder"] is not None:
+            raise Refused("ALREADY_RUNNING", since="now", by="a run; stop it first")
+        deleted = {
+            entity: records.delete_all(link, Target(integration, entity, ("id",)), account_key)
+            for entity in account.entry.entities
+        }
+        accounts.forget_source(link, integration, account_key)
+    return {"deleted": deleted}
+
+
 def refusal(error: Refused) -> dict[str, Any]:
     """A refusal as a command's result."""
     return {"code": error.code, "cause": error.cause, "remedy": error.remedy}

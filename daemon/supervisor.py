@@ -10,6 +10,7 @@ import structlog
 
 from common.errors import DatabaseAway
 from common.store import heartbeats
+from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
 from daemon.commands import CommandDesk
 from daemon.janitor import Janitor
@@ -102,8 +103,16 @@ class Supervisor:
                     heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=self._listener.working)
             except DatabaseAway as error:
                 log.warning("the database is away", why=error.cause)
+                self._revive()
             if services.clock.wait(self.stop, services.configuration.settings.icc_heartbeat_seconds):
                 return
+
+    def _revive(self) -> None:
+        """An embedded server that was killed is started again; one that cannot be says why, and we keep trying."""
+        try:
+            self._services.database.revive()
+        except EmbeddedPostgresError as error:
+            log.error("the embedded database does not start", why=str(error))
 
     def _note(self, channel: str, payload: str) -> None:
         if channel == "icc_runs":

@@ -54,6 +54,19 @@ def claim_source(link: Link, integration: str, account_key: str, kind: str) -> b
     return link.execute(SQL["claim_source"], params).fetchone() is not None
 
 
+def forget_source(link: Link, integration: str, account_key: str) -> None:
+    """The account's rows are gone: so are its kind, identity, readings, dead letters and open questions."""
+    for name in (
+        "unlink_passes",
+        "forget_seen",
+        "forget_passes",
+        "forget_letters",
+        "forget_questions",
+        "forget_source",
+    ):
+        link.execute(SQL[name], _account(integration, account_key))
+
+
 def set_identity(link: Link, integration: str, account_key: str, identity: dict[str, str]) -> None:
     """Whose account it is, as first seen or as confirmed."""
     link.execute(SQL["set_identity"], {**_account(integration, account_key), "identity": Jsonb(mask_value(identity))})

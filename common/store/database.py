@@ -6,7 +6,7 @@ things and one cap on connections (small Postgres plans allow about twenty in al
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString, cast
 
@@ -48,8 +48,17 @@ class Database:
     migrations and locks; ``most`` caps the pool. Threads share one instance.
     """
 
-    def __init__(self, url: str, *, direct_url: str | None = None, name: str = "icc", most: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        direct_url: str | None = None,
+        name: str = "icc",
+        most: int = 10,
+        revive: Callable[[], None] | None = None,
+    ) -> None:
         self.url = url
+        self._revive = revive
         self.direct_url = direct_url or url
         self._name = name
         self._pool: ConnectionPool[Link] = ConnectionPool(
@@ -65,6 +74,11 @@ class Database:
             reconnect_timeout=30,
         )
         self._engine: Engine | None = None
+
+    def revive(self) -> None:
+        """Start the server again if it is ours and was killed; with an outside one there is nothing to do."""
+        if self._revive is not None:
+            self._revive()
 
     def open(self) -> Database:
         """Open the pool; connections come when they are needed, so a database that is away does not stop the start."""

@@ -26,6 +26,6 @@ def opened(
         return
     with (
         embedded.join(settings.icc_data_dir, on_progress=on_progress) as postgres,
-        Database(postgres.url, name=name, most=most) as database,
+        Database(postgres.url, name=name, most=most, revive=postgres.revive) as database,
     ):
         yield database

@@ -94,6 +94,11 @@ def mark_missing_removed(link: Link, target: Target, account_key: str, pass_id: 
     return link.execute(_statements(target)["remove"], (account_key, pass_id)).rowcount
 
 
+def delete_all(link: Link, target: Target, account_key: str) -> int:
+    """Delete every row of the account (drill rows only: the caller has checked); returns how many."""
+    return link.execute(_statements(target)["delete"], (account_key,)).rowcount
+
+
 def sample_missing(link: Link, target: Target, account_key: str, pass_id: int, most: int = 20) -> list[str]:
     """Some ids of those rows, for the person who decides."""
     rows = link.execute(_statements(target)["sample"], (account_key, pass_id, most)).fetchall()
@@ -144,6 +149,7 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %s",
+        "delete": "DELETE FROM {table} WHERE account_key = %s",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }
     return {name: sql.SQL(ours(text)).format(**parts) for name, text in texts.items()}

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 LONGEST = timedelta(hours=24)
 SMALLEST_SECONDS = 0.05
-_NUMBER = re.compile(r"^\d+(\.\d+)?$")
+_NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$")
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -24,7 +24,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
         return None
     numbers = [part.strip() for part in text.split(",")]
     if all(_NUMBER.match(part) for part in numbers):
-        seconds: float = max(math.ceil(float(part)) for part in numbers)
+        seconds = max(float(part) for part in numbers)
+        seconds = math.ceil(min(seconds, LONGEST.total_seconds()))  # enough digits make it infinite
     else:
         until = _http_date(text)
         if until is None:
@@ -36,6 +37,6 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

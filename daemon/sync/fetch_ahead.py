@@ -58,7 +58,9 @@ class FetchAhead:
         return result
 
     def close(self) -> None:
-        """No more pages; threads end after what they are doing."""
+        """No more pages; threads end after what they are doing, and send nothing for pages still waiting."""
+        with self._done:
+            self._round += 1
         for _ in self._threads:
             self._todo.put(None)
 

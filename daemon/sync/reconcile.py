@@ -16,21 +16,22 @@ from common.store.records import Target
 
 @dataclass(frozen=True)
 class Settled:
-    """What was settled. ``drift``: (distinct ids, the vendor's total) when they differ; ``asked``: (missing, here) when
-    an admin has to decide; ``removed``: rows marked removed."""
+    """What was settled. ``drift``: (distinct ids, the vendor's total in words) when they prove nothing; ``asked``:
+    (missing, here) when an admin has to decide; ``removed``: rows marked removed."""
 
     removed: int = 0
-    drift: tuple[int, int] | None = None
+    drift: tuple[int, str] | None = None
     asked: tuple[int, int] | None = None
 
 
 def settle(link: Link, lease: Lease, target: Target, *, pass_id: int, total: int | None, removable: bool) -> Settled:
     """Mark rows removed that the pass did not meet, if the pass proves it; ask an admin before a mass removal."""
     ids = passes.count_distinct_ids(link, pass_id)
-    if total is None or not removable:
+    if total is None:
         return Settled()
-    if ids != total:
-        return Settled(drift=(ids, total))
+    drift = drift_of(ids, total, removable=removable)
+    if drift is not None:
+        return Settled(drift=drift)
     records.plan_for_bulk(link)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
     if missing == 0:
@@ -51,12 +52,21 @@ def settle(link: Link, lease: Lease, target: Target, *, pass_id: int, total: int
     return Settled(removed=records.mark_missing_removed(link, target, lease.account_key, pass_id))
 
 
-def would_settle(link: Link, lease: Lease, target: Target, *, met: array[int], total: int) -> Settled:
+def drift_of(ids: int, total: int, *, removable: bool) -> tuple[int, str] | None:
+    """Why the pages prove no absence, though all of them came; None when they do."""
+    if ids != total:
+        return ids, str(total)
+    # Rows deleted in mid-pass pull later ones past the reader: as many are missed as are gone, and the numbers agree.
+    return None if removable else (ids, f"{total} now and counted otherwise before")
+
+
+def would_settle(link: Link, lease: Lease, target: Target, *, met: array[int], total: int, removable: bool) -> Settled:
     """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5)."""
     ordered = array("q", sorted(met))  # eight bytes an id, where a set would take a hundred
     distinct = sum(1 for _ in groupby(ordered))
-    if distinct != total:
-        return Settled(drift=(distinct, total))
+    drift = drift_of(distinct, total, removable=removable)
+    if drift is not None:
+        return Settled(drift=drift)
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):
         here += 1

@@ -26,6 +26,37 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s
   AND (source_kind IS NULL OR source_kind = %(source_kind)s)
 RETURNING source_kind
 
+-- name: forget_source
+-- The account is as if nothing had ever been copied.
+UPDATE control.accounts_synced
+SET source_kind = NULL, identity = NULL, identity_checked_at = NULL, blocked_until = NULL, blocked_code = NULL
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: unlink_passes
+-- Runs are kept as history; what they read is forgotten.
+UPDATE control.run_entities AS e SET pass_id = NULL FROM control.passes AS p
+WHERE e.pass_id = p.id AND p.integration = %(integration)s AND p.account_key = %(account_key)s
+
+-- name: forget_seen
+-- Ids of rows that are gone.
+DELETE FROM control.seen_ids AS s USING control.passes AS p
+WHERE s.pass_id = p.id AND p.integration = %(integration)s AND p.account_key = %(account_key)s
+
+-- name: forget_passes
+-- Readings of rows that are gone: no watermark, no freshness, nothing to resume.
+DELETE FROM control.passes WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: forget_letters
+-- Open letters of rows that are gone.
+UPDATE control.dead_letters
+SET state = 'discarded', finished_at = clock_timestamp(), finished_by = 'daemon', finish_reason = 'the drill rows were deleted'
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND state IN ('open', 'queued')
+
+-- name: forget_questions
+-- Questions about rows that are gone.
+UPDATE control.confirmations SET state = 'superseded', answered_at = clock_timestamp()
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND state = 'open'
+
 -- name: set_identity
 -- Whose account it is.
 UPDATE control.accounts_synced SET identity = %(identity)s, identity_checked_at = clock_timestamp()

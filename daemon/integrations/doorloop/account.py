@@ -18,7 +18,7 @@ from common.store.database import Database
 from daemon.guard.guard import Guard, Patience, Witness
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Opened
-from daemon.integrations.doorloop.checks import KEY, check_base_url
+from daemon.integrations.doorloop.checks import KEY, check_api_key, check_base_url
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill_process import DRILL_KEY, DrillProcess
 
@@ -133,5 +133,5 @@ class DoorLoopAccount:
             return (Finding("DRILL_DATA", "info", {}, KEY),)
         if self.is_drill:
             return (Finding("KEY_MISSING", "error", {}, KEY, holds=True),)
-        finding = check_base_url(self._doorloop.doorloop_base_url)
-        return (finding,) if finding else ()
+        found = (check_base_url(self._doorloop.doorloop_base_url), check_api_key(self._doorloop.doorloop_api_key or ""))
+        return tuple(finding for finding in found if finding is not None)

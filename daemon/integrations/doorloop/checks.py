@@ -12,9 +12,12 @@ KEY = "doorloop"
 
 def check_base_url(base_url: str) -> Finding | None:
     """The finding about an address that cannot be right; it holds the schedule. None when it may be."""
-    parts = urlsplit(base_url)
-    host = (parts.hostname or "").lower()
-    if parts.scheme not in ("http", "https") or not host:
+    try:
+        parts = urlsplit(base_url)
+        host, usable = (parts.hostname or "").lower(), parts.port != 0
+    except ValueError:  # such as an unclosed bracket or a port beyond 65535
+        parts, host, usable = urlsplit(""), "", False
+    if parts.scheme not in ("http", "https") or not host or not usable:
         facts = {
             "setting": "DOORLOOP_BASE_URL",
             "problem": "not an http(s) address",
@@ -23,11 +26,23 @@ def check_base_url(base_url: str) -> Finding | None:
         return Finding("SETTING_INVALID", "error", facts, KEY, holds=True)
     if host == "api.doorloop.com":
         return Finding("BASE_URL_NOT_API", "error", {"problem": "the documentation site"}, KEY, holds=True)
-    if host.endswith("doorloop.com") and parts.path.rstrip("/") != "/api":
+    if f".{host}".endswith(".doorloop.com") and parts.path.rstrip("/") != "/api":
         return Finding("BASE_URL_NOT_API", "error", {"problem": "the web application (no /api)"}, KEY, holds=True)
     if parts.scheme == "http" and not is_loopback(host):
         return Finding("BASE_URL_NOT_ENCRYPTED", "error", {}, KEY, holds=True)
     return None
+
+
+def check_api_key(api_key: str) -> Finding | None:
+    """The finding about a key that no request could carry; it holds the schedule. None when it may be right."""
+    if api_key.isascii() and api_key.isprintable() and " " not in api_key:
+        return None
+    facts = {
+        "setting": "DOORLOOP_API_KEY",
+        "problem": "not usable (it holds spaces or letters that no key has)",
+        "expected": "the whole key as DoorLoop shows it (Settings → Zapier & API Keys)",
+    }
+    return Finding("SETTING_INVALID", "error", facts, KEY, holds=True)
 
 
 def is_loopback(host: str) -> bool:
