@@ -131,8 +131,8 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
     )
     parts = {"table": table, "staging": staging, "names": names, "changes": changes, "unseen": unseen}
     texts = {
-        # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they are
-        # always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
+        # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
+        # are always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
         "hashes": "SELECT found.id, found._payload_hash FROM unnest(%s::text[]) AS wanted (id), LATERAL ("
         "SELECT t.id, CASE WHEN t._removed_at IS NULL THEN t._payload_hash ELSE '' END AS _payload_hash "
         "FROM {table} AS t WHERE t.account_key = %s AND t.id = wanted.id OFFSET 0) AS found",
