@@ -153,7 +153,11 @@ class EntityReading:
 
     def _check_new_ids(self, reading: Reading, page: Page) -> None:
         """A page made of records of earlier pages: the vendor's paging cannot be trusted."""
-        if reading.pass_id is None or not reading.sees_ids or page.number == 1 or not reading.may_be_all_old(page):
+        if page.number == 1 or not reading.may_be_all_old(page):
+            return
+        if reading.pass_id is None or not reading.sees_ids:
+            if reading.surely_all_old(page):
+                raise PagesUnreliable("NO_NEW_IDS", page=page.number)
             return
         ids = list(reading.ids_of(page))
         with self._database.transaction() as link:
@@ -204,10 +208,11 @@ class EntityReading:
         if reading.pass_id is not None:
             return self._end_pass(reading, may_read_again=may_read_again)
         met, total = reading.met_in_dry_run, reading.paging.total
-        if met is None or total is None or not reading.removable:
+        if met is None or total is None:
             return Settled()
+        target, proven = self._writer.target, reading.removable
         with self._writer.transaction() as link:
-            settled = would_settle(link, self._lease, self._writer.target, met=met, total=total)
+            settled = would_settle(link, self._lease, target, met=met, total=total, removable=proven)
         return None if settled.drift is not None and may_read_again else settled
 
     def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:

@@ -14,6 +14,9 @@ from daemon.sync.convert import created_at, updated_at, usable_id
 from daemon.sync.writer import Checkpoint
 
 
+SURE_FROM_IDS = 5
+
+
 class Reading:
     """The state of one list. ``pass_`` None: a dry run, of which nothing is stored."""
 
@@ -52,8 +55,9 @@ class Reading:
 
     def observe(self, page: Page) -> bool:
         """Take the page in; true when it is the last one needed. Raises ``PagesUnreliable``."""
+        fell = page.total is not None and self.paging.total is not None and page.total < self.paging.total
         self.paging.observe(page.number, self.ids_of(page), len(page.records), page.total)
-        self.removable = self.removable and not page.bare_array
+        self.removable = self.removable and not page.bare_array and not fell
         stamps = [updated_at(record) for record in page.records]
         self._move_candidate(page, stamps)
         if self._newest_first is not None:
@@ -83,6 +87,12 @@ class Reading:
         """Whether every id of the page may have been met before; false is certain."""
         return not self._whole or self._bloom.has_all(self.ids_of(page))
 
+    def surely_all_old(self, page: Page) -> bool:
+        """The same without a look in the database, of which there is none in a dry run or a delta; true is as good as
+        certain, since so many ids do not hit known places by chance."""
+        ids = self.ids_of(page)
+        return len(ids) >= SURE_FROM_IDS and self._bloom.has_all(ids)
+
     def note(self, page: Page) -> None:
         """The page was written."""
         ids = self.ids_of(page)
@@ -107,7 +117,7 @@ class Reading:
             total=self.paging.total,
             watermark_candidate=self._candidate,
             see_ids=self.sees_ids,
-            removable=not page.bare_array,
+            removable=self.removable,
             again=again,
         )
 
