@@ -63,9 +63,9 @@ class Answer:
         """The vendor's clock (its ``Date`` header), else ours."""
         try:
             moment = parsedate_to_datetime(self.headers["date"])
-        except (KeyError, ValueError, TypeError):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (KeyError, ValueError, TypeError, IndexError, OverflowError):
             return self.received_at
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Transport:
@@ -146,7 +146,8 @@ class Transport:
     def _body(self, response: requests.Response, path: str, deadline: float) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.raw.stream(CHUNK_BYTES, decode_content=True):
+        # read1 hands over what has come; waiting for whole chunks would let a dripping answer outlast its deadline.
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             size += len(chunk)
             if size > self._limits.body_bytes:
                 raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
