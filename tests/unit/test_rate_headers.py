@@ -1,0 +1,79 @@
+"""What Retry-After says: seconds or a date; absent or malformed means unknown, never zero."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.guard.rate_headers import LONGEST, SMALLEST_SECONDS, retry_after_seconds
+
+NOW = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+DAY = LONGEST.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", SMALLEST_SECONDS),
+        ("1.5", 2),
+        (" 30 ", 30),
+        ("3600", 3600),
+        ("999999999", DAY),
+        ("9" * 400, DAY),
+        ("5, 60, 7", 60),
+        ("-5", None),
+        ("", None),
+        ("   ", None),
+        ("abc", None),
+        ("NaN", None),
+        ("inf", None),
+        ("12abc", None),
+        ("1e3", None),
+        ("120, abc", None),
+        ("\u0663\u0663", None),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60),
+        ("Sun Nov  6 08:50:37 1994", 60),
+        ("Sun, 06 Nov 1994 08:49:07 GMT", SMALLEST_SECONDS),
+        ("Sun, 06 Nov 2094 08:49:37 GMT", DAY),
+        ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", None),
+    ],
+)
+def test_every_form_seen_in_the_wild(value: str, seconds: float | None) -> None:
+    """Fact sheet §1 and §6: fractions up, several values the largest, capped at a day, nonsense ignored."""
+    assert retry_after_seconds({"retry-after": value}, NOW) == seconds
+
+
+@pytest.mark.parametrize("skew_hours", [-5, 3, 1000])
+def test_a_skewed_clock_cancels_out(skew_hours: int) -> None:
+    """A date counts from the answer's own Date, whatever our clock thinks."""
+    here = NOW.replace(year=1995) if skew_hours > 500 else NOW.replace(hour=(8 + skew_hours) % 24)
+    headers = {"retry-after": "Sun, 06 Nov 1994 08:50:07 GMT", "date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    assert retry_after_seconds(headers, here) == 30
+
+
+def test_a_broken_date_header_falls_back_to_our_clock() -> None:
+    """No usable Date: our own clock."""
+    headers = {"retry-after": "Sun, 06 Nov 1994 08:50:07 GMT", "date": "yesterday"}
+    assert retry_after_seconds(headers, NOW) == 30
+
+
+def test_absent_means_unknown() -> None:
+    """Never 0 and never a guess."""
+    assert retry_after_seconds({}, NOW) is None
+
+
+digits = st.text(st.sampled_from("0123456789.,:- +GMTSunNov"), max_size=40)
+
+
+@given(value=st.text(max_size=40) | digits, date=st.text(max_size=40) | digits)
+def test_any_header_gives_a_bounded_wait_or_none(value: str, date: str) -> None:
+    """Whatever a vendor or proxy writes there: between the floor and a day, or unknown."""
+    wait = retry_after_seconds({"retry-after": value, "date": date}, NOW)
+    assert wait is None or SMALLEST_SECONDS <= wait <= DAY
