@@ -36,7 +36,8 @@ SELECT c.relname AS name
 FROM pg_inherits AS i
 JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'control.events'::regclass
-  AND to_date(right(c.relname, 8), 'YYYYMMDD') < (now() AT TIME ZONE 'UTC')::date - %(days)s::integer
+  -- Compared as text, since the planner may look at other relations' names before it joins; the days sort as they read.
+  AND c.relname < 'events_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::integer, 'YYYYMMDD')
 
 -- name: prune
 -- Samples, pings and sign-in attempts older than the retention limit.
