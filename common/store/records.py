@@ -85,13 +85,13 @@ def plan_for_bulk(link: Link) -> None:
 
 def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
     """Rows that are here but that the pass did not meet."""
-    row = link.execute(_statements(target)["missing"], (account_key, pass_id)).fetchone()
+    row = link.execute(_statements(target)["missing"], _of_pass(account_key, pass_id)).fetchone()
     return int(row["missing"]) if row else 0
 
 
 def mark_missing_removed(link: Link, target: Target, account_key: str, pass_id: int) -> int:
     """Mark those rows removed; returns how many."""
-    return link.execute(_statements(target)["remove"], (account_key, pass_id)).rowcount
+    return link.execute(_statements(target)["remove"], _of_pass(account_key, pass_id)).rowcount
 
 
 def delete_all(link: Link, target: Target, account_key: str) -> int:
@@ -101,7 +101,7 @@ def delete_all(link: Link, target: Target, account_key: str) -> int:
 
 def sample_missing(link: Link, target: Target, account_key: str, pass_id: int, most: int = 20) -> list[str]:
     """Some ids of those rows, for the person who decides."""
-    rows = link.execute(_statements(target)["sample"], (account_key, pass_id, most)).fetchall()
+    rows = link.execute(_statements(target)["sample"], {**_of_pass(account_key, pass_id), "most": most}).fetchall()
     return [row["id"] for row in rows]
 
 
@@ -112,6 +112,10 @@ def stream_ids(link: Link, target: Target, account_key: str) -> Iterator[str]:
         cursor.execute(_statements(target)["ids"], (account_key,))
         for row in cursor:
             yield row["id"]
+
+
+def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
+    return {"account_key": account_key, "pass_id": pass_id}
 
 
 @cache
@@ -125,9 +129,12 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
         for name in columns
         if name not in ("account_key", "id")
     )
+    # What a later run brought or changed was not there to be met: an admin may answer days after the pass.
     unseen = sql.SQL(
-        "account_key = %s AND _removed_at IS NULL AND NOT EXISTS (SELECT FROM ("
-        "SELECT unnest(ids) AS id FROM control.seen_ids WHERE pass_id = %s) AS seen WHERE seen.id = t.id)"
+        "account_key = %(account_key)s AND _removed_at IS NULL AND NOT EXISTS (SELECT FROM ("
+        "SELECT unnest(ids) AS id FROM control.seen_ids WHERE pass_id = %(pass_id)s) AS seen WHERE seen.id = t.id) "
+        "AND _run_id NOT IN (SELECT id FROM control.runs WHERE started_at > ("
+        "SELECT started_at FROM control.passes WHERE id = %(pass_id)s))"
     )
     parts = {"table": table, "staging": staging, "names": names, "changes": changes, "unseen": unseen}
     texts = {
@@ -148,7 +155,7 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
         "count": "SELECT count(*) AS here FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
-        "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %s",
+        "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",
         "delete": "DELETE FROM {table} WHERE account_key = %s",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }

@@ -13,7 +13,6 @@ from daemon.integrations.base import Page
 from daemon.sync.convert import created_at, updated_at, usable_id
 from daemon.sync.writer import Checkpoint
 
-
 SURE_FROM_IDS = 5
 
 
