@@ -1,0 +1,131 @@
+"""Lists whose pages cannot be trusted: one code each, nothing lost, nothing invented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, engine
+from tests.truth import assert_tables_equal_truth, table
+
+
+@pytest.fixture
+def drill() -> Iterator[DrillServer]:
+    """A vendor with four pages of owners."""
+    with DrillServer(rows=75, seed=9) as server:
+        yield server
+
+
+@pytest.fixture
+def copier(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """An engine that has copied nothing yet."""
+    with engine(drill, database_url) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", ["backfill", "delta"])
+@pytest.mark.parametrize(
+    ("fault", "parameters", "code"),
+    [
+        ("repeated_page", {}, "REPEATED_PAGE"),
+        ("no_new_ids", {}, "REPEATED_PAGE"),
+        ("no_new_ids", {"from_page": 3}, "NO_NEW_IDS"),
+        ("empty_page_before_last", {"page": 2}, "EMPTY_PAGE_EARLY"),
+        ("empty_page_before_last", {"page": 1}, "EMPTY_PAGE_EARLY"),
+    ],
+)
+def test_pages_that_contradict_themselves_end_the_entity_partial(
+    copier: Engine,
+    drill: DrillServer,
+    database: Database,
+    mode: str,
+    fault: str,
+    parameters: dict[str, Any],
+    code: str,
+) -> None:
+    """Law 8: a repeated page, a page without a new id, an empty page before the last: `partial`, others go on."""
+    drill.set_fault(fault, **parameters, entity="owners")
+    run = copier.run(mode, ["owners", "tenants"])
+    assert (run.state, run.error("owners")) == ("incomplete", code)
+    assert (run.entities["owners"]["state"], run.entities["tenants"]["state"]) == ("partial", "complete")
+    assert run.counts("owners")[3] == 0
+    drill.clear_faults()
+    assert copier.run(mode, ["owners", "tenants"]).state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners", "tenants"])
+
+
+def test_a_clamped_page_size_is_followed(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Facts §5: progress is derived from the rows that came, never from those asked for."""
+    drill.set_fault("page_size_clamp", rows=7)
+    run = copier.run()
+    assert (run.state, run.entities["owners"]["page"]) == ("succeeded", 11)
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_bare_array_is_read_to_its_end(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Issue 3: a bare array is accepted with a warning; it proves no absence."""
+    drill.set_fault("bare_array")
+    run = copier.run()
+    assert (run.state, run.warnings("owners")) == ("succeeded", ["BARE_ARRAY"])
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_bare_array_that_ends_on_a_full_page(database_url: str, database: Database) -> None:
+    """Facts §5: without a total the list ends with an empty page, or a shorter one."""
+    with DrillServer(rows=40, seed=9) as drill, engine(drill, database_url) as copier:
+        drill.set_fault("bare_array")
+        assert copier.run().state == "succeeded"
+        assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize("mode", ["data_missing", "data_null", "data_object", "data_text"])
+def test_a_wrong_envelope_fails_its_entity_only(
+    copier: Engine, drill: DrillServer, database: Database, mode: str
+) -> None:
+    """Law 8: what is no list is not read as an empty one; the others go on."""
+    copier.run()
+    before = table(database, "owners")
+    drill.set_fault("wrong_envelope", mode=mode, entity="owners")
+    run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.error("owners")) == ("incomplete", "WRONG_ENVELOPE")
+    assert run.entities["units"]["state"] == "complete"
+    assert table(database, "owners") == before
+
+
+def test_an_envelope_without_a_total_is_read_to_its_end(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Facts §5: a missing total is unknown, not zero."""
+    drill.set_fault("wrong_envelope", mode="total_missing")
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_duplicates_across_pages_are_stored_once(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 2: a row that comes twice is here once."""
+    drill.set_fault("duplicate_row_across_pages")
+    run = copier.run()
+    assert run.state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_an_empty_list_is_complete(database_url: str, database: Database) -> None:
+    """An account without owners is no error."""
+    with DrillServer(rows=30, entity_rows={"owners": 0}, seed=9) as drill, engine(drill, database_url) as copier:
+        run = copier.run(entities=["owners", "units"])
+        assert run.state == "succeeded"
+        assert run.counts("owners") == (0, 0, 0, 0, 0)
+        assert copier.run("delta").state == "succeeded"
+
+
+def test_rows_added_and_deleted_while_reading_are_settled_later(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: a list that moves while it is read loses nothing for good: the next full run settles it."""
+    drill.set_fault("shifting_rows", delete=2, insert=1)
+    copier.run()
+    drill.clear_faults()
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])

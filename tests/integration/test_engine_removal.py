@@ -1,0 +1,201 @@
+"""Law 4 and the guards against the worst day: what is marked removed, and what an admin is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from common.errors import Refused
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, engine
+from tests.truth import assert_tables_equal_truth, one, rows, table
+
+
+@pytest.fixture
+def drill() -> Iterator[DrillServer]:
+    """A vendor with sixty owners."""
+    with DrillServer(rows=60, seed=5) as server:
+        yield server
+
+
+@pytest.fixture
+def copier(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """An engine that has copied them once."""
+    with engine(drill, database_url) as running:
+        assert running.run().state == "succeeded"
+        yield running
+
+
+def removed(database: Database) -> set[str]:
+    """Ids of owners marked removed."""
+    return {id_ for id_, row in table(database, "owners").items() if row["_removed_at"] is not None}
+
+
+def test_a_complete_backfill_marks_what_is_gone_and_revives_what_is_back(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: rows are marked removed only by a full pass; a record that comes back loses the mark."""
+    gone = drill.mutate("owners", delete=5).deleted
+    assert copier.run("delta").counts("owners") == (0, 0, 55, 0, 0)
+    assert removed(database) == set()
+    assert copier.run().counts("owners") == (0, 0, 55, 5, 0)
+    assert removed(database) == set(gone)
+    assert_tables_equal_truth(database, drill, ["owners"], gone=gone)
+    marked = table(database, "owners")[gone[0]]["_removed_at"]
+    copier.run()
+    assert table(database, "owners")[gone[0]]["_removed_at"] == marked
+    drill.mutate("owners", restore_ids=gone[:2])
+    assert copier.run("delta").counts("owners")[:2] == (0, 2)
+    assert removed(database) == set(gone[2:])
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_mass_removal_marks_none_and_asks(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: over 10 % and 20 rows wait for an admin; the confirmation marks exactly them, once."""
+    gone = drill.mutate("owners", delete=25).deleted
+    run = copier.run()
+    assert (run.state, run.code, run.error("owners")) == ("incomplete", "MASS_REMOVAL", "MASS_REMOVAL")
+    assert removed(database) == set()
+    (question,) = copier.questions()
+    assert (question["kind"], question["entity"]) == ("mass_removal", "owners")
+    assert question["details"]["missing"] == 25
+    assert set(question["details"]["sample_ids"]) <= set(gone)
+    assert copier.confirm(str(question["id"]))["removed"] == 25
+    assert removed(database) == set(gone)
+    assert_tables_equal_truth(database, drill, ["owners"])
+    with pytest.raises(Refused) as refusal:
+        copier.confirm(str(question["id"]))
+    assert refusal.value.code == "UNKNOWN_CONFIRMATION"
+    assert copier.run().state == "succeeded"
+
+
+def test_twenty_rows_or_ten_percent_are_no_mass(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: twenty rows are marked without a question, however large their share."""
+    drill.mutate("owners", delete=20)
+    assert copier.run().counts("owners")[3] == 20
+    assert len(removed(database)) == 20
+
+
+def test_a_rejected_mass_removal_marks_none(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: an admin's no leaves every row; the next backfill asks again."""
+    drill.mutate("owners", delete=30)
+    copier.run()
+    (question,) = copier.questions()
+    copier.confirm(str(question["id"]), "rejected", "they are coming back")
+    answered = one(database, "SELECT * FROM control.confirmations")
+    assert (answered["state"], answered["answered_by"], answered["answer_reason"]) == (
+        "rejected",
+        "tester",
+        "they are coming back",
+    )
+    assert removed(database) == set()
+    assert copier.run().state == "incomplete"
+    assert len(copier.questions()) == 1
+
+
+def test_an_outdated_question_is_refused(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: an answer counts for the full copy it was asked about, not for a newer one."""
+    gone = drill.mutate("owners", delete=30).deleted
+    copier.run()
+    (question,) = copier.questions()
+    drill.mutate("owners", restore_ids=gone)
+    assert copier.run().state == "succeeded"
+    with pytest.raises(Refused) as refusal:
+        copier.confirm(str(question["id"]))
+    assert refusal.value.code == "MASS_REMOVAL_OUTDATED"
+    assert removed(database) == set()
+
+
+def test_rows_that_came_after_the_question_are_not_removed_by_its_answer(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: a confirmation removes what the full pass missed, not what a delta brought or changed since."""
+    gone = drill.mutate("owners", delete=30).deleted
+    copier.run()
+    (question,) = copier.questions()
+    added = drill.mutate("owners", add=3).added
+    drill.mutate("owners", restore_ids=gone[:2])
+    copier.run("delta")
+    assert set(added) <= set(table(database, "owners"))
+    assert copier.confirm(str(question["id"]))["removed"] == 28
+    assert removed(database) == set(gone[2:])
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_seen_ids_lost_in_a_crash_make_an_answer_impossible(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: without the proof of absence (an unlogged table, empty after a crash) nothing is marked."""
+    drill.mutate("owners", delete=30)
+    copier.run()
+    (question,) = copier.questions()
+    with database.transaction() as link:
+        link.execute("TRUNCATE control.seen_ids")
+    with pytest.raises(Refused):
+        copier.confirm(str(question["id"]))
+    assert removed(database) == set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "parameters"),
+    [
+        ("total_off_by", {"rows": 3}),
+        ("total_off_by", {"rows": -3}),
+        ("moving_total", {}),
+        ("moving_total", {"per": "request"}),
+        ("bare_array", {}),
+        ("wrong_envelope", {"mode": "total_missing"}),
+        ("wrong_envelope", {"mode": "total_text"}),
+        ("missing_id", {"every": 20}),
+        ("duplicate_row_across_pages", {"replace": True}),
+        ("shifting_rows", {"delete": 1}),
+    ],
+)
+def test_a_count_that_does_not_fit_removes_nothing(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, parameters: dict[str, Any]
+) -> None:
+    """Law 4: unless distinct ids match the vendor's total, nothing is marked removed, and a warning says so."""
+    drill.mutate("owners", delete=4)
+    drill.set_fault(fault, **parameters)
+    run = copier.run()
+    assert run.counts("owners")[3] == 0
+    assert removed(database) == set()
+    expected = {"bare_array": ["BARE_ARRAY"], "wrong_envelope": []}.get(fault, ["COUNT_DRIFT"])
+    assert run.warnings("owners") == expected
+    assert run.entities["owners"]["state"] == "complete"
+    drill.clear_faults()
+    assert copier.run().counts("owners")[3] >= 4
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_another_account_halts_until_an_admin_confirms(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Issue 2: when the key belongs to another vendor account nothing is written until an admin says yes."""
+    before = table(database, "owners")
+    drill.mutate("owners", change=3)
+    drill.set_fault("other_account")
+    for _ in range(2):
+        run = copier.run()
+        assert (run.state, run.code) == ("failed", "ACCOUNT_CHANGED")
+        assert run.entities["owners"]["state"] == "skipped"
+    assert table(database, "owners") == before
+    (question,) = copier.questions()
+    assert question["kind"] == "account_changed"
+    copier.confirm(str(question["id"]))
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+    drill.clear_faults()
+    assert copier.run().code == "ACCOUNT_CHANGED"
+
+
+def test_a_role_that_may_not_ask_who_it_is_is_warned_about(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 2: without an answer from /users/me the run goes on and says that a swapped key would go unnoticed."""
+    drill.set_fault("forbidden_role", entity="users")
+    run = copier.run()
+    assert run.state == "succeeded"
+    assert [warning["code"] for warning in run.run["warnings"]] == ["IDENTITY_UNKNOWN"]
+    assert rows(database, "SELECT 1 FROM control.confirmations") == []
