@@ -1,0 +1,176 @@
+"""Pages are fetched ahead, come out in order, and stop at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from common.errors import StopRequested, TransientFault
+from daemon.integrations.base import Page
+from daemon.sync.fetch_ahead import FetchAhead
+
+PATIENCE_SECONDS = 5
+
+
+def page(number: int) -> Page:
+    """An empty page."""
+    return Page(number, [], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+
+
+@contextmanager
+def fetching(threads: int) -> Iterator[tuple[FetchAhead, threading.Event]]:
+    """A fetcher whose threads have ended afterwards."""
+    stop = threading.Event()
+    fetcher = FetchAhead(threads, stop)
+    try:
+        yield fetcher, stop
+    finally:
+        stop.set()
+        fetcher.close()
+        for thread in fetcher._threads:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_pages_come_out_in_order_however_they_arrive(threads: int) -> None:
+    """Design §5 law 2: page order, while later pages may arrive earlier."""
+    with fetching(threads) as (fetcher, _):
+        fetcher.begin(1)
+        for number in range(1, 41):
+            fetcher.ask(page, number, 40)
+            assert fetcher.take(number).number == number
+
+
+def test_never_more_than_a_window_and_never_beyond_the_last() -> None:
+    """Memory holds a window of pages; a request beyond the last page would be wasted."""
+    asked: list[int] = []
+    gate = threading.Event()
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        gate.wait(PATIENCE_SECONDS)
+        return page(number)
+
+    with fetching(2) as (fetcher, _):
+        fetcher.begin(5)
+        fetcher.ask(fetch, 5, 100)
+        gate.set()
+        assert fetcher.take(5).number == 5
+        assert set(asked) <= {5, 6, 7}
+        fetcher.ask(fetch, 6, 6)
+        fetcher.take(6)
+        assert set(asked) <= {5, 6, 7}
+
+
+def test_without_a_known_last_only_the_page_itself_is_fetched() -> None:
+    """A delta reads no further than it must."""
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        return page(number)
+
+    with fetching(3) as (fetcher, _):
+        fetcher.begin(1)
+        for number in (1, 2):
+            fetcher.ask(fetch, number, None)
+            fetcher.take(number)
+    assert sorted(asked) == [1, 2]
+
+
+def test_no_page_is_fetched_twice() -> None:
+    """Asking again for what is under way asks for nothing."""
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        return page(number)
+
+    with fetching(2) as (fetcher, _):
+        fetcher.begin(1)
+        for number in range(1, 11):
+            fetcher.ask(fetch, number, 10)
+            fetcher.ask(fetch, number, 10)
+            fetcher.take(number)
+    assert sorted(asked) == list(range(1, 11))
+
+
+def test_an_error_comes_out_at_its_page_not_before() -> None:
+    """Page 2 fails while page 1 is still on its way: page 1 is written first."""
+
+    def fetch(number: int) -> Page:
+        if number == 2:
+            raise TransientFault("VENDOR_ERROR", status=500, path="/owners")
+        return page(number)
+
+    with fetching(2) as (fetcher, _):
+        fetcher.begin(1)
+        fetcher.ask(fetch, 1, 2)
+        assert fetcher.take(1).number == 1
+        with pytest.raises(TransientFault):
+            fetcher.take(2)
+
+
+def test_a_stop_wakes_who_waits_for_a_page() -> None:
+    """Law 6: stop works in the middle of a slow request."""
+    hanging = threading.Event()
+
+    def fetch(number: int) -> Page:
+        hanging.wait(PATIENCE_SECONDS)
+        return page(number)
+
+    with fetching(1) as (fetcher, stop):
+        fetcher.begin(1)
+        fetcher.ask(fetch, 1, 1)
+        stop.set()
+        with pytest.raises(StopRequested):
+            fetcher.take(1)
+        hanging.set()
+
+
+def test_what_was_coming_for_an_earlier_list_is_dropped() -> None:
+    """A new list's page 1 is its own, not the one still under way for the last list."""
+    release = threading.Event()
+    entered = threading.Event()
+
+    def slow(number: int) -> Page:
+        entered.set()
+        release.wait(PATIENCE_SECONDS)
+        return Page(number, ["old"], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+
+    with fetching(1) as (fetcher, _):
+        fetcher.begin(1)
+        fetcher.ask(slow, 1, 3)
+        assert entered.wait(PATIENCE_SECONDS)
+        fetcher.begin(1)
+        release.set()
+        fetcher.ask(page, 1, 1)
+        assert fetcher.take(1).records == []
+
+
+def test_closing_sends_nothing_for_pages_still_waiting() -> None:
+    """A run that ended by an error does not go on asking."""
+    asked: list[int] = []
+    release = threading.Event()
+    entered = threading.Event()
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        entered.set()
+        release.wait(PATIENCE_SECONDS)
+        return page(number)
+
+    fetcher = FetchAhead(1, threading.Event())
+    fetcher.begin(1)
+    fetcher.ask(fetch, 1, 2)
+    assert entered.wait(PATIENCE_SECONDS)
+    fetcher.close()
+    release.set()
+    fetcher._threads[0].join(PATIENCE_SECONDS)
+    assert not fetcher._threads[0].is_alive()
+    assert asked == [1]

@@ -1,0 +1,211 @@
+"""Budget, request, classification, retry: the one way a connector asks its vendor anything. Time is virtual."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from common.errors import Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
+from common.http.transport import Answer, Transport
+from daemon.guard.guard import Guard, Patience
+from daemon.guard.limiter import Limiter, Permit
+from tests.unit.answer_maker import answer
+from tests.unit.virtual_time import START, VirtualClock
+
+
+class Vendor:
+    """Answers in the order given, the last one for ever; counts what it was asked."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    def get(self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        """What ``Transport.get`` does."""
+        self.asked.append(url)
+        assert headers == {"Authorization": "bearer k"}
+        given = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+class Permits:
+    """A limiter without limits that remembers."""
+
+    def __init__(self) -> None:
+        self.out = 0
+        self.taken = 0
+        self.held: list[float] = []
+
+    def take(self, stop: threading.Event, *, for_ping: bool = False) -> Permit:
+        """Give one."""
+        self.out += 1
+        self.taken += 1
+        return Permit("p", 0.0)
+
+    def give_back(self, permit: Permit) -> None:
+        """Take one back."""
+        self.out -= 1
+
+    def hold(self, seconds: float) -> None:
+        """Remember."""
+        self.held.append(seconds)
+
+
+class Notes:
+    """A witness that keeps notes."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int | None] = []
+        self.waits: list[float] = []
+
+    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+        """Note the status."""
+        self.statuses.append(answer.status if answer else None)
+
+    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """Note the wait."""
+        assert attempt == len(self.waits) + 1
+        self.waits.append(wait_seconds)
+
+
+class Scene:
+    """A guard with everything around it."""
+
+    def __init__(self, *answers: Answer | Exception, attempts: int = 6, seed: int = 1) -> None:
+        self.vendor, self.permits, self.notes = Vendor(*answers), Permits(), Notes()
+        self.clock, self.stop = VirtualClock(), threading.Event()
+        self.guard = Guard(
+            transport=cast("Transport", self.vendor),
+            limiter=cast("Limiter", self.permits),
+            clock=self.clock,
+            stop=self.stop,
+            patience=Patience(attempts, 60),
+            base_url="https://app.doorloop.com/api/",
+            headers={"Authorization": "bearer k"},
+            witness=self.notes,
+            dice=random.Random(seed),
+        )
+
+    def get(self, attempts: int | None = None) -> Any:
+        """Ask for the owners."""
+        return self.guard.get("/owners", {}, entity="owners", attempts=attempts)[0]
+
+
+def test_a_good_answer_costs_one_request() -> None:
+    """One permit, given back; the path is joined without a double slash."""
+    scene = Scene(answer(b'{"total": 0}'))
+    assert scene.get() == {"total": 0}
+    assert scene.vendor.asked == ["https://app.doorloop.com/api/owners"]
+    assert (scene.permits.taken, scene.permits.out) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_may_pass_is_tried_again(status: int, seed: int) -> None:
+    """Two failures, then success: two waits within their bounds, every permit given back."""
+    scene = Scene(answer(status=status), answer(status=status), answer(b"[]"), seed=seed)
+    assert scene.get() == []
+    assert scene.notes.statuses == [status, status, 200]
+    assert all(wait <= ceiling for wait, ceiling in zip(scene.clock.waits, (0.5, 0.9), strict=True))
+    assert scene.clock.waits == scene.notes.waits
+    assert scene.permits.out == 0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422])
+def test_what_will_not_pass_is_never_tried_again(status: int) -> None:
+    """One request, no wait."""
+    scene = Scene(answer(status=status))
+    with pytest.raises((EntityRefused, RunFault)):
+        scene.get()
+    assert scene.notes.statuses == [status]
+    assert scene.clock.waits == []
+    assert scene.permits.out == 0
+
+
+def test_a_network_fault_is_tried_again_and_counted() -> None:
+    """No answer at all: the request still counts against the budget, and the witness hears of it."""
+    scene = Scene(TransientFault("VENDOR_TIMEOUT", path="/owners"), answer(b"[]"))
+    assert scene.get() == []
+    assert scene.notes.statuses == [None, 200]
+    assert (scene.permits.taken, scene.permits.out) == (2, 0)
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 6])
+def test_attempts_are_capped(attempts: int) -> None:
+    """Then the last error leaves as it is."""
+    scene = Scene(answer(status=500), attempts=attempts)
+    with pytest.raises(TransientFault) as caught:
+        scene.get()
+    assert caught.value.code == "VENDOR_ERROR"
+    assert len(scene.vendor.asked) == attempts
+    assert len(scene.clock.waits) == attempts - 1
+
+
+def test_a_ping_tries_once() -> None:
+    """A person waits for it."""
+    scene = Scene(answer(status=500))
+    with pytest.raises(TransientFault):
+        scene.get(attempts=1)
+    assert len(scene.vendor.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_wait_is_never_below_the_servers(status: int, seed: int) -> None:
+    """Retry-After is a floor, with a little on top."""
+    scene = Scene(answer(status=status, retry_after="7"), answer(b"[]"), seed=seed)
+    scene.get()
+    (wait,) = scene.clock.waits
+    assert 7 <= wait <= 7.25
+    assert scene.permits.held == ([wait] if status == 429 else [])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_long_retry_after_is_deferred(status: int) -> None:
+    """Over a minute is never slept: the run ends deferred with the moment to come back, and goes on by itself."""
+    scene = Scene(answer(status=status, retry_after="3600"))
+    with pytest.raises(Deferred) as caught:
+        scene.get()
+    assert timedelta(seconds=3600) <= caught.value.until - START <= timedelta(seconds=3601)
+    assert scene.clock.waits == []
+    assert len(scene.vendor.asked) == 1
+
+
+def test_endless_429s_without_a_time_are_deferred_not_failed() -> None:
+    """Law 7: being rate-limited is not failing."""
+    scene = Scene(answer(status=429), attempts=3)
+    with pytest.raises(Deferred) as caught:
+        scene.get()
+    assert caught.value.code == "RATE_LIMITED"
+    assert isinstance(caught.value.__cause__, RateLimited)
+    assert caught.value.until - scene.clock.now() == timedelta(seconds=60)
+
+
+def test_a_stop_sends_nothing_more() -> None:
+    """Law 6: before a request, and in a back-off."""
+    scene = Scene(answer(status=500))
+    scene.stop.set()
+    with pytest.raises(StopRequested):
+        scene.get()
+    assert scene.vendor.asked == []
+    assert scene.permits.taken == 0
+
+
+def test_a_stop_during_the_back_off_ends_it() -> None:
+    """The wait hears the stop; no further request goes out."""
+    scene = Scene(answer(status=500))
+
+    def stop_while_waiting(event: threading.Event, seconds: float) -> bool:
+        return True
+
+    scene.clock.wait = stop_while_waiting  # type: ignore[method-assign]
+    with pytest.raises(StopRequested):
+        scene.get()
+    assert len(scene.vendor.asked) == 1

@@ -1,0 +1,154 @@
+"""Permits: counted for everybody, waited for interruptibly, deferred when the wait is long. Time is virtual."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from common.errors import DatabaseAway, Deferred, StopRequested
+from common.rules.budget import BudgetLimits
+from common.store import budgets
+from common.store.database import Database
+from daemon.guard.limiter import Limiter
+from tests.unit.virtual_time import START, VirtualClock
+
+NEVER = threading.Event()
+
+
+class OneRow:
+    """The budget's row, in memory; its clock is the database's, an hour ahead of ours."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.windows: dict[str, Any] = {}
+        self.decisions = 0
+        self.away = False
+        self._clock = clock
+
+    def decide(self, _database: Database, integration: str, account_key: str, rule: Callable[..., Any]) -> Any:
+        """What ``budgets.decide`` does."""
+        assert (integration, account_key) == ("doorloop", "main")
+        if self.away:
+            raise DatabaseAway("gone")
+        self.decisions += 1
+        now = (self._clock.now() + timedelta(hours=1)).timestamp()
+        self.windows, verdict = rule(copy.deepcopy(self.windows), now)
+        return verdict
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Time that only passes by waiting."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def row(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> OneRow:
+    """The one row both limiters of a test share."""
+    one = OneRow(clock)
+    monkeypatch.setattr(budgets, "decide", one.decide)
+    return one
+
+
+def limiter_of(clock: VirtualClock, limits: BudgetLimits, longest_wait_seconds: float = 60) -> Limiter:
+    """A limiter of the account."""
+    return Limiter(
+        cast("Database", None),
+        clock,
+        integration="doorloop",
+        account_key="main",
+        limits=limits,
+        flight_seconds=120,
+        longest_wait_seconds=longest_wait_seconds,
+    )
+
+
+def test_without_limits_nothing_is_stored(clock: VirtualClock, row: OneRow) -> None:
+    """Every limit off: no statement, no wait, no count."""
+    limiter = limiter_of(clock, BudgetLimits())
+    permit = limiter.take(NEVER)
+    limiter.give_back(permit)
+    limiter.settle()
+    assert row.decisions == 0
+    assert (permit.used_minute, permit.used_hour) == (None, None)
+
+
+def test_permits_are_counted_over_all_limiters(clock: VirtualClock, row: OneRow) -> None:
+    """Runs and pings of every daemon share one row."""
+    one, other = (limiter_of(clock, BudgetLimits(per_minute=3)) for _ in range(2))
+    used = [limiter.take(NEVER).used_minute for limiter in (one, other, one)]
+    assert used == [1, 2, 3]
+    assert len(row.windows["flights"]) == 3
+
+
+def test_a_spent_minute_is_waited_for(clock: VirtualClock, row: OneRow) -> None:
+    """The wait is one window after the first answer, told in the permit, never longer than needed."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=4))
+    for _ in range(4):
+        limiter.give_back(limiter.take(NEVER))
+    permit = limiter.take(NEVER)
+    assert 60 <= permit.waited_seconds <= 62
+    assert permit.used_hour is None
+
+
+def test_a_long_wait_is_deferred_not_slept(clock: VirtualClock, row: OneRow) -> None:
+    """A spent hour: the moment to come back, and not a second of sleep."""
+    limiter = limiter_of(clock, BudgetLimits(per_hour=2))
+    for _ in range(2):
+        limiter.give_back(limiter.take(NEVER))
+    with pytest.raises(Deferred) as caught:
+        limiter.take(NEVER)
+    assert caught.value.code == "BUDGET_SPENT"
+    assert timedelta(seconds=3600) <= caught.value.until - START <= timedelta(seconds=3661)
+    assert clock.waits == []
+
+
+def test_a_stop_ends_the_wait(clock: VirtualClock, row: OneRow) -> None:
+    """Law 6: stop works while waiting for budget."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=1))
+    limiter.give_back(limiter.take(NEVER))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StopRequested):
+        limiter.take(stop)
+
+
+def test_a_429_holds_everybody_of_this_process(clock: VirtualClock, row: OneRow) -> None:
+    """After `hold` nobody sends before the time is up; a shorter hold does not shorten it."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=50))
+    limiter.hold(30)
+    limiter.hold(5)
+    permit = limiter.take(NEVER)
+    assert permit.waited_seconds == pytest.approx(30)
+    assert limiter.take(NEVER).waited_seconds == 0
+
+
+def test_answers_are_told_with_the_next_permit_at_their_own_time(clock: VirtualClock, row: OneRow) -> None:
+    """An answer's permit expires one window after the answer, not after it was told."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=1))
+    permit = limiter.take(NEVER)
+    limiter.give_back(permit)
+    clock.seconds += 30
+    assert limiter.take(NEVER).waited_seconds <= 31
+
+
+def test_settle_tells_what_nobody_told(clock: VirtualClock, row: OneRow) -> None:
+    """At a run's end no permit stays in flight: the next run need not wait for its expiry."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=5))
+    limiter.give_back(limiter.take(NEVER))
+    assert len(row.windows["flights"]) == 1
+    limiter.settle()
+    limiter.settle()
+    assert row.windows["flights"] == {}
+    assert row.decisions == 2
+
+
+def test_while_the_database_is_away_no_permit_is_given(clock: VirtualClock, row: OneRow) -> None:
+    """Better no request than one nobody counted."""
+    row.away = True
+    with pytest.raises(DatabaseAway):
+        limiter_of(clock, BudgetLimits(per_minute=5)).take(NEVER)

@@ -1,0 +1,212 @@
+"""What is known of a list while it is read: order, watermark, which ids were met."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import PagesUnreliable
+from common.rules.order import NewestFirst
+from daemon.integrations.base import Page
+from daemon.sync.reading import Bloom, Reading
+
+START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+def moment(minutes: float) -> str:
+    """A vendor's stamp, so many minutes after the pass began."""
+    return (START + timedelta(minutes=minutes)).isoformat()
+
+
+def page(number: int, *stamps: float | None, total: int | None = 100, bare: bool = False, answered: float = 0) -> Page:
+    """A page whose records were updated then; ids are unique over the list."""
+    records: list[Any] = [
+        {"id": f"{number}-{position}", **({} if stamp is None else {"updatedAt": moment(stamp)})}
+        for position, stamp in enumerate(stamps)
+    ]
+    return Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare)
+
+
+def reading_of(
+    *, first_page: int = 1, delta: float | None = None, since: float | None = None, **changes: Any
+) -> Reading:
+    """A reading; ``delta`` is the watermark's minute for one that reads newest first."""
+    pass_ = {
+        "id": 7,
+        "started_at": START,
+        "watermark_candidate": None,
+        "removable": True,
+        "rows_per_page": None,
+        "total": None,
+        **changes,
+    }
+    return Reading(
+        pass_,
+        first_page=first_page,
+        newest_first=None if delta is None else NewestFirst(START + timedelta(minutes=delta)),
+        sees_ids=delta is None,
+        since=None if since is None else START + timedelta(minutes=since),
+    )
+
+
+def candidate(reading: Reading, last: Page) -> datetime | None:
+    """The watermark that would be stored with this page."""
+    return reading.checkpoint(last, again=False).watermark_candidate
+
+
+def test_a_full_lists_watermark_is_the_newest_record_but_never_after_its_start() -> None:
+    """What changed after the pass began may stand on a page already read: it must be found by the next delta."""
+    reading = reading_of()
+    last = page(2, -3, 8, total=4)
+    assert reading.observe(page(1, -9, -5, total=4)) is False
+    assert reading.observe(last) is True
+    assert candidate(reading, last) == START
+
+
+def test_a_vendor_whose_clock_is_behind_caps_the_watermark() -> None:
+    """Its own Date on page 1 counts when it is earlier than our start."""
+    reading = reading_of()
+    first = page(1, -1, -90, total=2, answered=-30)
+    reading.observe(first)
+    assert candidate(reading, first) == START - timedelta(minutes=30)
+
+
+def test_a_deltas_watermark_is_the_top_of_its_first_page() -> None:
+    """Later pages are older, whatever they claim; it is stored when the pass ends."""
+    reading = reading_of(delta=-60)
+    reading.observe(page(1, -1, -2))
+    second = page(2, -3)
+    reading.observe(second)
+    assert candidate(reading, second) == START - timedelta(minutes=1)
+
+
+def test_a_resumed_reading_keeps_its_candidate_and_its_end() -> None:
+    """Page 3 of a pass: what pages 1 and 2 said is taken over from the pass."""
+    known = START - timedelta(minutes=4)
+    reading = reading_of(first_page=3, watermark_candidate=known, rows_per_page=2, total=6)
+    last = page(3, -9, None, total=6)
+    assert reading.observe(last) is True
+    assert candidate(reading, last) == known
+
+
+def test_records_without_stamps_give_no_watermark() -> None:
+    """Unknown stays unknown."""
+    reading = reading_of()
+    only = page(1, None, None, total=2)
+    reading.observe(only)
+    assert candidate(reading, only) is None
+
+
+def test_a_delta_ends_when_it_has_seen_enough() -> None:
+    """Two whole pages older than the watermark less ten minutes, long before the list's last page."""
+    reading = reading_of(delta=0)
+    assert reading.observe(page(1, 5)) is False
+    assert reading.observe(page(2, -11)) is False
+    assert reading.observe(page(3, -12)) is True
+    assert not reading.order_broken
+    assert reading.look_ahead_to(2) is None
+
+
+def test_a_delta_out_of_order_is_noticed() -> None:
+    """The list is then read whole."""
+    reading = reading_of(delta=0)
+    reading.observe(page(1, 5, 6))
+    assert reading.order_broken
+    assert not reading_of().order_broken
+
+
+def test_a_bare_array_proves_no_absence() -> None:
+    """Without a total nothing may be marked removed, not even when a later page has its envelope back."""
+    reading = reading_of()
+    first = page(1, -1, total=None, bare=True)
+    reading.observe(first)
+    assert reading.removable is False
+    assert reading.checkpoint(first, again=False).removable is False
+    reading.observe(page(2, -1, total=5))
+    assert reading.removable is False
+
+
+def test_a_full_list_is_fetched_ahead_to_its_last_page() -> None:
+    """Once page 1 has told how many there are."""
+    reading = reading_of()
+    reading.observe(page(1, -1, -2, total=9))
+    assert reading.look_ahead_to(2) == 5
+
+
+def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
+    """Paging's rules hold here too."""
+    reading = reading_of()
+    first = page(1, -1, -2, total=9)
+    reading.observe(first)
+    repeated = Page(2, first.records, 9, START, 0.0)
+    with pytest.raises(PagesUnreliable):
+        reading.observe(repeated)
+
+
+@pytest.mark.parametrize(
+    ("record", "wanted"),
+    [
+        ({"updatedAt": moment(5)}, True),
+        ({"updatedAt": moment(0)}, True),
+        ({"updatedAt": moment(-5)}, False),
+        ({"createdAt": moment(5), "updatedAt": moment(-5)}, True),
+        ({"createdAt": moment(-9)}, False),
+        ({}, True),
+        ({"updatedAt": "soon"}, True),
+        ("no record", True),
+    ],
+)
+def test_a_since_run_applies_what_was_created_or_updated_since(record: Any, wanted: bool) -> None:
+    """A record that does not say counts as new; without `since` everything is wanted."""
+    assert reading_of(since=0).wanted(record) is wanted
+    assert reading_of().wanted(record)
+
+
+def test_ids_are_told_once_each_in_order() -> None:
+    """Records without a usable id are not among them."""
+    records: list[Any] = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {}, {"id": ""}, 5, {"id": 7}]
+    assert reading_of().ids_of(Page(1, records, None, START, 0.0)) == ("b", "a", "7")
+
+
+def test_a_dry_run_remembers_ids_only_in_memory() -> None:
+    """Law 5: no pass, no seen ids in the database."""
+    reading = Reading(None, first_page=1, newest_first=None, sees_ids=True, since=None)
+    first = page(1, -1, -2, total=2)
+    reading.observe(first)
+    reading.note(first)
+    assert reading.pass_id is None
+    assert reading.met_in_dry_run is not None
+    assert sorted(reading.met_in_dry_run) == sorted(map(hash, ("1-0", "1-1")))
+    assert reading.checkpoint(first, again=False).pass_id is None
+
+
+def test_a_page_of_old_records_only_may_be_all_old() -> None:
+    """Certain when it is not; a resumed reading cannot know and says perhaps."""
+    reading = reading_of()
+    first, second = page(1, -1, -2), page(2, -1, -2)
+    reading.note(first)
+    assert reading.may_be_all_old(first)
+    assert not reading.may_be_all_old(second)
+    assert reading_of(first_page=2, rows_per_page=2, total=9).may_be_all_old(second)
+
+
+@given(st.lists(st.text(min_size=1), max_size=200))
+@settings(max_examples=30)
+def test_the_bloom_filter_never_forgets(ids: list[str]) -> None:
+    """ "No" is always right: whatever was added may have been met."""
+    bloom = Bloom()
+    bloom.add(tuple(ids))
+    assert bloom.has_all(tuple(ids))
+
+
+def test_the_bloom_filter_seldom_guesses_wrong() -> None:
+    """A false perhaps costs a look in the database: rare at a hundred thousand ids, for a whole page never."""
+    bloom = Bloom()
+    bloom.add(tuple(f"met{number}" for number in range(100_000)))
+    wrong = sum(bloom.has_all((f"new{number}",)) for number in range(10_000))
+    assert wrong < 300
+    assert not bloom.has_all(tuple(f"page{number}" for number in range(100)))
