@@ -27,6 +27,7 @@ HASH_BYTES = 16
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
+_UNIX_TIME = re.compile(r"^-?[0-9]{9,13}(\.[0-9]+)?$")  # eight digits are a day: 20200131
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}(?=$|[T ])")
 _MOST_DIGITS = 18  # of a bigint, less one
 _FIRST_MILLISECOND = 100_000_000_000  # larger Unix times are milliseconds: as seconds they would be the year 5138
@@ -226,9 +227,10 @@ def _date(value: Any) -> str:
     if isinstance(value, str):
         if not value.strip():
             return NULL
-        if not _DAY.match(value):
+        if _DAY.match(value):
+            return date.fromisoformat(value[:10]).isoformat()
+        if not _UNIX_TIME.match(value.strip()):
             raise ValueError
-        return date.fromisoformat(value[:10]).isoformat()
     return parse_moment(value).date().isoformat()  # type: ignore[union-attr]  # None was handled before
 
 
@@ -260,6 +262,8 @@ def parse_moment(value: Any) -> datetime | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
+        if isinstance(value, str) and _UNIX_TIME.match(value.strip()):
+            value = Decimal(value.strip())
         if isinstance(value, str):
             moment = datetime.fromisoformat(value.strip())
             return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+import structlog
 
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
@@ -28,6 +29,7 @@ from daemon.integrations.base import Entity, Page
 from daemon.sync.convert import LineMaker, Prepared, payload_text, prepare, usable_id
 
 RUNS = statements("runs")
+log = structlog.get_logger("writer")
 ALL_BAD_FROM = 10
 TIDY_EVERY_PAGES = 64
 RECONNECT_SECONDS = 0.5
@@ -89,6 +91,14 @@ class _Work:
     letters: list[DeadLetter]
 
 
+class _AllRefused(Exception):
+    """Postgres refused what conversion had let through, and so the whole page is bad; rolls its transaction back."""
+
+    def __init__(self, letters: list[DeadLetter]) -> None:
+        self.letters = letters
+        super().__init__()
+
+
 class PageWriter:
     """Writes one entity's pages on a connection of the run's own. One thread uses it."""
 
@@ -131,9 +141,12 @@ class PageWriter:
         while True:
             try:
                 return self._in_transaction(page, checkpoint, sorted_)
+            except _AllRefused as refused:
+                sorted_ = replace(sorted_, good=(), bad=tuple(refused.letters))
             except LeaseLost:
                 raise
-            except DatabaseAway:
+            except DatabaseAway as error:
+                log.warning("a page waits for the database", why=error.cause, run=self._lease.run_id)
                 self.close()
                 if self._clock.wait(self._stop, RECONNECT_SECONDS):
                     raise StopRequested from None
@@ -163,7 +176,7 @@ class PageWriter:
             known = records.known_hashes(link, self.target, self._lease.account_key, [p.id for p in sorted_.good])
             lines, letters = self._lines(sorted_, known)
             work = _Work(page, checkpoint, sorted_, lines, letters)
-            all_bad = len(letters) >= ALL_BAD_FROM and len(letters) == len(page.records)
+            all_bad = _all_bad(page, letters)
             count = self._expected(work, known)
             if self._dry_run:
                 self._count(link, checkpoint, count)
@@ -171,6 +184,8 @@ class PageWriter:
                 self._count(link, checkpoint, replace(count, dead_new=self._put_aside(link, work)))
             elif self._advances(link, checkpoint, count):
                 count = self._store(link, work, count)
+                if _all_bad(page, letters):
+                    raise _AllRefused(letters)
             else:
                 count = PageCount(0)  # committed before; the answer to that COMMIT was lost with its connection
             leases.fence(link, self._lease)
@@ -281,6 +296,10 @@ class PageWriter:
             self._pages_with_changes = 0
             with translated():
                 records.tidy_staging(link, self.target)
+
+
+def _all_bad(page: Page, letters: list[DeadLetter]) -> bool:
+    return len(letters) >= ALL_BAD_FROM and len(letters) == len(page.records)
 
 
 def _letter(record: Any, error: BadRecord) -> DeadLetter:
