@@ -1,0 +1,290 @@
+"""Law 3: a bad record is put aside with its reason, the page goes on; what can be kept is kept whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, engine
+from tests.truth import Record, assert_tables_equal_truth, rows, table
+
+
+@pytest.fixture
+def drill() -> Iterator[DrillServer]:
+    """A vendor with three pages."""
+    with DrillServer(rows=50, seed=4) as server:
+        yield server
+
+
+@pytest.fixture
+def copier(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """An engine that has copied nothing yet."""
+    with engine(drill, database_url) as running:
+        yield running
+
+
+def letters(database: Database, state: str = "open") -> list[Record]:
+    """Dead letters in a state."""
+    return rows(database, "SELECT * FROM control.dead_letters WHERE state = %s ORDER BY id", state)
+
+
+@pytest.mark.parametrize(
+    ("fault", "entity", "code", "has_id"),
+    [
+        ("missing_id", "owners", "RECORD_WITHOUT_ID", False),
+        ("null_id", "owners", "RECORD_WITHOUT_ID", False),
+        ("bad_money", "units", "RECORD_TYPE", True),
+        ("bad_date", "units", "RECORD_TYPE", True),
+        ("bad_date", "owners", "RECORD_TYPE", True),
+        ("nan_literal", "units", "RECORD_TYPE", True),
+        ("record_not_object", "owners", "RECORD_NOT_OBJECT", False),
+    ],
+)
+def test_a_bad_record_is_put_aside_and_recovered(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, entity: str, code: str, has_id: bool
+) -> None:
+    """Law 3: new letters leave the run incomplete, known ones do not; a sync that brings the record good recovers it."""
+    drill.set_fault(fault, every=10, at_most=4)
+    bad = set(drill.bad_ids(fault, entity))
+    first = copier.run(entities=[entity])
+    assert (first.state, first.code) == ("incomplete", "NEW_DEAD_LETTERS")
+    assert first.counts(entity) == (46, 0, 0, 0, 4)
+    assert set(table(database, entity)) == {record["id"] for record in drill.records(entity)} - bad
+    found = letters(database)
+    if fault == "record_not_object":  # four times the very same text is one letter
+        assert len(found) == 1
+    else:
+        assert len(found) == 4
+        assert {letter["record_id"] for letter in found} == (bad if has_id else {None})
+    assert {letter["code"] for letter in found} == {code}
+    assert all(letter["reason"] and letter["page"] and letter["payload_hash"] for letter in found)
+    second = copier.run(entities=[entity])
+    assert (second.state, second.counts(entity)[4]) == ("succeeded", 4)
+    assert all(letter["attempts"] > 1 for letter in letters(database))
+    drill.clear_faults()
+    third = copier.run(entities=[entity])
+    assert (third.state, third.counts(entity)) == ("succeeded", (4, 0, 46, 0, 0))
+    assert_tables_equal_truth(database, drill, [entity])
+    recovered = letters(database, "recovered")
+    assert {letter["record_id"] for letter in recovered} == (bad if has_id else set())
+
+
+def test_a_letter_keeps_the_whole_payload(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 3: nothing of a record that was put aside is lost."""
+    drill.set_fault("bad_money", every=10, at_most=1)
+    (bad,) = drill.bad_ids("bad_money", "units")
+    copier.run(entities=["units"])
+    (letter,) = letters(database)
+    truth = next(record for record in drill.records("units") if record["id"] == bad)
+    assert json.loads(letter["payload"]) == truth | {"marketRent": "abc"}
+    assert "abc" in letter["reason"]
+    assert "marketRent" in letter["reason"]
+
+
+def test_a_row_that_turns_bad_stays_as_it_was(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 3: a bad version of a known record is put aside; the good row stays, and is not taken for removed."""
+    copier.run(entities=["units"])
+    before = table(database, "units")
+    drill.set_fault("bad_money", every=10)
+    run = copier.run(entities=["units"])
+    assert run.counts("units") == (0, 0, 45, 0, 5)
+    assert table(database, "units") == before
+    drill.clear_faults()
+    assert copier.run(entities=["units"]).counts("units") == (0, 0, 50, 0, 0)
+    assert len(letters(database, "recovered")) == 5
+
+
+def test_a_discarded_letter_reopens_only_with_another_content(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 3: a discarded letter stays discarded until the record comes with another hash."""
+    drill.set_fault("bad_money", every=10, at_most=1)
+    (bad,) = drill.bad_ids("bad_money", "units")
+    copier.run(entities=["units"])
+    with database.transaction() as link:
+        link.execute(
+            "UPDATE control.dead_letters SET state = 'discarded', finished_at = now(), finished_by = 'tester', "
+            "finish_reason = 'known'"
+        )
+    assert copier.run(entities=["units"]).state == "succeeded"
+    assert letters(database) == []
+    drill.mutate("units", change_ids=[bad])
+    assert copier.run(entities=["units"]).state == "incomplete"
+    assert len(letters(database)) == 1
+
+
+@pytest.mark.parametrize("fault", ["bad_money", "missing_id", "record_not_object"])
+def test_a_page_of_ten_or_more_bad_records_ends_the_entity(
+    copier: Engine, drill: DrillServer, database: Database, fault: str
+) -> None:
+    """Issue 3: a page of at least ten records, all bad: the format has changed; the entity ends, the others go on."""
+    drill.set_fault(fault, every=1, entity="units")
+    run = copier.run(entities=["units", "tenants"])
+    assert (run.state, run.error("units")) == ("incomplete", "ALL_RECORDS_BAD")
+    assert (run.entities["units"]["state"], run.entities["tenants"]["state"]) == ("failed", "complete")
+    assert run.entities["units"]["received"] == 20
+    assert letters(database)
+    drill.clear_faults()
+    assert copier.run(entities=["units"]).state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["units", "tenants"])
+
+
+def test_nine_bad_records_are_no_changed_format(database_url: str, database: Database) -> None:
+    """Issue 3: fewer than ten records, all bad, are put aside one by one."""
+    with DrillServer(rows=9, seed=4) as drill, engine(drill, database_url) as copier:
+        drill.set_fault("bad_money", every=1)
+        run = copier.run(entities=["units"])
+        assert (run.state, run.counts("units")) == ("incomplete", (0, 0, 0, 0, 9))
+        assert len(letters(database)) == 9
+
+
+@pytest.mark.parametrize("fault", ["nul_character", "lone_surrogate"])
+def test_text_that_postgres_cannot_hold_is_escaped_reversibly(
+    copier: Engine, drill: DrillServer, database: Database, fault: str
+) -> None:
+    """Issue 3: NUL and lone surrogates: the record is kept whole, escaped and flagged; the page goes on."""
+    drill.set_fault(fault, every=10)
+    bad = set(drill.bad_ids(fault, "owners"))
+    run = copier.run()
+    assert (run.state, run.counts("owners")) == ("succeeded", (50, 0, 0, 0, 0))
+    found = table(database, "owners")
+    assert {id_ for id_, row in found.items() if row["_raw_escaped"]} == bad
+    written = {"nul_character": "a\\u0000b", "lone_surrogate": "\\ud800"}[fault]
+    assert all(found[id_]["raw"]["name"].endswith(written) for id_ in bad)
+    assert copier.run().counts("owners") == (0, 0, 50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [("huge_integer", "12345678901234567890"), ("long_decimal", "0.123456789012345678901234567890")],
+)
+def test_long_numbers_are_exact(copier: Engine, drill: DrillServer, database: Database, fault: str, value: str) -> None:
+    """Issue 3: 20-digit integers and long decimals lose no digit, neither in the column nor in the raw record."""
+    drill.set_fault(fault, every=10)
+    bad = drill.bad_ids(fault, "units")
+    run = copier.run(entities=["units"])
+    assert run.counts("units") == (50, 0, 0, 0, 0)
+    exact = rows(
+        database,
+        "SELECT market_rent, raw ->> 'marketRent' AS text FROM doorloop.units WHERE id = ANY (%s)",
+        bad,
+    )
+    assert {(str(row["market_rent"]), row["text"]) for row in exact} == {(value, value)}
+    assert isinstance(exact[0]["market_rent"], Decimal)
+    assert copier.run(entities=["units"]).counts("units") == (0, 0, 50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "entity"),
+    [
+        ("duplicate_keys", "owners"),
+        ("field_type_change", "units"),
+        ("unknown_fields", "owners"),
+        ("numeric_id", "owners"),
+        ("missing_updated_at", "leases"),
+    ],
+)
+def test_odd_but_readable_records_are_kept(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, entity: str
+) -> None:
+    """Facts §8: numbers and booleans as text, unknown fields, numeric ids: stored, nothing put aside."""
+    drill.set_fault(fault, every=5)
+    run = copier.run(entities=[entity])
+    assert (run.state, run.counts(entity)) == ("succeeded", (50, 0, 0, 0, 0))
+    assert copier.run(entities=[entity]).counts(entity) == (0, 0, 50, 0, 0)
+    if fault == "field_type_change":
+        units = table(database, "units")
+        for record in drill.records("units"):
+            assert units[record["id"]]["market_rent"] == Decimal(str(record["marketRent"]))
+            assert units[record["id"]]["active"] is record["active"]
+    if fault == "unknown_fields":
+        kept = [row["raw"].get("drillField2") for row in table(database, "owners").values()]
+        assert kept.count({"number": 2, "text": "unheard of"}) == 10
+
+
+def refusing(constraint: str) -> str:
+    """A condition on a table, so that Postgres itself refuses what our conversion lets through."""
+    return f"ALTER TABLE doorloop.owners ADD CONSTRAINT test_refuses CHECK ({constraint}) NOT VALID"
+
+
+def test_what_postgres_refuses_is_put_aside(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 3: a record that only Postgres finds fault with is found by halving, put aside, and the page goes on."""
+    refused = sorted(record["id"] for record in drill.records("owners"))[3:6]
+    with database.transaction() as link:
+        link.execute(refusing(f"id NOT IN ('{refused[0]}', '{refused[1]}', '{refused[2]}')"))
+    run = copier.run()
+    assert (run.state, run.counts("owners")) == ("incomplete", (47, 0, 0, 0, 3))
+    assert {letter["record_id"] for letter in letters(database)} == set(refused)
+    assert {letter["code"] for letter in letters(database)} == {"RECORD_REFUSED"}
+    assert len(table(database, "owners")) == 47
+    with database.transaction() as link:
+        link.execute("ALTER TABLE doorloop.owners DROP CONSTRAINT test_refuses")
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_page_that_postgres_refuses_whole_ends_the_entity(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 3: all records of a page refused, by whomever: the entity ends and its page is not passed over."""
+    with database.transaction() as link:
+        link.execute(refusing("false"))
+    run = copier.run(entities=["owners", "tenants"])
+    assert (run.error("owners"), run.entities["tenants"]["state"]) == ("ALL_RECORDS_BAD", "complete")
+    assert len(letters(database)) == 20
+    with database.transaction() as link:
+        link.execute("ALTER TABLE doorloop.owners DROP CONSTRAINT test_refuses")
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"id": "x" * 4000},
+        {"id": "a\u0000b"},
+        {"createdAt": "9999-12-31T23:59:59-12:00"},
+        {"updatedAt": "0001-01-01T00:00:00+14:00"},
+        {"createdAt": 99999999999999},
+        {"dateOfBirth": "0000-00-00"},
+        {"managementStartDate": "2024-02-30"},
+        {"notes": "y" * 300_000},
+        {"emails": [{"address": {"odd": 1}}]},
+        {"properties": [{"no": "id"}]},
+        {"properties": "not a list"},
+        {"name": ["a", "list"]},
+        {"active": "perhaps"},
+    ],
+    ids=lambda spoiled: ",".join(spoiled),
+)
+def test_no_single_record_can_break_its_page(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, spoiled: dict[str, Any]
+) -> None:
+    """Law 3: whatever one record holds (index too large, dates out of range, wrong shapes), the others arrive."""
+    import orjson
+
+    original = drill.vendor.populations["owners"].many_bytes
+    victim = next(drill.records("owners"))["id"]
+
+    def many_bytes(indexes: Any) -> list[bytes]:
+        found = [orjson.loads(record) for record in original(indexes)]
+        return [orjson.dumps(record | spoiled if record["id"] == victim else record) for record in found]
+
+    monkeypatch.setattr(drill.vendor.populations["owners"], "many_bytes", many_bytes)
+    run = copier.run()
+    assert run.entities["owners"]["state"] == "complete", run.entities["owners"]["error"]
+    here = table(database, "owners")
+    monkeypatch.undo()
+    assert {record["id"] for record in drill.records("owners")} - {victim} <= set(here)
+    monkeypatch.setattr(drill.vendor.populations["owners"], "many_bytes", many_bytes)
+    inserted, updated, unchanged, _, dead = run.counts("owners")
+    assert (inserted + dead, updated, unchanged) == (50, 0, 0)
+    again = copier.run()
+    assert again.state == "succeeded"
+    assert again.counts("owners") == (0, 0, 50 - dead, 0, dead)
