@@ -148,13 +148,26 @@ WHERE run_id = %(run_id)s ORDER BY position
 SELECT * FROM control.runs WHERE id = %(run_id)s
 
 -- name: due_continuations
--- Deferred runs whose time has come and that nothing has continued or overtaken yet.
+-- Deferred runs whose time has come, that nothing has continued or overtaken, and that nothing keeps from starting now: a
+-- due time is taken once, so one that met an active run would never come again.
 SELECT r.id, r.integration, r.account_key, r.mode, r.since, r.blocked_until,
        array_agg(e.entity ORDER BY e.position) FILTER (WHERE e.state <> 'complete') AS entities
 FROM control.runs AS r
 JOIN control.run_entities AS e ON e.run_id = r.id
 WHERE r.state = 'deferred' AND NOT r.dry_run AND r.blocked_until <= clock_timestamp()
   AND r.integration = %(integration)s AND r.account_key = %(account_key)s
+  AND NOT EXISTS (
+      SELECT FROM control.runs AS active
+      WHERE active.integration = r.integration AND active.account_key = r.account_key
+        AND active.state IN ('running', 'stopping'))
+  AND NOT EXISTS (
+      SELECT FROM control.commands AS c
+      WHERE c.integration = r.integration AND c.account_key = r.account_key AND c.action = 'run' AND c.state = 'pending'
+        AND c.expires_at > clock_timestamp())
+  AND NOT EXISTS (
+      SELECT FROM control.accounts_synced AS a
+      WHERE a.integration = r.integration AND a.account_key = r.account_key
+        AND (a.held OR a.paused_at IS NOT NULL OR a.blocked_until > clock_timestamp()))
   AND NOT EXISTS (
       SELECT FROM control.runs AS later
       WHERE later.integration = r.integration AND later.account_key = r.account_key AND later.queued_at > r.queued_at
