@@ -135,8 +135,8 @@ class Engine:
     def continue_by_schedule(self) -> Outcome | None:
         """Let the moment to come back be now, give the scheduler its turn and execute what it started."""
         with self.database.transaction() as link:
-            link.execute("UPDATE control.accounts_synced SET blocked_until = now() WHERE blocked_until IS NOT NULL")
-            link.execute("UPDATE control.runs SET blocked_until = now() WHERE state = 'deferred'")
+            link.execute("UPDATE control.accounts_synced SET blocked_until = now() WHERE blocked_until > now()")
+            link.execute("UPDATE control.runs SET blocked_until = now() WHERE blocked_until > now()")
             # The scheduler's command is for any service; this process, of kind `once`, counts as one here.
             link.execute("UPDATE control.daemons SET kind = 'service', heartbeat_at = now() WHERE stopped_at IS NULL")
         started = self.scheduler().run_once()

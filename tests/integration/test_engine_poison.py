@@ -49,7 +49,7 @@ def letters(database: Database, state: str = "open") -> list[Record]:
 def test_a_bad_record_is_put_aside_and_recovered(
     copier: Engine, drill: DrillServer, database: Database, fault: str, entity: str, code: str, has_id: bool
 ) -> None:
-    """Law 3: new letters leave the run incomplete, known ones do not; a sync that brings the record good recovers it."""
+    """Law 3: new letters leave the run incomplete, known ones do not; a sync that brings them good recovers them."""
     drill.set_fault(fault, every=10, at_most=4)
     bad = set(drill.bad_ids(fault, entity))
     first = copier.run(entities=[entity])
@@ -261,7 +261,7 @@ def test_a_page_that_postgres_refuses_whole_ends_the_entity(
         {"name": ["a", "list"]},
         {"active": "perhaps"},
     ],
-    ids=lambda spoiled: ",".join(spoiled),
+    ids=",".join,
 )
 def test_no_single_record_can_break_its_page(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, spoiled: dict[str, Any]

@@ -1,0 +1,176 @@
+"""Law 7: being rate-limited is not failing. Long waits are stored, not slept; the run goes on by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from common.errors import Refused
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, Outcome, engine
+from tests.truth import assert_tables_equal_truth, one, rows, table
+
+
+@pytest.fixture
+def drill() -> Iterator[DrillServer]:
+    """A vendor with four pages."""
+    with DrillServer(rows=70, seed=6) as server:
+        yield server
+
+
+@pytest.fixture
+def copier(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """An engine that gives up after three tries."""
+    with engine(drill, database_url, ICC_RETRY_ATTEMPTS="3") as running:
+        yield running
+
+
+def blocked_until(database: Database) -> datetime | None:
+    """What the account row says."""
+    found: datetime | None = one(database, "SELECT blocked_until FROM control.accounts_synced")["blocked_until"]
+    return found
+
+
+def forget_the_budget(database: Database) -> None:
+    """An hour passes."""
+    with database.transaction() as link:
+        link.execute("UPDATE control.budgets SET windows = '{}'")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "least", "most"),
+    [
+        ({"retry_after": "1"}, 1.0, 2.5),
+        ({"retry_after": "1", "form": "http_date"}, 0.0, 2.5),
+        ({"retry_after": "1", "form": "http_date", "skew_seconds": 3600.0}, 0.0, 2.5),
+        ({"form": "absent"}, 0.0, 2.5),
+        ({"retry_after": "soon"}, 0.0, 2.5),
+        ({"retry_after": "0"}, 0.0, 2.5),
+    ],
+    ids=["seconds", "date", "skewed date", "absent", "nonsense", "zero"],
+)
+def test_a_short_429_is_waited_for(
+    copier: Engine, drill: DrillServer, database: Database, parameters: dict[str, Any], least: float, most: float
+) -> None:
+    """Issue 3: never below a server-given Retry-After (seconds or date, skewed clocks included); then it goes on."""
+    drill.set_fault("rate_limited", **parameters, entity="owners", only_page=2, times=1)
+    run = copier.run()
+    assert run.state == "succeeded"
+    second = [entry for entry in drill.log.entries() if "page_number=2" in entry.query]
+    assert [entry.status for entry in second] == [429, 200]
+    assert least <= second[1].started - second[0].started < most
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_an_hour_of_429_defers_and_goes_on_by_itself(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 7: a wait of an hour ends the run `deferred`, keeps what it has, frees the lease, and is continued once."""
+    drill.set_fault("rate_limited", retry_after="3600", entity="owners", only_page=3)
+    run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.run["error"]) == ("deferred", None)
+    until = run.run["blocked_until"]
+    assert timedelta(minutes=55) < until - run.run["finished_at"] < timedelta(minutes=65)
+    assert blocked_until(database) == until
+    assert one(database, "SELECT holder FROM control.leases")["holder"] is None
+    assert len(table(database, "owners")) == 40
+    assert copier.scheduler().run_once() == []
+    with pytest.raises(Refused) as refusal:
+        copier.run()
+    assert refusal.value.code == "BLOCKED_UNTIL"
+    drill.clear_faults()
+    following = copier.continue_by_schedule()
+    assert following is not None
+    assert (following.state, following.run["trigger"]) == ("succeeded", "continuation")
+    assert str(following.run["continues_run_id"]) == str(run.run["id"])
+    assert following.entities["owners"]["resumed_at_page"] == 3
+    assert blocked_until(database) is None
+    assert_tables_equal_truth(database, drill, ["owners", "units"])
+    assert copier.continue_by_schedule() is None
+
+
+def test_endless_429_without_a_hint_defers(copier: Engine, drill: DrillServer) -> None:
+    """Law 7: however often the vendor says 429, the run never fails for it."""
+    drill.set_fault("rate_limited", form="absent", entity="owners")
+    run = copier.run(entities=["owners", "units"])
+    assert run.state == "deferred"
+    assert run.run["blocked_until"] > run.run["finished_at"] + timedelta(seconds=30)
+
+
+def test_a_503_that_names_an_hour_defers_too(copier: Engine, drill: DrillServer) -> None:
+    """Issue 3: a wait over a minute is not slept, whatever status asked for it."""
+    drill.set_fault("http_503", retry_after="3600", entity="owners")
+    assert copier.run().state == "deferred"
+
+
+def parts_until_done(copier: Engine, first: Outcome) -> list[Outcome]:
+    """The run and its continuations, with an hour passing before each."""
+    parts = [first]
+    while parts[-1].state == "deferred":
+        assert len(parts) < 20
+        forget_the_budget(copier.database)
+        following = copier.continue_by_schedule()
+        assert following is not None
+        parts.append(following)
+    return parts
+
+
+def test_a_backfill_larger_than_the_budget_goes_on_in_parts(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """Issue 2: a backfill larger than the budget goes on by itself in parts, `deferred` in between."""
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="5") as copier:
+        drill.mutate("units", delete=1)
+        parts = parts_until_done(copier, copier.run(entities=["owners", "units"]))
+        assert [part.state for part in parts[:-1]] == ["deferred"] * (len(parts) - 1)
+        assert (len(parts) > 2, parts[-1].state) == (True, "succeeded")
+        assert_tables_equal_truth(database, drill, ["owners", "units"])
+        received = rows(database, "SELECT entity, sum(received) AS all FROM control.run_entities GROUP BY entity")
+        assert {row["entity"]: row["all"] for row in received} == {"owners": 70, "units": 69}
+        sent = len(drill.log.entries())
+        spent = one(database, "SELECT sum(requests) AS all FROM control.runs")["all"]
+        assert sent == spent
+
+
+def test_a_removal_waits_for_the_last_part(drill: DrillServer, database_url: str, database: Database) -> None:
+    """Law 4 holds for a pass in parts: removed rows are marked when the last one has come, and no sooner."""
+    with engine(drill, database_url) as copier:
+        copier.run()
+        gone = drill.mutate("owners", delete=3).deleted
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="5") as copier:
+        parts = parts_until_done(copier, copier.run())
+        assert len(parts) > 1
+        assert [part.counts("owners")[3] for part in parts] == [0] * (len(parts) - 1) + [3]
+        assert_tables_equal_truth(database, drill, ["owners"], gone=gone)
+
+
+def test_another_run_in_between_does_not_end_the_continuation(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 2: the deferred backfill still goes on by itself when something else ran at its moment."""
+    drill.set_fault("rate_limited", retry_after="3600", entity="owners", only_page=3)
+    run = copier.run()
+    assert run.state == "deferred"
+    drill.clear_faults()
+    with database.transaction() as link:
+        link.execute("UPDATE control.accounts_synced SET blocked_until = NULL, blocked_code = NULL")
+    other = copier.begin("delta", ["tenants"])
+    assert copier.continue_by_schedule() is None
+    copier.finish(other)
+    following = copier.continue_by_schedule()
+    assert following is not None
+    assert (following.state, following.run["mode"]) == ("succeeded", "backfill")
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_rate_limit_leaves_no_failure_behind(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 7: a deferred run has no error, no failed entity and no dead letter."""
+    drill.set_fault("rate_limited", retry_after="3600", entity="owners")
+    run = copier.run(entities=["owners", "units"])
+    assert run.state == "deferred"
+    assert {row["state"] for row in run.entities.values()} <= {"partial", "skipped"}
+    assert [row["error"] for row in run.entities.values()] == [None, None]
+    assert rows(database, "SELECT 1 FROM control.dead_letters") == []
+    assert rows(database, "SELECT 1 FROM control.events WHERE level = 'error'") == []

@@ -1,0 +1,144 @@
+"""Design §4: a run continues where the last one stopped, if the list is still the one it was reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, Outcome, engine
+from tests.truth import assert_tables_equal_truth, one, rows
+
+
+@pytest.fixture
+def drill() -> Iterator[DrillServer]:
+    """A vendor with five pages."""
+    with DrillServer(rows=90, seed=8) as server:
+        yield server
+
+
+@pytest.fixture
+def copier(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """An engine that does not try twice."""
+    with engine(drill, database_url, ICC_RETRY_ATTEMPTS="1", DOORLOOP_MAX_CONCURRENCY="1") as running:
+        yield running
+
+
+def cut(copier: Engine, drill: DrillServer, *, page: int, mode: str = "backfill") -> Outcome:
+    """A run that reads the pages before ``page`` and no further."""
+    drill.set_fault("http_500", entity="owners", only_page=page)
+    run = copier.run(mode)
+    assert (run.state, run.entities["owners"]["page"]) == ("incomplete", page - 1)
+    drill.clear_faults()
+    drill.log.clear()
+    return run
+
+
+def asked(drill: DrillServer) -> list[int]:
+    """The pages of owners that were asked for, in order."""
+    queries = [entry.query for entry in drill.log.entries() if entry.path.endswith("/owners")]
+    return [int(query.split("page_number=")[1].split("&")[0]) for query in queries]
+
+
+def test_a_resume_re_reads_the_page_before(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Design §4: the page before is read again; when its ids are the same, the reading goes on after it."""
+    cut(copier, drill, page=4)
+    run = copier.run()
+    assert asked(drill) == [3, 4, 5]
+    assert (run.state, run.entities["owners"]["resumed_at_page"], run.warnings("owners")) == ("succeeded", 4, [])
+    assert run.entities["owners"]["received"] == 30
+    assert_tables_equal_truth(database, drill, ["owners"])
+    assert rows(database, "SELECT state FROM control.passes") == [{"state": "complete"}]
+
+
+def test_a_changed_list_is_read_from_its_start(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Design §4: when the page before has other ids, the reading starts again and says so; nothing is lost."""
+    cut(copier, drill, page=4)
+    drill.mutate("owners", delete=10)
+    drill.log.clear()
+    run = copier.run()
+    assert asked(drill) == [3, 1, 2, 3, 4]
+    assert (run.state, run.warnings("owners")) == ("succeeded", ["PASS_RESTARTED"])
+    warning = run.entities["owners"]["warnings"][0]
+    assert "owners" in warning["cause"]
+    assert "?" not in warning["cause"]
+    assert_tables_equal_truth(database, drill, ["owners"])
+    assert run.counts("owners")[3] > 0
+
+
+def test_a_pass_too_old_is_not_continued(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Design §4: an unfinished reading over 24 h old starts again."""
+    cut(copier, drill, page=4)
+    with database.transaction() as link:
+        link.execute("UPDATE control.passes SET started_at = now() - interval '25 hours'")
+    run = copier.run()
+    assert asked(drill) == [1, 2, 3, 4, 5]
+    assert run.warnings("owners") == ["PASS_RESTARTED"]
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_another_page_size_starts_again(
+    copier: Engine, drill: DrillServer, database: Database, database_url: str
+) -> None:
+    """Design §4: page numbers mean something else with another page size."""
+    cut(copier, drill, page=4)
+    with engine(drill, database_url, DOORLOOP_PAGE_SIZE="30") as other:
+        run = other.run()
+        assert asked(drill) == [1, 2, 3]
+        assert run.warnings("owners") == ["PASS_RESTARTED"]
+        assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_seen_ids_lost_in_a_crash_start_again(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: after a crash of the database the proof of absence is gone, so a backfill does not go on."""
+    cut(copier, drill, page=4)
+    with database.transaction() as link:
+        link.execute("TRUNCATE control.seen_ids")
+    run = copier.run()
+    assert (asked(drill), run.warnings("owners")) == ([1, 2, 3, 4, 5], ["PASS_RESTARTED"])
+    assert run.counts("owners")[3] == 0
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_delta_and_backfill_never_resume_each_other(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Design §4: each mode has its own unfinished reading."""
+    cut(copier, drill, page=4)
+    assert copier.run("delta").entities["owners"]["resumed_at_page"] is None
+    assert asked(drill) == [1, 2, 3, 4, 5]
+    assert copier.run().entities["owners"]["resumed_at_page"] == 4
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_dry_run_neither_resumes_nor_disturbs(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 5: a dry run reads from page 1 and leaves the unfinished reading alone."""
+    cut(copier, drill, page=4)
+    copier.run(dry_run=True)
+    assert asked(drill) == [1, 2, 3, 4, 5]
+    assert copier.run().entities["owners"]["resumed_at_page"] == 4
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_an_unproven_delta_goes_on_in_its_whole_list(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Design §6: the whole list that an unproven order asked for is continued, not begun with every run."""
+    copier.run()
+    drill.mutate("owners", change=30)
+    drill.set_fault("ignore_sort")
+    drill.set_fault("http_500", entity="owners", only_page=4)
+    assert copier.run("delta").state == "incomplete"
+    drill.clear_fault("http_500")
+    drill.log.clear()
+    run = copier.run("delta")
+    assert asked(drill) == [3, 4, 5]
+    assert run.state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_page_committed_twice_counts_once(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 2: a page whose commit was answered into a cut connection is not counted a second time."""
+    cut(copier, drill, page=4)
+    copier.run()
+    whole = one(database, "SELECT received FROM control.passes WHERE mode = 'backfill'")
+    assert whole["received"] == 90
+    assert one(database, "SELECT sum(received) AS all FROM control.run_entities")["all"] == 90
