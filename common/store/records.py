@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+import psycopg
 from psycopg import sql
 
 from common.store.database import Link
 from common.store.database import sql as ours
+
+REFUSED_BY_POSTGRES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""What a record can do wrong in Postgres' eyes: other errors are not the record's fault."""
 
 _SAME_FOR_PAGE = ("account_key", "_source", "_run_id", "_fetched_at")
 
@@ -51,7 +55,7 @@ def known_hashes(link: Link, target: Target, account_key: str, ids: Sequence[str
 def write(link: Link, target: Target, provenance: Provenance, lines: Sequence[str]) -> tuple[int, int]:
     """Upsert COPY lines; returns (inserted, updated). Rows whose hash is unchanged are not rewritten.
 
-    Raises ``psycopg.DataError`` and the like when a line is refused; the caller holds a savepoint.
+    Raises one of ``REFUSED_BY_POSTGRES`` when a line is refused; the caller holds a savepoint.
     """
     named = _statements(target)
     same = provenance.cells

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import psycopg
 import structlog
 
 from common.clock import Clock
@@ -33,8 +32,6 @@ log = structlog.get_logger("writer")
 ALL_BAD_FROM = 10
 TIDY_EVERY_PAGES = 64
 RECONNECT_SECONDS = 0.5
-
-_REFUSED_BY_POSTGRES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 
 
 @dataclass(frozen=True)
@@ -256,7 +253,7 @@ class PageWriter:
         try:
             with link.transaction():
                 return records.write(link, self.target, provenance, [line for _, line in lines])
-        except _REFUSED_BY_POSTGRES as error:
+        except records.REFUSED_BY_POSTGRES as error:
             if len(lines) == 1:
                 detail = mask(str(error).strip().splitlines()[0])[:200]
                 letters.append(_letter(lines[0][0].record, BadRecord("RECORD_REFUSED", detail=detail)))

@@ -88,7 +88,7 @@ async def _wait_until_ready(own: Services) -> None:
 
 def _preload() -> None:
     """Import what the first page needs and keep the collector from walking over it (measured: 560 ms to 75 ms)."""
-    import dashboard.views.integrations  # noqa: F401
+    import dashboard.views.integrations  # noqa: F401 -- for its imports' sake
 
     gc.collect()
     gc.freeze()

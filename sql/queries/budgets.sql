@@ -15,9 +15,3 @@ FOR UPDATE
 -- The windows after a decision.
 UPDATE control.budgets SET windows = %(windows)s, updated_at = clock_timestamp()
 WHERE integration = %(integration)s AND account_key = %(account_key)s
-
--- name: read
--- The windows as they are, for whoever only looks.
-SELECT windows, extract(epoch FROM clock_timestamp())::double precision AS now
-FROM control.budgets
-WHERE integration = %(integration)s AND account_key = %(account_key)s

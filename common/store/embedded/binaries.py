@@ -28,10 +28,12 @@ class Binaries:
 
     @property
     def postgres(self) -> Path:
+        """The server."""
         return self.bin / "postgres"
 
     @property
     def initdb(self) -> Path:
+        """What makes a new data folder."""
         return self.bin / "initdb"
 
 

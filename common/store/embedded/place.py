@@ -44,10 +44,12 @@ class Place:
 
     @property
     def data(self) -> Path:
+        """The folder that Postgres keeps its files in."""
         return self.home / "data"
 
     @property
     def lock_owner(self) -> Account | None:
+        """Who must own the lock file; None: whoever we are."""
         return self.account if self.switch else None
 
 

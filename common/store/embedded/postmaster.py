@@ -55,6 +55,7 @@ def ping(socket_folder: Path) -> Ping:
 
 
 def read_lines(path: Path) -> list[str]:
+    """The file's lines; none when it cannot be read."""
     try:
         return path.read_text(errors="replace").splitlines()
     except OSError:
@@ -62,6 +63,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def leading_pid(lines: list[str]) -> int | None:
+    """The process id in the first line; None when there is no possible one."""
     text = lines[0].strip() if lines else ""
     return int(text) if text.isdigit() and 0 < int(text) < 2**31 else None
 

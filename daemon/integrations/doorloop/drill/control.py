@@ -5,24 +5,67 @@ They need the key like the API does, and no fault or limit ever strikes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
 from . import answers
+from .catalogue.population import Mutation
 from .catalogue.world import ENTITIES
+from .faults.switchboard import ActiveFault, Switchboard
 from .limits import LimitSettings
+from .request_log import RequestLog
+from .vendor import Vendor
 from .wire import NDJSON, Request, Response, json_response
 
-if TYPE_CHECKING:
-    from .server import DrillServer
 
-Route = Callable[["DrillServer", Request, list[str]], Response]
+class Controlled(Protocol):
+    """The drill server, as far as the control routes use it."""
+
+    vendor: Vendor
+    log: RequestLog
+
+    @property
+    def faults(self) -> Switchboard:
+        """The switchboard."""
+        ...
+
+    @property
+    def mutate(self) -> Callable[..., Mutation]:
+        """Changes records of an entity."""
+        ...
+
+    def set_fault(self, key: str, /, **parameters: Any) -> ActiveFault:
+        """Switch a fault on."""
+        ...
+
+    def check_fault(self, key: str, parameters: Mapping[str, Any]) -> None:
+        """Raise ValueError when ``set_fault`` would."""
+        ...
+
+    def clear_fault(self, key: str) -> bool:
+        """Switch a fault off."""
+        ...
+
+    def clear_faults(self) -> list[str]:
+        """Switch all faults off."""
+        ...
+
+    def set_limits(self, settings: LimitSettings) -> None:
+        """Put other request limits into force."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What is going on."""
+        ...
 
 
-def control(server: DrillServer, request: Request) -> Response:
+Route = Callable[[Controlled, Request, list[str]], Response]
+
+
+def control(server: Controlled, request: Request) -> Response:
     """Answer a control request; what the server refuses as a ValueError becomes a 400 with its sentence."""
     if not server.vendor.key_fits(request):
         return answers.unauthorized()
@@ -44,11 +87,11 @@ def _json_body(request: Request) -> dict[str, Any]:
     return content
 
 
-def _faults(server: DrillServer, _: Request, __: list[str]) -> Response:
+def _faults(server: Controlled, _: Request, __: list[str]) -> Response:
     return json_response(200, server.faults.catalogue())
 
 
-def _set_fault(server: DrillServer, request: Request, parts: list[str]) -> Response:
+def _set_fault(server: Controlled, request: Request, parts: list[str]) -> Response:
     parameters = _json_body(request)
     if parts[1] == "vendor_down" and parameters.get("mode") == "refuse":
         # The port closes behind this very answer: it has to be out first.
@@ -59,19 +102,19 @@ def _set_fault(server: DrillServer, request: Request, parts: list[str]) -> Respo
     return json_response(200, server.set_fault(parts[1], **parameters).state())
 
 
-def _quietly(server: DrillServer, key: str, parameters: dict[str, Any]) -> None:
+def _quietly(server: Controlled, key: str, parameters: dict[str, Any]) -> None:
     server.set_fault(key, **parameters)
 
 
-def _clear_fault(server: DrillServer, _: Request, parts: list[str]) -> Response:
+def _clear_fault(server: Controlled, _: Request, parts: list[str]) -> Response:
     return json_response(200, {"cleared": server.clear_fault(parts[1])})
 
 
-def _clear_faults(server: DrillServer, _: Request, __: list[str]) -> Response:
+def _clear_faults(server: Controlled, _: Request, __: list[str]) -> Response:
     return json_response(200, {"cleared": server.clear_faults()})
 
 
-def _mutate(server: DrillServer, request: Request, _: list[str]) -> Response:
+def _mutate(server: Controlled, request: Request, _: list[str]) -> Response:
     content = _json_body(request)
     entity = content.pop("entity", None)
     if entity not in ENTITIES:
@@ -79,27 +122,27 @@ def _mutate(server: DrillServer, request: Request, _: list[str]) -> Response:
     return json_response(200, asdict(server.mutate(entity, **content)))
 
 
-def _requests(server: DrillServer, request: Request, _: list[str]) -> Response:
+def _requests(server: Controlled, request: Request, _: list[str]) -> Response:
     recent = request.params.get("recent", "100")
     return json_response(200, server.log.summary(int(recent) if recent.isdecimal() else 100))
 
 
-def _forget_requests(server: DrillServer, _: Request, __: list[str]) -> Response:
+def _forget_requests(server: Controlled, _: Request, __: list[str]) -> Response:
     server.log.clear()
     return json_response(200, {"cleared": True})
 
 
-def _state(server: DrillServer, _: Request, __: list[str]) -> Response:
+def _state(server: Controlled, _: Request, __: list[str]) -> Response:
     return json_response(200, server.state())
 
 
-def _limits(server: DrillServer, request: Request, _: list[str]) -> Response:
+def _limits(server: Controlled, request: Request, _: list[str]) -> Response:
     settings = LimitSettings(**_json_body(request))
     server.set_limits(settings)
     return json_response(200, asdict(settings))
 
 
-def _truth(server: DrillServer, _: Request, parts: list[str]) -> Response:
+def _truth(server: Controlled, _: Request, parts: list[str]) -> Response:
     if parts[1] not in ENTITIES:
         raise ValueError(f"There is no entity {parts[1]!r}. Known: {', '.join(ENTITIES)}.")
     return Response(200, content_type=NDJSON, stream=_lines(server.vendor.populations[parts[1]].stream()))

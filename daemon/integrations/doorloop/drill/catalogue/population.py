@@ -185,7 +185,7 @@ class Population:
         if count > len(self):
             raise ValueError(f"{self.entity} has {len(self)} records; {count} cannot be picked from them.")
         # Seeded on purpose: a drill must play out the same way twice.
-        dice = Random(f"{self.world.seed}:{self.entity}:{self.version}")  # noqa: S311
+        dice = Random(f"{self.world.seed}:{self.entity}:{self.version}")  # noqa: S311 -- a drill must be repeatable
         places = dice.sample(range(len(self)), count)
         return [self._created.slice(place, place + 1)[0] for place in places]
 

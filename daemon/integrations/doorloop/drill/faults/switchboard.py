@@ -32,7 +32,7 @@ class ActiveFault:
         if not self.scopes <= set(SCOPES):
             raise ValueError(f"entity must be one or more of {', '.join(SCOPES)}, not {self.parameters['entity']!r}.")
         # Seeded on purpose: a drill must play out the same way twice.
-        self.dice = Random(f"{seed}:{fault.key}")  # noqa: S311
+        self.dice = Random(f"{seed}:{fault.key}")  # noqa: S311 -- a drill must be repeatable
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
