@@ -61,6 +61,7 @@ class CommandDesk:
 
     def take(self, command_id: str) -> RunPlan | dict[str, Any]:
         """Take this very command (a foreground run's own). A plan to execute, or the result. Raises ``Refused``."""
+        rescue_silent_runs(self._database)
         with self._database.transaction() as link:
             command = commands.claim(link, self._daemon_id, only_id=command_id)
             if command is None:
@@ -106,7 +107,10 @@ class CommandDesk:
             with link.transaction():  # a refusal undoes what `begin` had written, and only that
                 plan = self._desk.begin(link, command)
         except Refused as refused:
-            commands.finish(link, command_id, "refused", handlers.refusal(refused))
+            if refused.code == "NOT_FROM_GATE":
+                commands.refuse_forged(link, command, handlers.refusal(refused))
+            else:
+                commands.finish(link, command_id, "refused", handlers.refusal(refused))
             return refused
         run_id = plan.lease.run_id
         commands.finish(link, command_id, "done", {"run_id": run_id}, run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from common.redact import mask, mask_value
@@ -59,8 +60,19 @@ def submit(link: Link, command: Row) -> None:
 
 
 def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
-    """The oldest waiting command, now ours; ``only_id`` claims that one or none."""
-    return link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
+    """The oldest waiting command, now ours; ``only_id`` claims that one or none.
+
+    One that cannot be read (an expiry beyond the calendar, a payload nested thousands deep) comes without a seal.
+    """
+    claimed = link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
+    if claimed is None:
+        return None
+    try:
+        with link.transaction():
+            sealed = link.execute(SQL["sealed_part"], {"id": claimed["id"]}).fetchone()
+    except (psycopg.DataError, RecursionError):
+        sealed = None
+    return claimed | (sealed or {"payload": {}, "audit_id": None, "expires_at": None, "seal": ""})
 
 
 def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
@@ -69,6 +81,24 @@ def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_
     ended = link.execute(SQL["finish"], params).fetchone()
     if ended is not None:
         log_outcome(link, ended, state, result)
+
+
+def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> None:
+    """End a command that the gate did not write; the audit row names the database user who did."""
+    params = {"id": command["id"], "state": "refused", "result": Jsonb(mask_value(result)), "run_id": None}
+    link.execute(SQL["finish"], params)
+    log_action(
+        link,
+        actor=f"database:{command['written_by']}",
+        action=command["action"],
+        result="refused",
+        source="database",
+        integration=command["integration"],
+        account_key=command["account_key"],
+        summary={**result, "session_user": command["written_by"], "claimed_actor": command["actor"]},
+        reason=result["cause"],
+        command_id=str(command["id"]),
+    )
 
 
 def log_outcome(link: Link, command: Row, state: str, result: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ SELECT pg_notify('icc_commands', %(id)s)
 SELECT clock_timestamp() AS now
 
 -- name: claim
--- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED).
+-- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED). Text columns only: a row that
+-- the gate did not write may hold what no client can read, and must not keep others from being claimed.
 UPDATE control.commands AS c
 SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
 FROM (
@@ -36,7 +37,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) AS next
 WHERE c.id = next.id
-RETURNING c.*
+RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by
 
 -- name: finish
 -- The end of a claimed command; no row when somebody else ended it meanwhile.
@@ -60,6 +61,10 @@ FROM control.daemons AS d
 WHERE c.state = 'claimed' AND d.id = c.claimed_by
   AND (d.stopped_at IS NOT NULL OR d.heartbeat_at < clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
 RETURNING c.id
+
+-- name: sealed_part
+-- The rest of what a claimed command's seal covers, and the seal.
+SELECT payload, audit_id, expires_at, seal FROM control.commands WHERE id = %(id)s
 
 -- name: by_id
 -- One command with everything.
