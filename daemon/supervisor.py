@@ -121,5 +121,9 @@ class Supervisor:
             self._wake.set()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # In a thread of its own: the interrupted one may hold the very lock inside the events, and would wait for ever.
+        threading.Thread(target=self._end, name="signal", daemon=True).start()
+
+    def _end(self) -> None:
         self.stop.set()
         self._wake.set()
