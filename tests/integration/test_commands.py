@@ -1,0 +1,271 @@
+"""Commands: sealed, claimed once, done once, expired with a sentence; forged ones refused and traced."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from common.access import Action
+from common.errors import Refused
+from common.operator_actions import Wish, run_wish
+from common.store.database import Database
+from common.store.listener import Listener
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import ADMIN, Engine, engine
+from tests.truth import Record, assert_tables_equal_truth, one, rows
+from tests.waiting import wait_for
+
+
+@pytest.fixture(scope="module")
+def drill() -> Iterator[DrillServer]:
+    """A vendor with two pages."""
+    with DrillServer(rows=30, seed=1) as server:
+        yield server
+
+
+@pytest.fixture
+def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """A daemon that serves."""
+    with engine(drill, database_url) as running:
+        with running.database.transaction() as link:
+            link.execute("UPDATE control.daemons SET kind = 'service', heartbeat_at = now()")
+        yield running
+
+
+def insert(database: Database, **changes: Any) -> str:
+    """A command row by SQL, past the gate."""
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "integration": "doorloop",
+        "action": "ping",
+        "payload": "{}",
+        "actor": "tester",
+        "audit_id": None,
+        "expires_at": "now + 1 minute",
+        "seal": "0" * 64,
+    }
+    values |= changes
+    expires = {"now + 1 minute": "now() + interval '1 minute'"}.get(values["expires_at"], f"'{values['expires_at']}'")
+    with database.transaction() as link:
+        link.execute(
+            "INSERT INTO control.commands (id, integration, action, payload, actor, audit_id, expires_at, seal) VALUES "
+            f"(%(id)s, %(integration)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, {expires}, %(seal)s)",
+            values,
+        )
+    return str(values["id"])
+
+
+def command(database: Database, command_id: str) -> Record:
+    """A command as it is now."""
+    return one(database, "SELECT id, state, result FROM control.commands WHERE id = %s", command_id)
+
+
+def assert_refused_as_forged(database: Database, command_id: str) -> None:
+    """Refused, and the audit log says by which database user the row was written."""
+    found = command(database, command_id)
+    assert (found["state"], found["result"]["code"]) == ("refused", "NOT_FROM_GATE")
+    row = one(database, "SELECT * FROM control.admin_logs WHERE command_id = %s AND result = 'refused'", command_id)
+    user = one(database, "SELECT session_user::text AS name")["name"]
+    assert (row["source"], row["actor"], row["summary"]["session_user"]) == ("database", f"database:{user}", user)
+    assert "gate" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"action": "run", "payload": '{"mode": "backfill", "entities": ["owners"]}'},
+        {"action": "drop everything"},
+        {"seal": "ü" * 64},
+        {"seal": ""},
+        {"expires_at": "infinity"},
+        {"expires_at": "25000-01-01"},
+        {"payload": "[" * 3000 + "]" * 3000},
+        {"payload": '"just text"'},
+        {"integration": "elsewhere"},
+        {"actor": "\U0001f600"},
+    ],
+    ids=str,
+)
+def test_an_inserted_row_is_refused_and_stops_nobody(
+    house: Engine, database: Database, changes: dict[str, Any]
+) -> None:
+    """Issue 2: who can write the table by SQL still cannot make the daemon act, nor keep it from the next command."""
+    forged = insert(database, **changes)
+    honest = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id
+    assert house.commands.run_once() == 2
+    assert_refused_as_forged(database, forged)
+    wait_for(lambda: command(database, honest)["state"] == "done", "the honest command is done")
+    assert rows(database, "SELECT 1 FROM control.runs") == []
+
+
+def test_a_copied_row_is_refused(house: Engine, database: Database) -> None:
+    """Issue 2: a seal is good for one row only."""
+    house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN)
+    copy = str(uuid.uuid4())
+    rows(
+        database,
+        "INSERT INTO control.commands (id, integration, action, payload, actor, audit_id, expires_at, seal) "
+        "SELECT %s, integration, action, payload, actor, audit_id, expires_at, seal FROM control.commands",
+        copy,
+    )
+    house.commands.run_once()
+    assert_refused_as_forged(database, copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "action = 'stop'",
+        "payload = jsonb_set(payload, '{entities}', '[\"tenants\"]')",
+        "payload = jsonb_set(payload, '{dry_run}', 'true')",
+        "actor = 'somebody else'",
+        "expires_at = expires_at + interval '1 hour'",
+        "account_key = 'other'",
+    ],
+)
+def test_an_altered_row_is_refused(house: Engine, database: Database, change: str) -> None:
+    """Issue 2: everything that decides what the daemon does is under the seal; who changed it is recorded."""
+    wish = run_wish("doorloop", mode="delta", entities=("owners",))
+    receipt = house.gate.submit(wish, ADMIN)
+    rows(database, f"UPDATE control.commands SET {change}")
+    house.commands.run_once()
+    assert_refused_as_forged(database, receipt.command_id)
+    assert rows(database, "SELECT 1 FROM control.runs") == []
+
+
+def test_the_writer_of_a_row_cannot_be_chosen(house: Engine, database: Database) -> None:
+    """Issue 2: the column that names the database user is filled in by the database."""
+    forged = insert(database)
+    rows(database, "UPDATE control.commands SET written_by = 'the chief' WHERE id = %s", forged)
+    house.commands.run_once()
+    assert_refused_as_forged(database, forged)
+
+
+def test_a_command_nobody_takes_expires_with_a_sentence(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """Issue 2: an unclaimed command expires with a sentence that says the daemon is down; so does its audit row."""
+    with engine(drill, database_url, ICC_COMMAND_EXPIRY_SECONDS="0.3") as house:
+        receipt = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN, addressed_to=str(uuid.uuid4()))
+        wait_for(lambda: house.commands.tidy()["expired"], "it expires", seconds=5)
+        found = command(database, receipt.command_id)
+        assert (found["state"], found["result"]["code"]) == ("expired", "COMMAND_EXPIRED")
+        assert "the daemon is down" in found["result"]["cause"]
+        assert found["result"]["remedy"]
+        assert one(database, "SELECT 1 AS n FROM control.admin_logs WHERE result = 'expired'")
+        with pytest.raises(Refused):
+            house.commands.take(receipt.command_id)
+
+
+def test_a_dead_daemons_command_goes_back_to_the_queue(house: Engine, database: Database) -> None:
+    """Design §4: claimed → pending when its claimer died; another daemon does it."""
+    receipt = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN)
+    dead = str(uuid.uuid4())
+    rows(
+        database,
+        "INSERT INTO control.daemons (id, kind, hostname, boot_id, pid, process_started_at, version, heartbeat_at, "
+        "heartbeat_seconds) VALUES (%s, 'service', 'elsewhere', 'x', 1, now(), '0', now() - interval '1 hour', 10)",
+        dead,
+    )
+    rows(database, "UPDATE control.commands SET state = 'claimed', claimed_by = %s, claimed_at = now()", dead)
+    assert house.commands.run_once() == 0
+    assert house.commands.tidy()["given_back"] == 1
+    assert house.commands.run_once() == 1
+    wait_for(lambda: command(database, receipt.command_id)["state"] == "done", "it is done")
+
+
+def test_two_daemons_take_each_command_once(
+    house: Engine, drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """Design §2: SKIP LOCKED: a command is claimed by one daemon, and done once."""
+    with engine(drill, database_url) as second:
+        ids = [house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id for _ in range(12)]
+        with ThreadPoolExecutor(4) as pool:
+            taken = sum(pool.map(lambda desk: desk.run_once(), [house.commands, second.commands] * 2))
+        assert taken == len(ids)
+        wait_for(
+            lambda: {row["state"] for row in rows(database, "SELECT state FROM control.commands")} == {"done"},
+            "all are done",
+        )
+        assert len(rows(database, "SELECT 1 FROM control.pings")) == len(ids)
+
+
+def test_two_daemons_start_one_run(house: Engine, drill: DrillServer, database_url: str, database: Database) -> None:
+    """Law 1: claim, lease and run row are one transaction; of two daemons one runs."""
+    with engine(drill, database_url) as second:
+        plan = house.begin()
+        with pytest.raises(Refused) as refusal:
+            second.begin()
+        assert refusal.value.code == "ALREADY_RUNNING"
+        assert house.finish(plan).state == "succeeded"
+        assert second.run().state == "succeeded"
+        assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_run_of_a_machine_that_died_does_not_stand_in_the_way(
+    house: Engine, drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """Law 1: a lease that ran out is taken over by the next run, on whatever machine its holder was."""
+    lost = house.begin()
+    rows(database, "UPDATE control.daemons SET hostname = 'elsewhere'")
+    rows(database, "UPDATE control.leases SET expires_at = now() - interval '1 second'")
+    with engine(drill, database_url) as second:
+        assert second.run().state == "succeeded"
+    found = one(database, "SELECT state, error FROM control.runs WHERE id = %s", lost.lease.run_id)
+    assert (found["state"], found["error"]["code"]) == ("interrupted", "INTERRUPTED")
+    late = house.finish(lost)
+    assert late.state == "interrupted"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_the_listener_works_only_when_it_has_heard_itself(database_url: str, server_url: str) -> None:
+    """Design §2: a LISTEN that a pooler swallows does not count as working; one that hears its own nonce does."""
+    heard: list[tuple[str, str]] = []
+    with Database(database_url) as direct:
+        listener = Listener(direct, ("icc_commands",), lambda *note: heard.append(note))
+        assert not listener.working
+        listener.start()
+        wait_for(lambda: listener.working, "it hears its nonce")
+        rows(direct, "SELECT pg_notify('icc_commands', 'hello')")
+        wait_for(lambda: heard, "it hears a note")
+        listener.close()
+    assert heard == [("icc_commands", "hello")]
+    # Listening on another database of the server hears nothing of this one: to us it looks like a swallowing pooler.
+    with Database(database_url, direct_url=server_url) as swallowed:
+        listener = Listener(swallowed, ("icc_commands",), lambda *note: heard.append(note)).start()
+        wait_for(lambda: is_listening(server_url), "it listens")
+        rows(swallowed, "SELECT pg_notify('icc_commands', 'lost')")
+        assert not listener.working
+        listener.close()
+    assert len(heard) == 1
+
+
+def test_a_cut_listening_connection_is_noticed_and_mended(database_url: str, database: Database) -> None:
+    """Design §2: when its connection is cut the listener says that it does not work, and comes back by itself."""
+    with Database(database_url) as direct:
+        listener = Listener(direct, ("icc_commands",), lambda *_: None).start()
+        wait_for(lambda: listener.working, "it works")
+        rows(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'icc:listen' "
+            "AND datname = current_database()",
+        )
+        wait_for(lambda: not listener.working, "it notices")
+        wait_for(lambda: listener.working, "it works again")
+        listener.close()
+
+
+def is_listening(url: str) -> bool:
+    """Whether a listener has its connection to this database."""
+    with psycopg.connect(url, autocommit=True) as link:
+        row = link.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'icc:listen' "
+            "AND datname = current_database() AND query LIKE 'LISTEN%icc_nonce%'"
+        ).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,189 @@
+"""Law 9 and the one gate: permission, sealed command and audit row are one step; a refusal is a row too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from common.access import Action, Role
+from common.errors import Refused
+from common.operator_actions import Actor, Receipt, Wish, run_wish
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from daemon.scheduler import SCHEDULER
+from tests.harness import ADMIN, Engine, engine
+from tests.truth import Record, one, rows
+
+
+@pytest.fixture(scope="module")
+def drill() -> Iterator[DrillServer]:
+    """A vendor with one page."""
+    with DrillServer(rows=10, seed=1) as server:
+        yield server
+
+
+@pytest.fixture
+def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
+    """A daemon that serves."""
+    with engine(drill, database_url) as running:
+        serve(running.database)
+        yield running
+
+
+def serve(database: Database) -> None:
+    """This process counts as a service, so that commands to any daemon are accepted."""
+    with database.transaction() as link:
+        link.execute("UPDATE control.daemons SET kind = 'service', heartbeat_at = now()")
+
+
+def audit(database: Database) -> list[Record]:
+    """The audit log, oldest first."""
+    return rows(database, "SELECT * FROM control.admin_logs ORDER BY id")
+
+
+def wish_for(action: Action) -> Wish:
+    """A wish that is nonsense in nothing but who asks."""
+    if action is Action.RUN:
+        return run_wish("doorloop", mode="backfill", entities=("owners",))
+    return Wish(action, "doorloop")
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("role", [Role.VIEWER, None], ids=["viewer", "nobody"])
+def test_who_may_not_is_refused_and_recorded(
+    house: Engine, database: Database, action: Action, role: Role | None
+) -> None:
+    """Law 9: every refusal is a row in the audit log, and no command comes of it."""
+    actor = Actor("curious", role, "page", "203.0.113.9")
+    with pytest.raises(Refused) as refusal:
+        house.gate.submit(wish_for(action), actor)
+    assert refusal.value.code == "NOT_PERMITTED"
+    (row,) = audit(database)
+    assert (row["actor"], row["action"], row["result"], row["source"]) == ("curious", action, "refused", "page")
+    assert (row["role"], row["address"]) == (role.value if role else None, "203.0.113.9")
+    assert "may not" in row["reason"]
+    assert rows(database, "SELECT 1 FROM control.commands") == []
+
+
+def test_an_accepted_wish_is_one_command_and_one_audit_row_and_its_outcome_another(
+    house: Engine, database: Database
+) -> None:
+    """Law 9: accepted and outcome are two rows that point at the same command."""
+    receipt = house.gate.submit(wish_for(Action.PING), ADMIN)
+    command = one(database, "SELECT * FROM control.commands")
+    assert (str(command["id"]), command["state"], command["actor"]) == (receipt.command_id, "pending", "tester")
+    result = house.commands.take(receipt.command_id)
+    assert isinstance(result, dict)
+    assert result["ok"] is True
+    accepted, outcome = audit(database)
+    assert (accepted["result"], outcome["result"], outcome["outcome_of"]) == ("accepted", "done", accepted["id"])
+    assert {str(accepted["command_id"]), str(outcome["command_id"])} == {receipt.command_id}
+    assert one(database, "SELECT ok FROM control.pings")["ok"] is True
+
+
+def test_the_audit_log_only_grows(house: Engine, database: Database) -> None:
+    """Law 9: nobody changes or removes a row, the tables' owner included."""
+    house.gate.submit(wish_for(Action.PING), ADMIN)
+    for statement in (
+        "UPDATE control.admin_logs SET actor = 'x'",
+        "DELETE FROM control.admin_logs",
+        "TRUNCATE control.admin_logs CASCADE",
+    ):
+        with pytest.raises(Exception, match="append-only"):
+            rows(database, statement)
+    assert len(audit(database)) == 1
+
+
+def refusal_of(house: Engine, wish: Wish, actor: Actor = ADMIN) -> Refused:
+    """The refusal of a wish, which must be in the audit log."""
+    with pytest.raises(Refused) as refusal:
+        house.gate.submit(wish, actor)
+    last = audit(house.database)[-1]
+    assert (last["result"], last["reason"]) == ("refused", refusal.value.cause)
+    return refusal.value
+
+
+def test_without_a_daemon_nothing_is_promised(house: Engine, database: Database) -> None:
+    """Law 8: when nobody would do it, it is refused at once, with the cure."""
+    with database.transaction() as link:
+        link.execute("UPDATE control.daemons SET heartbeat_at = now() - interval '5 minutes'")
+    refusal = refusal_of(house, wish_for(Action.PING))
+    assert refusal.code == "NO_DAEMON"
+    assert "make run" in refusal.remedy
+
+
+def test_a_stop_with_nothing_running_is_refused(house: Engine) -> None:
+    """Law 6: Stop with nothing running says so."""
+    assert refusal_of(house, Wish(Action.STOP, "doorloop")).code == "NOTHING_RUNNING"
+
+
+def test_an_unknown_integration_is_refused(house: Engine) -> None:
+    """The gate knows what there is."""
+    assert refusal_of(house, Wish(Action.PING, "doorlop")).code == "UNKNOWN_INTEGRATION"
+
+
+def test_the_same_run_twice_starts_one(house: Engine, database: Database) -> None:
+    """Law 1: pressing Run twice starts one run, whether the first one waits or runs."""
+    first = house.gate.submit(wish_for(Action.RUN), ADMIN)
+    assert refusal_of(house, wish_for(Action.RUN)).code == "ALREADY_RUNNING"
+    plan = house.commands.take(first.command_id)
+    refusal = refusal_of(house, wish_for(Action.RUN))
+    assert (refusal.code, "tester" in refusal.cause) == ("ALREADY_RUNNING", True)
+    assert not isinstance(plan, dict)
+    house.finish(plan)
+    assert len(rows(database, "SELECT 1 FROM control.runs")) == 1
+    house.gate.submit(wish_for(Action.RUN), ADMIN)
+
+
+def test_two_people_pressing_at_once_start_one(house: Engine, database: Database) -> None:
+    """Law 1: of many presses in the same moment one is accepted; each refusal is recorded."""
+
+    def press(number: int) -> Receipt | Refused:
+        try:
+            return house.gate.submit(wish_for(Action.RUN), Actor(f"person {number}", Role.ADMIN, "page"))
+        except Refused as refused:
+            return refused
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(press, range(6)))
+    assert sum(isinstance(answer, Receipt) for answer in answers) == 1
+    assert {answer.code for answer in answers if isinstance(answer, Refused)} == {"ALREADY_RUNNING"}
+    assert sorted(row["result"] for row in audit(database)) == ["accepted"] + ["refused"] * 5
+
+
+def test_backfills_by_hand_can_be_switched_off(drill: DrillServer, database_url: str, database: Database) -> None:
+    """Issue 2: ALLOW_MANUAL_BACKFILL=false refuses a person's backfill, not a delta and not the schedule's."""
+    with engine(drill, database_url, ALLOW_MANUAL_BACKFILL="false") as house:
+        serve(database)
+        assert refusal_of(house, wish_for(Action.RUN)).code == "BACKFILL_NOT_ALLOWED"
+        assert house.run("delta").state == "succeeded"
+        assert house.run("backfill", actor=SCHEDULER).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"DOORLOOP_BASE_URL": "https://api.doorloop.com"}, "documentation"),
+        ({"DOORLOOP_BASE_URL": "https://app.doorloop.com"}, "/api"),
+        ({"DOORLOOP_BASE_URL": "http://198.51.100.7/api"}, "plain http"),
+        ({"DOORLOOP_PAGE_SIZE": "5000"}, "DOORLOOP_PAGE_SIZE"),
+    ],
+    ids=["docs host", "app host", "plain http", "page size"],
+)
+def test_a_held_account_does_not_run(
+    drill: DrillServer, database_url: str, database: Database, settings: dict[str, Any], word: str
+) -> None:
+    """Issue 2: a wrong vendor setting holds the account, with cause and cure; the daemon starts all the same."""
+    with engine(drill, database_url, **settings) as house:
+        serve(database)
+        refusal = refusal_of(house, wish_for(Action.RUN))
+        assert refusal.code == "ACCOUNT_HELD"
+        assert word in refusal.cause
+        assert refusal.remedy
+        account = one(database, "SELECT held, findings FROM control.accounts_synced")
+        assert (account["held"], [finding["holds"] for finding in account["findings"]]) == (True, [True])
+    with engine(drill, database_url) as mended:
+        assert mended.run().state == "succeeded"
