@@ -7,14 +7,15 @@ things and one cap on connections (small Postgres plans allow about twenty in al
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from contextlib import contextmanager, suppress
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import Connection, conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import exc as wrapped
 from sqlmodel import Session
 
 from common.errors import DatabaseAway
@@ -34,11 +35,28 @@ def translated() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
         raise DatabaseAway(_first_line(error)) from error
+    except (wrapped.OperationalError, wrapped.InterfaceError) as error:
+        raise DatabaseAway(_first_line(error.orig or error)) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+class _Pooled(Connection[DictRow]):
+    """A connection that our own statements and SQLModel's use by turns."""
+
+    def add_notice_handler(self, callback: Callable[[psycopg.errors.Diagnostic], None]) -> None:
+        """Once each: SQLAlchemy adds its handler whenever it is lent the connection."""
+        with suppress(ValueError):
+            self.remove_notice_handler(callback)
+        super().add_notice_handler(callback)
+
+
+def _as_ours(link: Link) -> None:
+    """Back in the pool, a connection gives its rows as dicts again."""
+    link.row_factory = dict_row
 
 
 class Database:
@@ -63,7 +81,7 @@ class Database:
         self._name = name
         self._pool: ConnectionPool[Link] = ConnectionPool(
             self._named(url, name),
-            connection_class=Connection[DictRow],
+            connection_class=_Pooled,
             kwargs=_link_settings(),
             min_size=1,
             max_size=most,
@@ -71,6 +89,7 @@ class Database:
             open=False,
             close_returns=True,
             check=ConnectionPool.check_connection,
+            reset=_as_ours,
             reconnect_timeout=30,
         )
         self._engine: Engine | None = None
@@ -111,10 +130,14 @@ class Database:
     def engine(self) -> Engine:
         """SQLAlchemy over our pool: it keeps no connections of its own."""
         if self._engine is None:
-            self._engine = create_engine(
-                "postgresql+psycopg://", creator=cast("Any", self._pool.getconn), poolclass=NullPool
-            )
+            self._engine = create_engine("postgresql+psycopg://", creator=self._lend, poolclass=NullPool)
         return self._engine
+
+    def _lend(self) -> Any:
+        """A connection as SQLAlchemy wants it, rows as tuples; closing it gives it back to the pool."""
+        link: Any = self._pool.getconn()
+        link.row_factory = tuple_row
+        return link
 
     def connect(self, name: str, *, direct: bool = False, autocommit: bool = True) -> Link:
         """A connection of one's own, outside the pool, known to the server as ``name``. The caller closes it."""

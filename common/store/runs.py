@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from common.redact import mask_value
-from common.store.database import Link, Row
+from common.store.database import Database, Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
+from common.store.tables import Run
 
 SQL = statements("runs")
 
@@ -81,9 +83,10 @@ def state(link: Link, run_id: str) -> Row | None:
     return link.execute(SQL["run_state"], {"run_id": run_id}).fetchone()
 
 
-def by_id(link: Link, run_id: str) -> Row | None:
-    """One run."""
-    return link.execute(SQL["run_by_id"], {"run_id": run_id}).fetchone()
+def by_id(database: Database, run_id: str) -> Run | None:
+    """One run, read by itself."""
+    with database.session() as session:
+        return session.get(Run, UUID(run_id))
 
 
 def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, resumed_at_page: int | None) -> None:

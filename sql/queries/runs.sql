@@ -143,10 +143,6 @@ FROM control.run_entities WHERE run_id = %(run_id)s ORDER BY position
 SELECT entity, state, page, pages_expected, received, total FROM control.run_entities
 WHERE run_id = %(run_id)s ORDER BY position
 
--- name: run_by_id
--- One run.
-SELECT * FROM control.runs WHERE id = %(run_id)s
-
 -- name: due_continuations
 -- Deferred runs whose time has come, that nothing has continued or overtaken, and that nothing keeps from starting now: a
 -- due time is taken once, so one that met an active run would never come again.
