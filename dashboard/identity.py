@@ -55,7 +55,7 @@ def lookup(services: Services, token: str | None) -> Session | None:
     if not token or len(token) > 200:
         return None
     idle_seconds = services.settings.icc_session_idle_minutes * 60
-    with services.database.transaction() as link:
+    with services.reading() as database, database.transaction() as link:
         return people.session(link, token, idle_seconds=idle_seconds)
 
 

@@ -61,32 +61,38 @@ def page_data(integration: str, account_key: str, level: str) -> PageData:
 def _page_data(integration: str, account_key: str, level: str) -> PageData:
     whole = _overview()
     account = next(one for one in whole.accounts if (one.integration, one.account_key) == (integration, account_key))
-    own = services.current()
-    return PageData(
-        overview=whole,
-        account=account,
-        runs=runs.last_runs(own.database, integration, account_key, limit=RUNS_SHOWN),
-        active=runs.active(own.database, integration, account_key) if account.active_run else None,
-        lines=streams.events(own.database, level=level, limit=LINES_SHOWN),
-        samples=streams.rate_samples(own.database, integration, account_key),
-    )
+    with services.current().reading() as database:
+        return PageData(
+            overview=whole,
+            account=account,
+            runs=runs.last_runs(database, integration, account_key, limit=RUNS_SHOWN),
+            active=runs.active(database, integration, account_key) if account.active_run else None,
+            lines=streams.events(database, level=level, limit=LINES_SHOWN),
+            samples=streams.rate_samples(database, integration, account_key),
+        )
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=4)
 def _overview() -> Overview:
     own = services.current()
-    return overview.overview(own.database, own.counter)
+    with own.reading() as database:
+        return overview.overview(database, own.counter)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
 def run_detail(run_id: str) -> RunDetail | None:
     """One run with its entities."""
-    return runs.detail(services.current().database, run_id)
+    with services.current().reading() as database:
+        return runs.detail(database, run_id)
 
 
 def command(command_id: str) -> CommandView | None:
-    """What became of a command: read by its giver only, so it is not shared."""
-    return control.command_state(services.current().database, command_id)
+    """What became of a command: read by its giver only, so it is not shared. None while the database is away."""
+    try:
+        with services.current().reading() as database:
+            return control.command_state(database, command_id)
+    except DatabaseAway:
+        return None
 
 
 def forget() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from common.config import WebSettings, public_url
+from common.errors import DatabaseAway
 from common.operator_actions import Gate
 from common.signing import secret_key
 from common.store.database import Database
 from common.store.live_rows import LiveRowCounter
+
+AWAY_SECONDS = 3.0
 
 
 @dataclass
@@ -23,6 +29,22 @@ class Services:
     behind_proxy: bool
     counter: LiveRowCounter = field(default_factory=LiveRowCounter)
     is_ready: bool = False
+    _away: tuple[float, DatabaseAway] | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Database]:
+        """The database for a read; once it was found away, the next seconds' readers are told so without waiting.
+
+        Raises ``DatabaseAway``. Without this, each tick of each page would hold a thread for the pool's whole patience.
+        """
+        if self._away and time.monotonic() < self._away[0]:
+            raise self._away[1]
+        try:
+            yield self.database
+        except DatabaseAway as away:
+            self._away = (time.monotonic() + AWAY_SECONDS, away)
+            raise
+        self._away = None
 
     @property
     def secure(self) -> bool:

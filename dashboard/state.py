@@ -16,6 +16,7 @@ TICK = "live_tick"
 LIVE = "live_on"
 LEVEL = "log_level"
 OPEN_RUN = "open_run"
+FOCUS_RUN = "focus_run"
 _TICK_SEEN = "tick_seen"
 _LAST_SESSION = "last_session"
 

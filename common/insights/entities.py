@@ -8,13 +8,14 @@ from datetime import datetime
 from common.catalog import CatalogEntry
 from common.insights.problems import Problem, problem
 from common.rules.verdict import UNSCHEDULED_INTERVAL_SECONDS, EntityFacts, EntityHealth, entity_health
-from common.states import ACTIVE_RUN_STATES, EntityState
+from common.states import ACTIVE_RUN_STATES, EntityState, RunState
 from common.store.database import Link, Row
 from common.store.live_rows import LiveRowCounter, LiveRows
 from common.store.statements import statements
 
 SQL = statements("insights")
 MARKS_PER_ENTITY = 24
+CUT_SHORT = (RunState.STOPPED, RunState.DEFERRED, RunState.INTERRUPTED)
 OUTCOMES = (EntityState.COMPLETE, EntityState.PARTIAL, EntityState.FAILED, EntityState.FORBIDDEN)
 
 
@@ -109,6 +110,8 @@ def _mark(row: Row, active_run_id: str | None) -> Mark:
 
 def _latest(rows: list[Row]) -> _Latest:
     for row in reversed(rows):
-        if row["state"] in OUTCOMES and row["run_state"] not in ACTIVE_RUN_STATES:
+        # Read in part because somebody stopped the run, or the vendor asked to come back later: that is no trouble.
+        cut_short = row["state"] == EntityState.PARTIAL and row["run_state"] in CUT_SHORT
+        if row["state"] in OUTCOMES and row["run_state"] not in ACTIVE_RUN_STATES and not cut_short:
             return _Latest(EntityState(row["state"]), row["finished_at"], problem(row["error"]), row["dead_new"])
     return _Latest()

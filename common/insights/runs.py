@@ -40,6 +40,8 @@ class RunRow:
     """One run. ``state`` is what a person should read; ``error`` says why it did not succeed."""
 
     id: str
+    integration: str
+    account_key: str
     mode: str
     entities: tuple[str, ...]
     since: datetime | None
@@ -160,8 +162,9 @@ def _progress(link: Link, run: RunRow) -> ActiveRun:
     parts = _parts(link, run.id)
     rows = link.execute(SQL["page_marks"], {"run_id": run.id, "limit": MOST_MARKS}).fetchall()
     marks = [PageMark(row["ts"], row["rows"]) for row in rows]
-    measured = [Part(part.page, part.pages_expected, part.total, part.is_finished) for part in parts]
+    measured = _measured(link, run, parts)
     left = progress.remaining_rows(measured)
+    eta = progress.eta_seconds(left, marks, now)
     last = link.execute(SQL["last_line_of_run"], {"run_id": run.id}).fetchone()
     return ActiveRun(
         run=run,
@@ -169,10 +172,26 @@ def _progress(link: Link, run: RunRow) -> ActiveRun:
         current=next((part for part in parts if part.state is EntityState.RUNNING), None),
         rows_per_second=progress.rows_per_second(marks, now),
         share_done=progress.share_done(measured),
-        eta_seconds=progress.eta_seconds(left, marks, now),
+        # A delta stops at the first pages that bring nothing new, so the whole list is only its upper bound.
+        eta_seconds=(0.0, eta[1]) if eta and run.mode == "delta" else eta,
         no_eta_reason=progress.why_no_eta(left),
         waiting=last["msg"] if last and last["code"] in WAITING_CODES else None,
     )
+
+
+def _measured(link: Link, run: RunRow, parts: tuple[RunPart, ...]) -> list[Part]:
+    """The parts as the rules of progress take them; what has not begun is expected to be as large as last time."""
+    params = {"integration": run.integration, "account_key": run.account_key, "entities": list(run.entities)}
+    last = {row["entity"]: row["total"] for row in link.execute(SQL["complete_passes"], params).fetchall()}
+    return [
+        Part(
+            part.page,
+            part.pages_expected,
+            part.total if part.total is not None else last.get(part.entity),
+            part.is_finished,
+        )
+        for part in parts
+    ]
 
 
 def run_row(row: Row) -> RunRow:
@@ -184,6 +203,8 @@ def run_row(row: Row) -> RunRow:
         error = of_code("INTERRUPTED", page=row["page_now"] or 1, entity=row["entity_now"] or "its first entity")
     return RunRow(
         id=str(row["id"]),
+        integration=row["integration"],
+        account_key=row["account_key"],
         mode=row["mode"],
         entities=tuple(row["entities"]),
         since=row["since"],

@@ -222,10 +222,8 @@ def _since_and_stale(facts: AccountFacts, since: datetime, now: datetime) -> tup
     if not stale:
         return (f"{text} All rows are still fresh and stay readable.",)
     if len(stale) == len(facts.entities):
-        who = f"All {number_word(len(stale))} entities are" if len(stale) > 1 else f"{stale[0]} is"
-    else:
-        who = f"{listing(stale)} {'is' if len(stale) == 1 else 'are'}"
-    return (f"{text} {who} not fresh; rows already here stay readable.",)
+        return (f"{text} None of the {number_word(len(stale))} entities is fresh; rows already here stay readable.",)
+    return (f"{text} {_capital(listing(stale))} are not fresh; rows already here stay readable.",)
 
 
 def _degraded(facts: AccountFacts, now: datetime) -> Verdict | None:
@@ -252,14 +250,14 @@ def _entity_reason(facts: AccountFacts, health: EntityHealth) -> str:
     entities = _named(facts, health)
     everyone = len(entities) == len(facts.entities) and len(entities) > 1
     who = f"all {number_word(len(entities))} entities" if everyone else listing([entity.name for entity in entities])
-    are, were = ("is", "was") if len(entities) == 1 else ("are", "were")
+    # Entities are called by plural names (tenants, leases), so even one of them "are".
     if health is EntityHealth.STALE:
         oldest = max(entity.age_seconds or 0 for entity in entities)
-        return f"{who} {are} {span(oldest)} old"
+        return f"{who} are {span(oldest)} old"
     return {
         EntityHealth.FAILED: f"{who} could not be read",
         EntityHealth.FORBIDDEN: f"this key may not read {who}",
-        EntityHealth.PARTIAL: f"{who} {were} read only in part",
+        EntityHealth.PARTIAL: f"{who} were read only in part",
     }[health]
 
 

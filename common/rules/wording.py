@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-THIN_SPACE = "\u202f"
+FIXED_SPACE = "\u00a0"
 """Groups digits and never breaks a line."""
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -13,7 +13,7 @@ _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 
 def count(number: int) -> str:
     """A whole number with its thousands set apart: 48 210."""
-    return f"{number:,}".replace(",", THIN_SPACE)
+    return f"{number:,}".replace(",", FIXED_SPACE)
 
 
 def number_word(number: int) -> str:
@@ -48,9 +48,11 @@ def span(seconds: float) -> str:
 
 
 def exact_span(seconds: float) -> str:
-    """A length of time down to the second below an hour, for what was measured: 0.4 s, 41 s, 6 min 12 s."""
+    """A length of time as finely as it was measured: 312 ms, 4.2 s, 41 s, 6 min 12 s."""
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} ms"
     if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

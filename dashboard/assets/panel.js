@@ -115,6 +115,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   instance.send = setTriggerValue;
   if (data.watch) watchSession(data.watch);
+  if (data.focus && instance.focused !== data.focus) {
+    const senders = [...root.querySelectorAll("[data-send]")];
+    senders.find((sender) => sender.dataset.value === data.focus)?.focus({ preventScroll: true });
+  }
+  instance.focused = data.focus;
   const text = JSON.stringify(data.tree);
   if (instance.drawn === text) return;
   instance.drawn = text;

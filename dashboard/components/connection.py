@@ -36,7 +36,9 @@ def connection_tree(account: AccountOverview, now: datetime) -> list[Node | None
     return [
         el("div", el("h2", "Connection"), el("span", cls="sp"), state, cls="top"),
         el("dl", *(node for label, text in facts for node in (el("dt", label), el("dd", text)))),
-        el("div", problem_node(ping.problem, heading="Ping failed"), cls="stack") if ping and ping.problem else None,
+        el("div", problem_node(ping.problem, heading="Ping failed"), cls="stack below")
+        if ping and ping.problem
+        else None,
     ]
 
 

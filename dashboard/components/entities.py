@@ -13,8 +13,11 @@ _ORDER = (EntityHealth.FAILED, EntityHealth.FORBIDDEN, EntityHealth.STALE, Entit
 _WORDS = {EntityHealth.NEVER: "not copied"}
 
 
-def entities_tree(entities: tuple[EntityRow, ...]) -> list[Node | None]:
-    """The table, troubled entities first and otherwise in the vendor's order."""
+def entities_tree(entities: tuple[EntityRow, ...], *, said_code: str | None = None) -> list[Node | None]:
+    """The table, troubled entities first and otherwise in the vendor's order.
+
+    ``said_code`` is what the verdict has named already: its effects are not explained once more in each row.
+    """
     ordered = sorted(entities, key=lambda row: _ORDER.index(row.health) if row.health in _ORDER else len(_ORDER))
     head = el(
         "tr",
@@ -24,12 +27,13 @@ def entities_tree(entities: tuple[EntityRow, ...]) -> list[Node | None]:
         el("th", "Age", scope="col", cls="right"),
         el("th", "Last runs", scope="col", cls="wide"),
     )
-    body = [row for entity in ordered for row in _rows(entity)]
+    body = [row for entity in ordered for row in _rows(entity, said_code)]
     return [el("div", el("h2", "Entities"), cls="top"), el("table", el("thead", head), el("tbody", *body))]
 
 
-def _rows(entity: EntityRow) -> list[Node]:
-    troubled = entity.error is not None and entity.health in (EntityHealth.FAILED, EntityHealth.FORBIDDEN)
+def _rows(entity: EntityRow, said_code: str | None) -> list[Node]:
+    failed = entity.health in (EntityHealth.FAILED, EntityHealth.FORBIDDEN)
+    troubled = failed and entity.error is not None and entity.error.code != said_code
     marks = (
         el("span", *(mark(one) for one in entity.marks), cls="marks") if entity.marks else el("span", NONE, cls="muted")
     )

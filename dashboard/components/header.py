@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from common.insights.overview import Overview
+from common.insights.overview import AccountOverview, Overview
 from common.rules.wording import span
+from common.states import Chip
 from common.store.people import Session
 from dashboard.components.marks import chip
 from dashboard.components.tree import Node, el
@@ -16,19 +17,19 @@ def title_tree(overview: Overview) -> list[Node | None]:
         el(
             "header",
             el("h1", "Integrations", cls="wide"),
-            *(
-                chip(
-                    account.verdict.chip,
-                    account.label,
-                )
-                for account in overview.accounts
-            ),
+            *(chip(account.verdict.chip, _name(account)) for account in overview.accounts),
             el("span", cls="sp"),
             _pulse(overview),
             el("span", f"{second(overview.now)} UTC", cls="muted small num wide"),
             cls="header",
         )
     ]
+
+
+def _name(account: AccountOverview) -> str:
+    """Its label; anything but well is said in words, too."""
+    state = account.verdict.chip
+    return account.label if state is Chip.OK else f"{account.label} {state.value}"
 
 
 def _pulse(overview: Overview) -> Node:
@@ -43,7 +44,13 @@ def _pulse(overview: Overview) -> Node:
             cls="small num",
             title="Time since the daemon's last sign of life",
         )
-    return el("span", el("span", "○ ", cls="dot off", aria_hidden="true"), "daemon not running", cls="small")
+    return el(
+        "span",
+        el("span", "○ ", cls="dot off", aria_hidden="true"),
+        el("span", "daemon not running", cls="wide"),
+        el("span", "no daemon", cls="narrow"),
+        cls="small",
+    )
 
 
 def account_tree(session: Session) -> list[Node | None]:

@@ -50,6 +50,8 @@ def verdict_tree(verdict: Verdict) -> list[Node | None]:
 def problem_node(one: Problem, *, heading: str | None = None) -> Node:
     """A problem with its cure."""
     shape, tone = TONES.get(one.severity, ("✕", "bad"))
+    if one.severity == "info":
+        shape = "•"
     return el(
         "div",
         el(

@@ -36,8 +36,14 @@ def _bar(active: ActiveRun) -> Node:
 
 
 def _share_of_entities(active: ActiveRun) -> float:
-    """Without totals: entities done, so that the bar moves and never promises more than is known."""
-    return sum(part.is_finished for part in active.parts) / max(1, len(active.parts))
+    """Without all totals each entity counts the same: the bar moves, and promises no more than is known."""
+    return sum(_share_of(part) for part in active.parts) / max(1, len(active.parts))
+
+
+def _share_of(part: RunPart) -> float:
+    if part.is_finished:
+        return 1.0
+    return min(1.0, part.page / part.pages_expected) if part.pages_expected else 0.0
 
 
 def _facts(active: ActiveRun, now: datetime) -> Node:
@@ -58,6 +64,8 @@ def _facts(active: ActiveRun, now: datetime) -> Node:
 def _eta(active: ActiveRun) -> str:
     if active.eta_seconds is None:
         return active.no_eta_reason
+    if active.eta_seconds[0] == 0 < active.eta_seconds[1]:
+        return f"at most {span(active.eta_seconds[1])}"
     soonest, latest = (span(seconds) for seconds in active.eta_seconds)
     return soonest if soonest == latest else f"{soonest} to {latest}"
 

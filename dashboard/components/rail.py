@@ -54,7 +54,7 @@ def schedule_tree(account: AccountOverview, now: datetime) -> list[Node | None]:
         state = chip("degraded", "held")
     every = f"{schedule.interval_minutes:g} min" if schedule.interval_minutes else NONE
     nightly = f"{schedule.full_at_hour_utc:02d}:00 UTC" if schedule.full_at_hour_utc is not None else NONE
-    due = clock(schedule.next_delta_at, now) if schedule.next_delta_at else NONE
+    due = clock(schedule.next_delta_at, now) if schedule.next_delta_at else f"within {every}"
     pairs = [("Every", every), ("Nightly full", nightly)]
     if schedule.enabled:
         pairs.insert(1, ("Next", due))
@@ -71,15 +71,18 @@ def budget_tree(samples: tuple[RateSample, ...], now: datetime) -> list[Node | N
     last = samples[-1]
     age = (now - last.ts).total_seconds()
     source = "counted here" if last.source == "counted" else "as the vendor says"
-    pairs = [
-        ("This minute", _of(last.used_minute, last.limit_minute)),
-        ("This hour", _of(last.used_hour, last.limit_hour)),
-    ]
+    counts = (
+        ("This minute", last.used_minute, last.limit_minute),
+        ("This hour", last.used_hour, last.limit_hour),
+    )
+    pairs = [(label, _of(used, limit)) for label, used, limit in counts if used is not None]
+    if not pairs and last.remaining is None:
+        return [_card_head("Request budget", el("span", "no limit set", cls="muted small"), lonely=True)]
     if last.remaining is not None:
         pairs.append(("Remaining", _of(last.remaining, last.limit)))
     if age > OLD_SAMPLE_SECONDS:
         # The minute has passed since: showing its count as of now would be untrue.
-        pairs = [("Last request", f"{span(age)} ago"), *pairs[1:]]
+        pairs = [("Last request", f"{span(age)} ago"), *(pair for pair in pairs if pair[0] != "This minute")]
     return [_card_head("Request budget", el("span", source, cls="muted small")), _spark(samples), _facts(pairs)]
 
 
@@ -115,9 +118,8 @@ def findings_tree(account: AccountOverview) -> list[Node | None]:
     errors = sum(one.severity == "error" for one in account.findings)
     if not account.findings:
         return [_card_head("Settings", chip("ok", "no findings"), lonely=True)]
-    state = (
-        chip("error", plural(errors, "error")) if errors else chip("warning", plural(len(account.findings), "finding"))
-    )
+    worst = account.findings[0].severity
+    state = chip(worst, plural(errors, "error") if errors else plural(len(account.findings), "finding"))
     return [
         _card_head("Settings", state),
         el("div", *(problem_node(one) for one in account.findings[:10]), cls="stack small"),

@@ -22,13 +22,17 @@ def runs_tree(runs: tuple[RunRow, ...], now: datetime, *, entities: int) -> list
     return [
         el("div", el("h2", "Last runs"), cls="top"),
         el(
-            "table",
+            "div",
             el(
-                "thead",
-                el("tr", *head, el("th", "By", scope="col", cls="wide"), el("th", "Run", scope="col")),
+                "table",
+                el("thead", el("tr", *head, el("th", "By", scope="col", cls="wider"), el("th", "Run", scope="col"))),
+                el("tbody", *rows),
+                cls="runs",
             ),
-            el("tbody", *rows),
-            cls="runs",
+            cls="scrolls",
+            tabindex=0,
+            role="region",
+            aria_label=f"The last {len(runs)} runs",
         ),
     ]
 
@@ -39,11 +43,11 @@ def _rows(run: RunRow, now: datetime, entities: int) -> list[Node]:
         "tr",
         el("td", clock(run.started_at or run.queued_at, now), cls="num"),
         el("td", _mode(run, entities)),
-        el("td", count(run.totals.received), cls="right num"),
+        el("td", count(run.totals.received), cls="right num c-rows"),
         el("td", changes(run.totals), cls="wide small"),
         el("td", exact_span(took) if took is not None else NONE, cls="right num"),
-        el("td", chip(run.state)),
-        el("td", run.requested_by, cls="wide wraps"),
+        el("td", chip(run.state), cls="c-state"),
+        el("td", run.requested_by, cls="wider wraps"),
         el(
             "td",
             el(
@@ -55,6 +59,7 @@ def _rows(run: RunRow, now: datetime, entities: int) -> list[Node]:
                 data_value=run.id,
                 aria_label=f"Open run {short_id(run.id)}",
             ),
+            cls="c-open",
         ),
         key=run.id,
         cls="open" if run.error else None,
@@ -108,10 +113,10 @@ def detail_tree(detail: RunDetail, now: datetime) -> list[Node | None]:
     return [
         el("div", chip(run.state), el("span", changes(run.totals), cls="muted"), cls="row top"),
         el("div", *troubles, cls="stack top") if troubles else None,
-        el("dl", *(node for label, text in facts if text for node in (el("dt", label), el("dd", text)))),
-        el("h3", "Entities", cls="top"),
+        el("dl", *(node for label, text in facts if text for node in (el("dt", label), el("dd", text))), cls="plain"),
+        el("h3", "Entities", cls="above"),
         _parts_table(detail.parts),
-        *(_part_troubles(part) for part in detail.parts),
+        el("div", *(_part_troubles(part, run.error) for part in detail.parts), cls="stack below"),
     ]
 
 
@@ -142,8 +147,10 @@ def _part_row(part: RunPart) -> Node:
     )
 
 
-def _part_troubles(part: RunPart) -> Node | None:
-    found = [problem_node(part.error, heading=part.entity)] if part.error else []
+def _part_troubles(part: RunPart, said: Problem | None) -> Node | None:
+    """What is wrong with one entity, unless the run's own error has said so."""
+    own = part.error if part.error and (said is None or said.code != part.error.code) else None
+    found = [problem_node(own, heading=part.entity)] if own else []
     found += [problem_node(_as_warning(one), heading=part.entity) for one in part.warnings[:20]]
     if part.resumed_at_page:
         resumed = f"went on at page {count(part.resumed_at_page)}, where an earlier run had stopped."

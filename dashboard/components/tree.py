@@ -54,9 +54,13 @@ def nothing() -> None:
     """A callback that does nothing: Streamlit sets a trigger's result only when somebody listens."""
 
 
-def show(tree: Sequence[Node | None], *, key: str, watch_seconds: float | None = None) -> Any:
-    """Draw a tree under a key of its own; returns Streamlit's result, whose ``open`` is what a row sent, or None."""
-    data = {"tree": [node for node in tree if node is not None], "watch": watch_seconds}
+def show(tree: Sequence[Node | None], *, key: str, watch_seconds: float | None = None, focus: str | None = None) -> Any:
+    """Draw a tree under a key of its own; returns Streamlit's result, whose ``open`` is what a row sent, or None.
+
+    ``watch_seconds``: how often the page asks whether its session holds. ``focus``: give the focus back, once, to the
+    button that had sent this value.
+    """
+    data = {"tree": [node for node in tree if node is not None], "watch": watch_seconds, "focus": focus}
     return _panel()(key=key, data=data, on_open_change=nothing)
 
 

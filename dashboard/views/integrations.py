@@ -12,6 +12,7 @@ import streamlit as st
 
 from common.catalog import CATALOG, DOORLOOP
 from common.errors import DatabaseAway
+from common.states import Chip
 from common.store.people import Session
 from dashboard import actions, reads, state
 from dashboard.components import connection, entities, header, log, notices, rail, runs
@@ -21,7 +22,7 @@ from dashboard.views import faces, questions, run_panel
 
 ICON = ASSETS / "icon.svg"
 LIVE_MILLISECONDS = 2000
-SESSION_WATCH_SECONDS = 15
+SESSION_WATCH_SECONDS = 10
 LEVELS = {"info": "All", "warn": "Warnings", "error": "Errors"}
 _STYLES = (ASSETS / "tokens.css", ASSETS / "page.css")
 
@@ -58,8 +59,7 @@ def _page(data: PageData, session: Session) -> None:
         show(notices.drill_tree(), key="drill")
     if data.away:
         show(notices.away_tree(data.away, data.now, data.now), key="away")
-    with st.container(key="card_verdict"):
-        show(notices.verdict_tree(data.account.verdict), key="verdict")
+    _verdict(data, session)
     questions.questions(data, session)
     with st.container(key="layout", horizontal=True):
         with st.container(key="main"):
@@ -69,16 +69,36 @@ def _page(data: PageData, session: Session) -> None:
     _drawer(data)
 
 
+def _verdict(data: PageData, session: Session) -> None:
+    account = data.account
+    with st.container(key=f"card_verdict_{account.verdict.chip.value}"):
+        show(notices.verdict_tree(account.verdict), key="verdict")
+        if account.verdict.chip is not Chip.FAILING:
+            return
+        with st.container(key="verdict_buttons", horizontal=True):
+            st.button(
+                "Ping again",
+                key="ping_again",
+                type="primary",
+                disabled=not state.may_act(session),
+                on_click=actions.ping,
+                args=(account.integration, account.account_key),
+            )
+            if account.last_run and st.button("Open last run", key="open_last_run"):
+                st.session_state[state.OPEN_RUN] = account.last_run.id
+
+
 def _header(data: PageData, session: Session) -> None:
     with st.container(key="topbar", horizontal=True, vertical_alignment="center"):
         show(header.title_tree(data.overview), key="title", watch_seconds=SESSION_WATCH_SECONDS)
-        st.toggle("Live", value=True, key=state.LIVE, help="Looks again every two seconds.")
+        st.toggle("Live", value=True, key=state.LIVE)
         show(header.account_tree(session), key="account")
 
 
 def _main(data: PageData, session: Session) -> None:
     with st.container(key="card_entities"):
-        show(entities.entities_tree(data.account.entities), key="entities")
+        said = data.account.verdict.code
+        show(entities.entities_tree(data.account.entities, said_code=said), key="entities")
     with st.container(key="card_run"):
         run_panel.panel(data, session)
     with st.container(key="card_runs"):
@@ -93,7 +113,8 @@ def _runs(data: PageData) -> None:
         show([el("div", el("h2", "Last runs"), cls="top"), *notices.empty_tree(nothing)], key="runs")
         return
     number = len(CATALOG[data.account.integration].entities)
-    answer: Any = show(runs.runs_tree(data.runs, data.now, entities=number), key="runs")
+    back_to = st.session_state.pop(state.FOCUS_RUN, None)
+    answer: Any = show(runs.runs_tree(data.runs, data.now, entities=number), key="runs", focus=back_to)
     if answer.open:
         st.session_state[state.OPEN_RUN] = answer.open
 
@@ -151,12 +172,16 @@ def _drawer(data: PageData) -> None:
 
 
 def _close_run() -> None:
-    st.session_state.pop(state.OPEN_RUN, None)
+    st.session_state[state.FOCUS_RUN] = st.session_state.pop(state.OPEN_RUN, None)
 
 
-@st.dialog("Run", width="large", position="right", on_dismiss=_close_run)
+@st.dialog("Run", width="medium", position="right", on_dismiss=_close_run)
 def _run_dialog(run_id: str, data: PageData) -> None:
-    detail = reads.run_detail(run_id)
+    try:
+        detail = reads.run_detail(run_id)
+    except DatabaseAway as away:
+        show(notices.away_tree(away, data.now, data.now), key="run_away")
+        return
     tree = runs.detail_tree(detail, data.now) if detail else notices.empty_tree("There is no such run.")
     show(tree, key="run_detail")
 

@@ -63,7 +63,7 @@ def _answer(integration: str, account_key: str, question_id: str, verdict: str) 
 def _tree(data: PageData, question: Question) -> list[Node | None]:
     details = question.details
     named = _CODES.get(question.kind)
-    facts = {**details, "entity": question.entity or "?"}
+    facts = {**{name: _words(value) for name, value in details.items()}, "entity": question.entity or "?"}
     cause = str(details.get("cause") or (CODES[named].cause_with(facts) if named else question.kind))
     return [
         el("div", el("h2", _TITLES.get(question.kind, "A question")), cls="top"),

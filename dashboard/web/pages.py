@@ -16,15 +16,18 @@ POLICY = (
 )
 """These pages run no script at all."""
 WRONG = "That name and password do not go together."
+ENDED = "Your session has ended. Sign in to go on where you were."
 CROWDED = "Too many attempts are waiting. Try again in a moment."
 
 
-def sign_in_page(*, next_path: str, name: str = "", error: str | None = None, is_drill: bool = False) -> str:
-    """The sign-in page; ``error`` is shown above the fields."""
+def sign_in_page(
+    *, next_path: str, name: str = "", error: str | None = None, note: str | None = None, is_drill: bool = False
+) -> str:
+    """The sign-in page; ``error`` or ``note`` is shown above the fields."""
     return _template("sign_in.html").substitute(
         next=escape(next_path),
         name=escape(name),
-        error=_paragraph("error", error, role="alert"),
+        error=_paragraph("error", error, role="alert") or _paragraph("note", note, role="status"),
         drill=_paragraph("drill", DRILL_BANNER if is_drill else None, role="note"),
         focus_name="" if name else "autofocus",
         focus_password="autofocus" if name else "",

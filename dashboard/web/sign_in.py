@@ -23,15 +23,18 @@ _hashing = anyio.CapacityLimiter(2)  # an argon2 hash takes a core and 64 MB for
 async def page(request: Request) -> Response:
     """The sign-in page."""
     next_path = requests.safe_next(request.query_params.get("next"))
-    return await _page(next_path=next_path)
+    note = pages.ENDED if request.query_params.get("ended") else None
+    return await _page(next_path=next_path, note=note)
 
 
-async def _page(*, next_path: str, name: str = "", error: str | None = None, status: int = 200) -> Response:
+async def _page(
+    *, next_path: str, name: str = "", error: str | None = None, note: str | None = None, status: int = 200
+) -> Response:
     try:
         drill = await to_thread.run_sync(is_drill, services.current().database)
     except DatabaseAway as away:
         return HTMLResponse(pages.away_page(away), 503, headers={**_NO_STORE, "Refresh": "5"})
-    body = pages.sign_in_page(next_path=next_path, name=name, error=error, is_drill=drill)
+    body = pages.sign_in_page(next_path=next_path, name=name, error=error, note=note, is_drill=drill)
     return HTMLResponse(body, status, headers=_NO_STORE)
 
 

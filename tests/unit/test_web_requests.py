@@ -1,0 +1,103 @@
+"""What a request says of itself is believed only where the client could not have chosen it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from dashboard import identity
+from dashboard.services import Services
+from dashboard.web.requests import HOME, client_address, cookie, is_same_origin, safe_next, wants_page
+
+
+class _Services:
+    address = "https://ops.example.org"
+
+
+SERVICES = cast("Services", _Services())
+
+
+def scope(method: str = "POST", client: tuple[str, int] = ("10.0.0.9", 4242), **headers: Any) -> dict[str, Any]:
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": method, "headers": named, "client": client}
+
+
+@pytest.mark.parametrize("path", ["/systems/integrations", "/systems/integrations?run=7f3a", "/a%20b"])
+def test_next_is_a_path_of_ours(path: str) -> None:
+    """After sign-in one is back where one was."""
+    assert safe_next(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        None, "", "systems", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a\\b", "/ b",
+        "javascript:alert(1)", '/"><script>', "/sign-in?next=/", "/auth/sign-out", "/" + "a" * 3000,
+    ],
+)  # fmt: skip
+def test_next_never_leads_elsewhere(path: str | None) -> None:
+    """Anything but a path with exactly one leading slash leads to the main page (no open redirect)."""
+    assert safe_next(path) == HOME
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"origin": "https://ops.example.org"}, True),
+        ({"origin": "http://127.0.0.1:8501", "host": "127.0.0.1:8501"}, True),
+        ({"origin": "https://evil.example", "host": "ops.example.org"}, False),
+        ({"origin": "null", "host": "ops.example.org"}, False),
+        ({"origin": "https://ops.example.org", "sec_fetch_site": "cross-site"}, False),
+        ({"origin": "https://ops.example.org", "sec_fetch_site": "same-site"}, False),
+        ({"sec_fetch_site": "same-origin"}, True),
+        ({"host": "ops.example.org"}, False),
+    ],
+)
+def test_a_change_must_come_from_a_page_of_ours(headers: dict[str, str], ours: bool) -> None:
+    """A POST from another site, or without any evidence where it comes from, does not count."""
+    assert is_same_origin(scope(**headers), SERVICES) is ours
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "behind_proxy", "address"),
+    [
+        (("10.0.0.9", 4242), None, False, "10.0.0.9"),
+        (("10.0.0.9", 4242), "6.6.6.6", False, "10.0.0.9"),
+        (("6.6.6.6", 0), "6.6.6.6", False, "127.0.0.1"),
+        (("6.6.6.6", 0), "6.6.6.6, 203.0.113.7", True, "203.0.113.7"),
+        (("10.0.0.9", 4242), None, True, "10.0.0.9"),
+    ],
+)
+def test_the_address_is_never_one_the_client_chose(
+    client: tuple[str, int], forwarded: str | None, behind_proxy: bool, address: str
+) -> None:
+    """Behind a proxy the last hop counts; without one a forwarded header is worth nothing."""
+    headers = {"x_forwarded_for": forwarded} if forwarded else {}
+    assert client_address(scope(client=client, **headers), behind_proxy=behind_proxy) == address
+
+
+def test_cookies_are_read_with_care() -> None:
+    """A torn cookie header is no cookie, not an error."""
+    assert cookie(scope(cookie="a=1; hc_session=abc"), "hc_session") == "abc"
+    assert cookie(scope(cookie="\x00;;=;hc_session"), "hc_session") is None
+    assert cookie(scope(), "hc_session") is None
+
+
+def test_a_page_is_told_from_its_parts() -> None:
+    """Only a browser going somewhere is led to the sign-in page; scripts get a 401."""
+    assert wants_page(scope("GET", sec_fetch_mode="navigate"))
+    assert wants_page(scope("GET", accept="text/html,*/*"))
+    assert not wants_page(scope("GET", accept="text/html", sec_fetch_mode="cors"))
+    assert not wants_page(scope("POST", sec_fetch_mode="navigate"))
+
+
+def test_attempts_slow_down_and_never_lock_out() -> None:
+    """The first tries are free; then each doubles the wait, up to a limit that a person can sit through."""
+    waits = [identity.delay_seconds(failures, 0) for failures in range(12)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3:6] == [0.5, 1, 2]
+    assert waits == sorted(waits)
+    assert max(waits) == identity.delay_seconds(10_000, 10_000) == identity.LONGEST_DELAY_SECONDS
+    assert identity.delay_seconds(0, 9) == 0
+    assert identity.delay_seconds(0, 11) == 1
