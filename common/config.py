@@ -161,6 +161,7 @@ class DaemonSettings(SharedSettings):
     icc_retry_attempts: int = Field(6, ge=1, le=20, description="tries per request before an entity gives up")
     icc_longest_wait_seconds: float = Field(60, gt=0, le=600, description="longer waits end the run as deferred")
     icc_breaker_failures: int = Field(5, ge=1, le=100, description="hard failures in a row that open the breaker")
+    icc_breaker_failed_share: float = Field(0.5, gt=0, le=1, description="failed share of a minute that opens it, too")
     icc_breaker_cool_down_seconds: float = Field(
         60, gt=0.05, le=3600, description="how long an open breaker holds requests"
     )

@@ -9,7 +9,8 @@
     │   ├── RateLimited      come back later: not a failure
     │   ├── EntityRefused    leave this entity, go on with the next (403, 405, 404 …)
     │   ├── PagesUnreliable  this entity's pages cannot be trusted further: it ends `partial`
-    │   └── RunFault         stop the run (401, wrong host, another account)
+    │   ├── RunFault         stop the run (401, wrong host, another account)
+    │   └── BreakerHolds     end the run `incomplete`: too many requests failed
     ├── BadRecord            put this record aside, the page goes on
     ├── Refused              tell the person no, and why
     └── Unusable             what the person gave cannot be used, and what would
@@ -108,6 +109,10 @@ class PagesUnreliable(VendorFault):
 
 class RunFault(VendorFault):
     """Nothing of this account can be read until somebody mends the cause."""
+
+
+class BreakerHolds(VendorFault):
+    """The circuit breaker stayed open for a whole cool-down; what was read is kept, the run ends `incomplete`."""
 
 
 class BadRecord(IccError):

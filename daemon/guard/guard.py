@@ -1,4 +1,4 @@
-"""Budget, then request, then classification, then retry: the one way a connector asks its vendor anything.
+"""Breaker, budget, request, classification, retry: the one way a connector asks its vendor anything.
 
 Law 7: being rate-limited is not failing. A wait longer than ``longest_wait_seconds`` is never slept: it leaves as
 ``Deferred`` and the run goes on by itself later.
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from common.clock import Clock
 from common.errors import Deferred, RateLimited, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
+from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
 from daemon.guard.answers import parsed
 from daemon.guard.limiter import Limiter, Permit
@@ -35,6 +36,10 @@ class Witness(Protocol):
         """A request failed and is tried again after ``wait_seconds``."""
         ...
 
+    def breaker(self, level: str, sentence: str) -> None:
+        """The circuit breaker moved, or held a request back."""
+        ...
+
 
 class Unwitnessed:
     """Nobody is told."""
@@ -44,6 +49,21 @@ class Unwitnessed:
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
         """Nothing."""
+
+    def breaker(self, level: str, sentence: str) -> None:
+        """Nothing."""
+
+
+class Breaker(Protocol):
+    """What the guard needs of a circuit breaker."""
+
+    def enter(self, stop: threading.Event, *, for_ping: bool) -> str:
+        """Before a request; returns the token to leave with, or raises ``BreakerHolds``."""
+        ...
+
+    def leave(self, token: str, outcome: Outcome) -> None:
+        """After it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,7 @@ class Guard:
         *,
         transport: Transport,
         limiter: Limiter,
+        breaker: Breaker,
         clock: Clock,
         stop: threading.Event,
         patience: Patience,
@@ -72,6 +93,7 @@ class Guard:
     ) -> None:
         self._transport = transport
         self._limiter = limiter
+        self._breaker = breaker
         self._clock = clock
         self._stop = stop
         self._patience = patience
@@ -93,14 +115,30 @@ class Guard:
         while True:
             attempt += 1
             try:
-                answer = self._send(path, params, entity, for_ping=for_ping)
-                return parsed(answer, path=path, entity=entity), answer
+                return self._try(path, params, entity, for_ping=for_ping)
             except TransientFault as fault:
                 pause = at_least(next(pauses), fault.retry_after_seconds, self._dice)
                 self._give_up_or_defer(fault, attempt, most, pause)
                 self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
             if self._clock.wait(self._stop, pause):
                 raise StopRequested
+
+    def _try(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> tuple[Any, Answer]:
+        """One attempt between breaker and breaker."""
+        token = self._breaker.enter(self._stop, for_ping=for_ping)
+        outcome = Outcome.NEUTRAL
+        try:
+            answer = self._send(path, params, entity, for_ping=for_ping)
+            body = parsed(answer, path=path, entity=entity)
+            outcome = Outcome.SUCCESS
+            return body, answer
+        except RateLimited:
+            raise
+        except TransientFault:
+            outcome = Outcome.FAILURE
+            raise
+        finally:
+            self._breaker.leave(token, outcome)
 
     def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> Answer:
         if self._stop.is_set():

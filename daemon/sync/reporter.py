@@ -203,6 +203,10 @@ class RunReporter:
         if waited_seconds > 1:
             self.event("info", "waiting", f"waited {waited_seconds:.1f} s for the request budget", entity=entity)
 
+    def breaker(self, level: str, sentence: str) -> None:
+        """The circuit breaker moved, or held a request back (called by the guard)."""
+        self.event(level, "breaker", sentence)
+
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
         """A request is tried again (called by the guard)."""
         with self._lock:

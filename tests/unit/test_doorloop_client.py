@@ -18,6 +18,7 @@ from daemon.integrations.base import PageRequest
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import ENTITIES
+from tests.unit.no_breaker import NoBreaker
 from tests.unit.virtual_time import VirtualClock
 
 OWNERS = ENTITIES["owners"]
@@ -47,6 +48,7 @@ class Reach:
             longest_wait_seconds=60,
         )
         guard = Guard(
+            breaker=NoBreaker(),
             transport=self.transport,
             limiter=limiter,
             clock=clock,

@@ -15,6 +15,7 @@ from common.http.transport import Answer, Transport
 from daemon.guard.guard import Guard, Patience
 from daemon.guard.limiter import Limiter, Permit
 from tests.unit.answer_maker import answer
+from tests.unit.no_breaker import NoBreaker
 from tests.unit.virtual_time import START, VirtualClock
 
 
@@ -69,6 +70,9 @@ class Notes:
         """Note the status."""
         self.statuses.append(answer.status if answer else None)
 
+    def breaker(self, level: str, sentence: str) -> None:
+        """Not asked here."""
+
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
         """Note the wait."""
         assert attempt == len(self.waits) + 1
@@ -82,6 +86,7 @@ class Scene:
         self.vendor, self.permits, self.notes = Vendor(*answers), Permits(), Notes()
         self.clock, self.stop = VirtualClock(), threading.Event()
         self.guard = Guard(
+            breaker=NoBreaker(),
             transport=cast("Transport", self.vendor),
             limiter=cast("Limiter", self.permits),
             clock=self.clock,

@@ -13,8 +13,10 @@ from common.clock import Clock
 from common.config import DaemonSettings, DoorLoopSettings, Finding, read
 from common.http.transport import Limits, Transport
 from common.redact import shape
+from common.rules.breaker import BreakerLimits
 from common.rules.budget import BudgetLimits
 from common.store.database import Database
+from daemon.guard.breaker import CircuitBreaker
 from daemon.guard.guard import Guard, Patience, Witness
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Opened
@@ -98,9 +100,23 @@ class DoorLoopAccount:
             flight_seconds=settings.icc_request_deadline_seconds,
             longest_wait_seconds=settings.icc_longest_wait_seconds,
         )
+        breaker = CircuitBreaker(
+            database,
+            clock,
+            BreakerLimits(
+                failures=settings.icc_breaker_failures,
+                share=settings.icc_breaker_failed_share,
+                cool_down_seconds=settings.icc_breaker_cool_down_seconds,
+                probe_seconds=settings.icc_request_deadline_seconds,
+            ),
+            integration=KEY,
+            account_key="main",
+            tell=witness.breaker,
+        )
         guard = Guard(
             transport=transport,
             limiter=limiter,
+            breaker=breaker,
             clock=clock,
             stop=stop,
             patience=Patience(settings.icc_retry_attempts, settings.icc_longest_wait_seconds),

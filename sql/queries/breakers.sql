@@ -1,0 +1,34 @@
+-- The circuit breaker's one row per account. common/store/breakers.py runs these; the caller commits.
+
+-- name: ensure
+-- The row exists from the first failure on.
+INSERT INTO control.breakers (integration, account_key) VALUES (%(integration)s, %(account_key)s) ON CONFLICT DO NOTHING
+
+-- name: lock
+-- The row, locked: one probe over all daemons, by the database's clock.
+SELECT *, extract(epoch FROM cool_down_until)::double precision AS cool_down_epoch,
+       extract(epoch FROM probe_expires_at)::double precision AS probe_epoch,
+       extract(epoch FROM forced_until)::double precision AS forced_epoch,
+       extract(epoch FROM clock_timestamp())::double precision AS now
+FROM control.breakers
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+FOR UPDATE
+
+-- name: is_closed
+-- Whether requests may go out without asking further.
+SELECT state = 'closed' OR (state = 'forced_closed' AND forced_until > clock_timestamp()) AS is_closed
+FROM control.breakers
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
+-- name: store
+-- The state after an admission or an outcome; a force that is over forgets who forced it.
+UPDATE control.breakers
+SET state = %(state)s, consecutive_failures = %(consecutive_failures)s, outcomes = %(outcomes)s,
+    opened_at = CASE WHEN %(state)s = 'open' AND state <> 'open' THEN clock_timestamp()
+                     WHEN %(state)s = 'closed' THEN NULL ELSE opened_at END,
+    cool_down_until = to_timestamp(%(cool_down_until)s), probe_token = %(probe_token)s,
+    probe_expires_at = to_timestamp(%(probe_expires_at)s), forced_until = to_timestamp(%(forced_until)s),
+    forced_by = CASE WHEN %(forced_until)s::double precision IS NULL THEN NULL ELSE forced_by END,
+    forced_reason = CASE WHEN %(forced_until)s::double precision IS NULL THEN NULL ELSE forced_reason END,
+    updated_at = clock_timestamp()
+WHERE integration = %(integration)s AND account_key = %(account_key)s
