@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -12,7 +12,9 @@ from common.redact import mask_value
 from common.store.database import Database, Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
-from common.store.tables import Run
+
+if TYPE_CHECKING:
+    from common.store.tables import Run
 
 SQL = statements("runs")
 
@@ -85,6 +87,8 @@ def state(link: Link, run_id: str) -> Row | None:
 
 def by_id(database: Database, run_id: str) -> Run | None:
     """One run, read by itself."""
+    from common.store.tables import Run  # late: SQLModel takes 17 MB, which a copying daemon has better use for
+
     with database.session() as session:
         return session.get(Run, UUID(run_id))
 
