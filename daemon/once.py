@@ -124,7 +124,7 @@ def _keep_lease(services: Services, over: threading.Event) -> None:
     while not services.clock.wait(over, services.configuration.settings.icc_heartbeat_seconds):
         try:
             services.desk.keep_leases()
-            with services.database.transaction() as link:
+            with services.database.statement() as link:
                 heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=False)
         except DatabaseAway:
             continue

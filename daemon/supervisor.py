@@ -99,7 +99,7 @@ class Supervisor:
         while True:
             try:
                 services.desk.keep_leases()
-                with services.database.transaction() as link:
+                with services.database.statement() as link:
                     heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=self._listener.working)
             except DatabaseAway as error:
                 log.warning("the database is away", why=error.cause)

@@ -26,6 +26,7 @@ Link = Connection[DictRow]
 
 POOL_WAIT_SECONDS = 10.0
 CONNECT_TIMEOUT_SECONDS = 10
+IDLE_IN_TRANSACTION_SECONDS = 10
 
 
 @contextmanager
@@ -55,8 +56,15 @@ class _Pooled(Connection[DictRow]):
 
 
 def _as_ours(link: Link) -> None:
-    """Back in the pool, a connection gives its rows as dicts again."""
+    """Back in the pool, a connection gives its rows as dicts again, and begins transactions."""
     link.row_factory = dict_row
+    link.autocommit = False
+
+
+def _bounded(link: Link) -> None:
+    """A client that freezes inside a transaction must not hold its locks for ever."""
+    link.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
+    link.commit()
 
 
 class Database:
@@ -88,6 +96,7 @@ class Database:
             timeout=POOL_WAIT_SECONDS,
             open=False,
             close_returns=True,
+            configure=_bounded,
             check=ConnectionPool.check_connection,
             reset=_as_ours,
             reconnect_timeout=30,
@@ -115,9 +124,21 @@ class Database:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Generator[Link]:
-        """A pooled connection inside one transaction: committed at the end, rolled back on any error."""
+    def transaction(self, name: str | None = None) -> Generator[Link]:
+        """A pooled connection inside one transaction: committed at the end, rolled back on any error.
+
+        ``name``: what the server calls it meanwhile, for whoever may have to end it from outside.
+        """
         with translated(), self._pool.connection() as link, link.transaction():
+            if name is not None:
+                link.execute("SELECT set_config('application_name', %s, true)", (name[:63],))
+            yield link
+
+    @contextmanager
+    def statement(self) -> Generator[Link]:
+        """A pooled connection for one statement that commits by itself: a client frozen meanwhile holds no lock."""
+        with translated(), self._pool.connection() as link:
+            link.autocommit = True
             yield link
 
     @contextmanager

@@ -61,7 +61,7 @@ def take(link: Link, seen: Row, *, daemon_id: str, run_id: str, lease_seconds: f
 
 def renew(database: Database, lease: Lease, lease_seconds: float) -> None:
     """Keep the lease for another while; commits. Raises ``LeaseLost`` when the term moved on."""
-    with database.transaction() as link:
+    with database.statement() as link:
         if link.execute(SQL["renew_lease"], {**lease.params, "lease_seconds": lease_seconds}).fetchone() is None:
             raise LeaseLost
 

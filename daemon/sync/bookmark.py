@@ -58,7 +58,7 @@ class Bookmark:
             why = None if ids == pass_["last_page_ids"] else "the page before it has changed"
         if why is None:
             return Place(pass_, pass_["next_page"])
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             passes.end(link, pass_["id"], "abandoned")
             fresh = self._insert(link, sort_by)
         return Place(fresh, 1, restarted=why if pass_["next_page"] > 1 else None)
@@ -75,18 +75,19 @@ class Bookmark:
         """Abandon the open pass."""
         if self._order.dry_run:
             return
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             found = self._found(link)
             if found is not None:
                 passes.end(link, found["id"], "abandoned")
             leases.fence(link, self._lease)
 
     def _open(self, sort_by: str) -> Row:
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             found = self._found(link)
             if found is None:
                 return self._insert(link, sort_by)
             passes.go_on(link, self._lease, found["id"])
+            leases.fence(link, self._lease)
             return found
 
     def _found(self, link: Link) -> Row | None:

@@ -16,6 +16,7 @@ from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import Bookmark, Order
 from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
@@ -53,6 +54,7 @@ class EntityReading:
         fetcher: FetchAhead,
         writer: PageWriter,
         reporter: RunReporter,
+        patient: Patient,
     ) -> None:
         self._database = database
         self._connector = connector
@@ -62,6 +64,7 @@ class EntityReading:
         self._fetcher = fetcher
         self._writer = writer
         self._reporter = reporter
+        self._patient = patient
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._warnings: list[dict[str, Any]] = []
         self._dead_new = 0
@@ -71,7 +74,8 @@ class EntityReading:
         """Read the entity. ``StopRequested``, ``Deferred``, ``LeaseLost`` and ``RunFault`` pass through to the run."""
         self._reporter.event("info", "entity_started", f"reading {self._entity.name}", entity=self._entity.name)
         try:
-            settled = self._read()
+            # While the database is away, and then on from the checkpoint, as a next run would. A dry run has none.
+            settled = self._read() if self._order.dry_run else self._patient(self._read)
         except PagesUnreliable as error:
             return self._ended(EntityState.PARTIAL, error)
         except TransientFault as error:
@@ -105,10 +109,11 @@ class EntityReading:
         place = self._bookmark.find(sort_by, self._fetch(sort_by))
         if place.restarted is not None:
             self._warn("PASS_RESTARTED", why=place.restarted)
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             resumed = place.page if place.page > 1 else None
             pass_id = place.pass_["id"] if place.pass_ else None
             runs.start_entity(link, self._lease.run_id, self._entity.name, pass_id=pass_id, resumed_at_page=resumed)
+            leases.fence(link, self._lease)
         if resumed:
             self._reporter.event(
                 "info", "resumed", f"{self._entity.name}: going on at page {resumed}", entity=self._entity.name
@@ -237,11 +242,15 @@ class EntityReading:
     def _ended(self, state: EntityState, error: IccError | None, removed: int = 0) -> EntityOutcome:
         name = self._entity.name
         record = error.as_record() if error else None
-        with self._database.transaction() as link:
-            runs.finish_entity(
-                link, self._lease.run_id, name, state=state, error=record, warnings=self._warnings, removed=removed
-            )
-            leases.fence(link, self._lease)
+
+        def finish() -> None:
+            with self._database.transaction(self._lease.writer_name) as link:
+                runs.finish_entity(
+                    link, self._lease.run_id, name, state=state, error=record, warnings=self._warnings, removed=removed
+                )
+                leases.fence(link, self._lease)
+
+        self._patient(finish)
         if error is not None:
             self._reporter.trouble(error, level="error" if state is not EntityState.PARTIAL else "warn", entity=name)
         gone = f", {removed} marked removed" if removed else ""

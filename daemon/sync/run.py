@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from daemon.integrations.base import Connector
 from daemon.sync.bookmark import Order
 from daemon.sync.entity import EntityOutcome, EntityReading
 from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
 from daemon.sync.writer import PageWriter
 
@@ -78,6 +79,7 @@ class Run:
         self._reporter = reporter
         self._stop_event = stop_event
         self._abort_requests = abort_requests
+        self._patient = Patient(clock, stop_event)
         self._lost = False
         self.ended = threading.Event()
 
@@ -116,7 +118,7 @@ class Run:
             return RunEnd(RunState.FAILED, error.as_record())
         except DatabaseAway:
             log.exception("the database went away")
-            return RunEnd(RunState.INTERRUPTED, written=False)
+            return RunEnd(RunState.STOPPED)  # asked for by nobody: written as interrupted, as soon as it can be
         except Exception as error:
             log.exception("a run failed by an error of ours")
             ours = IccError("INTERNAL_ERROR", detail=f"{type(error).__name__}: {error}")
@@ -154,58 +156,67 @@ class Run:
                 fetcher=fetcher,
                 writer=writer,
                 reporter=self._reporter,
+                patient=self._patient,
             ).run()
         finally:
             writer.close()
 
     def _check_identity(self, progress: _Progress) -> None:
         """Whose account is it? A swapped key would mix two companies' rows (the worst day)."""
-        now = self._connector.identity()
+        now = self._patient(self._connector.identity)
         if now is None:
             progress.warnings.append(self._reporter.warn("IDENTITY_UNKNOWN", status="no answer for this role"))
             return
+        before = self._patient(lambda: self._note_identity(now))
+        if before is not None and not same_account(before, now):
+            raise RunFault("ACCOUNT_CHANGED", before=in_words(before), now=in_words(now))
+
+    def _note_identity(self, now: dict[str, str]) -> Mapping[str, str] | None:
+        """Store it when it is the first one, ask an admin when it is another; returns the one known before."""
         lease = self.plan.lease
         account = (lease.integration, lease.account_key)
-        with self._database.transaction() as link:
+        with self._database.transaction(lease.writer_name) as link:
             row = accounts.read(link, *account)
             before: Mapping[str, str] | None = row["identity"] if row else None
-            changed = before is not None and not same_account(before, now)
-            if changed:
+            if before is not None and not same_account(before, now):
                 details = {"before": before, "now": now}
                 accounts.ask_admin(link, *account, "account_changed", details, run_id=lease.run_id)
             elif before is None and not self.plan.order.dry_run:
                 accounts.set_identity(link, *account, now)
             leases.fence(link, lease)
-        if changed:
-            raise RunFault("ACCOUNT_CHANGED", before=in_words(before or {}), now=in_words(now))
+        return before
 
     def _write_end(self, end: RunEnd, progress: _Progress) -> RunEnd:
         if self._lost or not end.written:
             return RunEnd(end.state, end.error, written=False)
-        lease = self.plan.lease
         try:
-            with self._database.transaction() as link:
-                end = self._as_asked(link, end)
-                runs.skip_rest(link, lease.run_id)
-                written = runs.finish(
-                    link,
-                    lease,
-                    state=end.state,
-                    error=end.error,
-                    warnings=progress.warnings,
-                    blocked_until=end.blocked_until,
-                    requests=self._reporter.requests,
-                    retries=self._reporter.retries,
-                    waited_seconds=self._reporter.waited_seconds,
-                )
-                runs.block_account(link, lease, end.blocked_until, end.blocked_code)
-                leases.fence(link, lease)
-                leases.free(link, lease)
-        except DatabaseAway:
+            end = self._patient(lambda: self._commit_end(end, progress))
+        except (DatabaseAway, StopRequested):  # its lease is gone, or it was told to stop while the database is away
             return RunEnd(end.state, end.error, written=False)
-        if written:
+        if end.written:
             self._reporter.event("info", "run_finished", f"run {end.state}", state=end.state.value)
-        return RunEnd(end.state, end.error, end.blocked_until, end.blocked_code, written)
+        return end
+
+    def _commit_end(self, end: RunEnd, progress: _Progress) -> RunEnd:
+        lease = self.plan.lease
+        with self._database.transaction(lease.writer_name) as link:
+            end = self._as_asked(link, end)
+            runs.skip_rest(link, lease.run_id)
+            written = runs.finish(
+                link,
+                lease,
+                state=end.state,
+                error=end.error,
+                warnings=progress.warnings,
+                blocked_until=end.blocked_until,
+                requests=self._reporter.requests,
+                retries=self._reporter.retries,
+                waited_seconds=self._reporter.waited_seconds,
+            )
+            runs.block_account(link, lease, end.blocked_until, end.blocked_code)
+            leases.fence(link, lease)
+            leases.free(link, lease)
+        return replace(end, written=written)
 
     def _as_asked(self, link: Link, end: RunEnd) -> RunEnd:
         """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`."""

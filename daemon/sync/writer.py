@@ -282,7 +282,7 @@ class PageWriter:
         )
 
     def _connected(self) -> Link:
-        if self._link is None:
+        if self._link is None or self._link.closed:
             self._link = self._database.connect(self._lease.writer_name)
         return self._link
 

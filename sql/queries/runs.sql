@@ -130,7 +130,7 @@ WHERE run_id = %(run_id)s AND entity = %(entity)s
 -- The end of an entity.
 UPDATE control.run_entities
 SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s, warnings = %(warnings)s,
-    removed = removed + %(removed)s, total = coalesce(%(total)s, total)
+    removed = %(removed)s, total = coalesce(%(total)s, total)
 WHERE run_id = %(run_id)s AND entity = %(entity)s
 
 -- name: entity_results
