@@ -1,0 +1,171 @@
+"""Law 6: Stop works within one second at any point; SIGTERM leaves everything in order."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from common.errors import Refused
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.truth import assert_tables_equal_truth, one, rows
+from tests.waiting import wait_for
+
+STOP_SECONDS = 1.0
+
+
+def assert_stops(yard: Yard) -> None:
+    """Press Stop; within a second, by the database's clock, the run is `stopped` and nobody holds the lease."""
+    command_id = yard.press_stop()
+    run = yard.wait_for_state("stopped")
+    pressed = one(yard.database, "SELECT created_at FROM control.commands WHERE id = %s", command_id)["created_at"]
+    assert (run["finished_at"] - pressed).total_seconds() < STOP_SECONDS
+    assert run["stop_requested_by"] == "tester"
+    assert one(yard.database, "SELECT holder FROM control.leases")["holder"] is None
+
+
+def assert_goes_on(yard: Yard, drill: DrillServer, page: int | None) -> None:
+    """The next run goes on where the stopped one was, and ends with the truth."""
+    drill.clear_faults()
+    yard.press_run()
+    run = yard.wait_for_state("succeeded")
+    found = one(yard.database, "SELECT resumed_at_page AS page FROM control.run_entities WHERE run_id = %s", run["id"])
+    assert found["page"] == page
+    assert_tables_equal_truth(yard.database, drill, ["owners"])
+
+
+def test_stop_in_every_kind_of_wait(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: in a request that hangs, one that is slow, one that drips, in a back-off, and between pages."""
+    service = yard.service(ICC_RETRY_ATTEMPTS="20", ICC_REQUEST_TIMEOUT_SECONDS="60")
+    page = 3
+    waits: list[tuple[str, dict[str, Any]]] = [
+        ("hang", {}),
+        ("slow", {"delay_seconds": 30.0}),
+        ("slow_body", {"seconds": 30.0}),
+        ("http_503", {"retry_after": "30"}),
+        ("rate_limited", {"retry_after": "30"}),
+        ("latency", {"seconds": 0.2}),
+    ]
+    for fault, parameters in waits:
+        only = {} if fault == "latency" else {"only_page": page}
+        struck = drill.set_fault(fault, entity="owners", **parameters, **only)
+        yard.press_run()
+        wait_for(lambda reached=page: yard.page() >= reached - 1, f"page {page - 1} before {fault}")  # type: ignore[misc]
+        wait_for(lambda active=struck: active.struck > 0, f"{fault} strikes")  # type: ignore[misc]
+        assert_stops(yard)
+        drill.clear_faults()
+        page = int(one(database, "SELECT next_page AS page FROM control.passes")["page"]) + 1
+    assert service.process.poll() is None
+    assert_goes_on(yard, drill, page - 1)
+
+
+def test_stop_while_waiting_for_the_budget(yard: Yard, drill: DrillServer) -> None:
+    """Law 6: a run that waits for a permit stops at once, and sends nothing more."""
+    yard.service(DOORLOOP_RATE_LIMIT_PER_MINUTE="6")
+    yard.press_run()
+    wait_for(lambda: yard.page() >= 2, "two pages")
+    wait_for(lambda: len(drill.log.entries()) >= 5, "the permits are spent")
+    assert_stops(yard)
+    sent = len(drill.log.entries())
+    rows(yard.database, "UPDATE control.budgets SET windows = '{}'")
+    assert len(drill.log.entries()) == sent
+
+
+def test_stop_twice_and_with_nothing_running(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: a second Stop does no harm; with nothing running it says so."""
+    yard.service()
+    drill.set_fault("hang", entity="owners", only_page=3)
+    yard.press_run()
+    wait_for(lambda: yard.page() >= 2, "two pages")
+    presses = [yard.press_stop()]
+    with suppress(Refused):  # when the first one was quicker
+        presses.append(yard.press_stop())
+    yard.wait_for_state("stopped")
+    with pytest.raises(Refused) as nothing:
+        yard.press_stop()
+    assert nothing.value.code == "NOTHING_RUNNING"
+    ended = "SELECT 1 FROM control.commands WHERE id = ANY (%s::uuid[]) AND state IN ('done', 'refused')"
+    wait_for(lambda: len(rows(database, ended, presses)) == len(presses), "every press has its answer")
+
+
+@pytest.mark.parametrize("where", ["frozen", "in the database"])
+def test_stop_of_an_owner_that_does_not_answer(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str, where: str
+) -> None:
+    """Law 6: the right to write is taken from a frozen owner, or one that waits in the database, within a second."""
+    drill.set_fault("hang", entity="owners", only_page=4)
+    owner = yard.once(ICC_LEASE_SECONDS="60")
+    yard.wait_for_page(3, owner)
+    service = yard.service()
+    if where == "frozen":
+        owner.send(signal.SIGSTOP)
+        assert_stops(yard)
+        drill.clear_faults()
+        owner.send(signal.SIGCONT)
+    else:
+        with held(database_url, "LOCK TABLE doorloop.owners IN SHARE MODE"):
+            drill.clear_faults()
+            wait_for(lambda: waits_for_a_lock(database), "the writer stands before the lock")
+            assert_stops(yard)
+    assert owner.end(10) == 4
+    assert owner.last_line()["state"] == "stopped"
+    assert service.process.poll() is None
+    assert_goes_on(yard, drill, 4)
+
+
+def timed(act: Callable[[], object]) -> float:
+    """How long something took, in seconds."""
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_a_foreground_run(
+    yard: Yard, drill: DrillServer, database: Database, number: signal.Signals
+) -> None:
+    """Issue 2: SIGTERM and Ctrl-C end `once` with exit 4, its place stored, its lease free, within ten seconds."""
+    drill.set_fault("hang", entity="owners", only_page=5)
+    child = yard.once()
+    yard.wait_for_page(4, child)
+    child.send(number)
+    assert timed(lambda: child.end(10)) < 5
+    assert child.process.returncode == 4
+    line = child.last_line()
+    assert (line["state"], line["entities"]["owners"]["received"]) == ("stopped", 80)
+    assert one(database, "SELECT holder FROM control.leases")["holder"] is None
+    assert one(database, "SELECT stopped_at IS NOT NULL AS gone FROM control.daemons")["gone"] is True
+    drill.clear_faults()
+    following = yard.once()
+    assert following.end() == 0
+    assert following.last_line()["entities"]["owners"]["received"] == 320
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize("fault", ["hang", "latency"])
+def test_a_signal_ends_the_service_in_order(yard: Yard, drill: DrillServer, database: Database, fault: str) -> None:
+    """Issue 2: SIGTERM: page finished or abandoned, place stored, lease free, gone within ten seconds."""
+    only = {"only_page": 5} if fault == "hang" else {"seconds": 0.1}
+    drill.set_fault(fault, entity="owners", **only)
+    service: Child = yard.service()
+    yard.press_run()
+    yard.wait_for_page(2, service)
+    service.send(signal.SIGTERM)
+    assert timed(lambda: service.end(10)) < 8
+    assert service.process.returncode == 0
+    (run,) = yard.runs()
+    assert (run["state"], run["error"]["code"]) == ("interrupted", "INTERRUPTED")
+    place = one(database, "SELECT next_page FROM control.passes")["next_page"]
+    assert f"page {place - 1} of owners" in run["error"]["cause"]
+    assert one(database, "SELECT holder FROM control.leases")["holder"] is None
+    assert one(database, "SELECT stopped_at IS NOT NULL AS gone FROM control.daemons")["gone"] is True
+    drill.clear_faults()
+    assert yard.once().end() == 0
+    assert_tables_equal_truth(database, drill, ["owners"])
+    assert "Traceback" not in service.stderr
