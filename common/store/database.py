@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import Connection, conninfo
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
-from sqlalchemy import Engine, NullPool, create_engine
-from sqlalchemy import exc as wrapped
-from sqlmodel import Session
 
 from common.errors import DatabaseAway
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlmodel import Session
 
 Row = dict[str, Any]
 Link = Connection[DictRow]
@@ -36,8 +37,6 @@ def translated() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
         raise DatabaseAway(_first_line(error)) from error
-    except (wrapped.OperationalError, wrapped.InterfaceError) as error:
-        raise DatabaseAway(_first_line(error.orig or error)) from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -63,7 +62,8 @@ def _as_ours(link: Link) -> None:
 
 def _bounded(link: Link) -> None:
     """A client that freezes inside a transaction must not hold its locks for ever."""
-    link.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
+    wait = f"{IDLE_IN_TRANSACTION_SECONDS}s"
+    link.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (wait,))
     link.commit()
 
 
@@ -144,13 +144,22 @@ class Database:
     @contextmanager
     def session(self) -> Generator[Session]:
         """A SQLModel session over the same pool, for plain reads."""
-        with translated(), Session(self.engine) as session:
-            yield session
+        from sqlalchemy import exc
+        from sqlmodel import Session
+
+        try:
+            with translated(), Session(self.engine) as session:
+                yield session
+        except (exc.OperationalError, exc.InterfaceError) as error:
+            raise DatabaseAway(_first_line(error.orig or error)) from error
 
     @property
     def engine(self) -> Engine:
         """SQLAlchemy over our pool: it keeps no connections of its own."""
         if self._engine is None:
+            # Late: with it a daemon that only copies would hold 17 MB more.
+            from sqlalchemy import NullPool, create_engine
+
             self._engine = create_engine("postgresql+psycopg://", creator=self._lend, poolclass=NullPool)
         return self._engine
 
