@@ -59,7 +59,12 @@ def account_tree(session: Session) -> list[Node | None]:
     return [
         el(
             "details",
-            el("summary", el("span", f"{session.name} · {role}", cls="wide"), el("span", " ≡", aria_hidden="true")),
+            el(
+                "summary",
+                el("span", f"{session.name} · {role}", cls="wide"),
+                el("span", " ≡", aria_hidden="true"),
+                aria_label=f"{session.name} · {role}, account menu",
+            ),
             el(
                 "div",
                 el("p", f"Signed in as {session.name} ({role})"),

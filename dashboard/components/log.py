@@ -11,8 +11,8 @@ def log_tree(lines: tuple[EventLine, ...]) -> list[Node | None]:
     """The lines, oldest first; it stays at its end unless somebody scrolls up."""
     return [
         el(
-            "ol",
-            *(_line(line) for line in lines),
+            "div",
+            el("ol", *(_line(line) for line in lines)),
             cls="term",
             role="log",
             aria_label="Log lines, UTC",
