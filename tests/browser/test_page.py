@@ -244,3 +244,26 @@ def test_a_hostile_record_is_text(open_page: Open, database: Database) -> None:
     expect(page.get_by_label("Verdict")).to_contain_text("⟨Right-To-Left Override⟩")
     assert page.evaluate("() => window.hacked") is None
     assert page.locator("a[href*=evil]").count() == 0
+
+
+def test_live_ticks_are_no_activity(open_page: Open, database: Database) -> None:
+    """A page left open does not keep its session alive; what a person does there, does."""
+    seed.person(database)
+    page = open_page()
+    _ticked(page)
+    with database.transaction() as link:
+        link.execute("UPDATE control.sessions SET last_active_at = now() - interval '10 minutes'")
+    _ticked(page)
+    _ticked(page)
+    assert _is_idle(database)
+    page.get_by_role("radio", name="Backfill").click()
+    wait_for(lambda: not _is_idle(database), "the press counts as activity")
+
+
+def _is_idle(database: Database) -> bool:
+    with database.transaction() as link:
+        row = link.execute(
+            "SELECT now() - last_active_at > interval '9 minutes' AS idle FROM control.sessions"
+        ).fetchone()
+    assert row is not None
+    return bool(row["idle"])
