@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from common.launch import CannotRunError, LaunchSettings
