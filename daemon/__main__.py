@@ -11,12 +11,13 @@ import structlog
 from common import clock, logs
 from common.codes import CODES
 from common.config import Finding, environment
-from common.errors import IccError, Refused
+from common.errors import IccError
 from common.operator_actions import Wish, parse_since, run_wish
+from common.redact import mask
 from common.store.embedded import EmbeddedPostgresError
 from daemon import wiring
 from daemon.answers import confirm, forget_drill
-from daemon.once import run_once
+from daemon.once import report_no_run, run_once
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger("daemon")
@@ -34,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
         logs.configure(configuration.settings.icc_log_format, level)
         return _act(options, configuration)
     except (IccError, EmbeddedPostgresError) as error:
-        sys.stderr.write(f"{error.cause} {error.remedy}\n")
+        sys.stderr.write(mask(f"{error.cause} {error.remedy}\n"))
+        if options.act == "once":
+            report_no_run(error)
         return 2 if options.act == "check" else 1
 
 
@@ -42,12 +45,8 @@ def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> in
     if options.act == "check":
         return _check(configuration)
     if options.act == "once":
+        wish = _wish(options)
         with wiring.running(configuration, kind="once") as services:
-            try:
-                wish = _wish(options)
-            except Refused as refused:
-                sys.stderr.write(f"{refused.cause} {refused.remedy}\n")
-                return 1
             return run_once(services, wish)
     if options.act == "forget-drill":
         with wiring.running(configuration, kind="once") as services:

@@ -14,8 +14,10 @@ from typing import Any
 from common.access import Role
 from common.errors import DatabaseAway, IccError, Refused
 from common.operator_actions import Actor, Wish
+from common.redact import mask_value
 from common.states import RunState
 from common.store import heartbeats, runs
+from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
 from daemon.commands import CommandDesk
 from daemon.progress_bar import ProgressBar
@@ -52,12 +54,9 @@ def command_desk(services: Services) -> CommandDesk:
 
 
 def run_once(services: Services, wish: Wish) -> int:
-    """Run to the end, print the last line, return the exit code."""
-    try:
-        receipt = services.gate.submit(wish, command_line_actor(), addressed_to=services.daemon_id)
-        plan = command_desk(services).take(receipt.command_id)
-    except Refused as refused:
-        return _refused(refused)
+    """Run to the end, print the last line, return the exit code. Raises ``Refused`` when no run began."""
+    receipt = services.gate.submit(wish, command_line_actor(), addressed_to=services.daemon_id)
+    plan = command_desk(services).take(receipt.command_id)
     assert isinstance(plan, RunPlan)
     run_id = plan.lease.run_id
     over = threading.Event()
@@ -93,14 +92,16 @@ def _report(services: Services, run_id: str, state: RunState, error: dict[str, A
     return EXIT_CODES.get(state, 1)
 
 
-def _refused(refused: Refused) -> int:
-    error = {"code": refused.code, "cause": refused.cause, "remedy": refused.remedy}
-    _print({"run_id": None, "state": "refused", "entities": {}, "error": error})
-    return 1
+def report_no_run(error: IccError | EmbeddedPostgresError) -> None:
+    """The last line when no run began: it was refused, or this process could not start."""
+    state = "refused" if isinstance(error, Refused) else "failed"
+    code = error.code if isinstance(error, IccError) else "EMBEDDED_DATABASE"
+    record = {"code": code, "cause": error.cause, "remedy": error.remedy}
+    _print({"run_id": None, "state": state, "entities": {}, "error": record})
 
 
 def _print(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.write(json.dumps(mask_value(line)) + "\n")
     sys.stdout.flush()
 
 
