@@ -104,7 +104,7 @@ def every_table(database: Database) -> list[str]:
     """Every table of ours, partitions and staging included."""
     found = rows(
         database,
-        "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
+        "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) AS name FROM information_schema.tables "
         "WHERE table_schema IN ('control', 'doorloop', 'report') ORDER BY 1",
     )
     return [row["name"] for row in found]

@@ -1,0 +1,143 @@
+"""The database restarts, cuts connections, or is reached by many at once: nothing is lost, nobody is confused."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.store import embedded
+from common.store.database import Database
+from common.store.migrate import pending
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.children import Child, Yard
+from tests.faults.conftest import QUICK
+from tests.harness import settings_for
+from tests.truth import assert_tables_equal_truth, one, rows
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def own_server() -> Iterator[tuple[Path, str]]:
+    """A Postgres of this test's own, to be restarted at will: its folder and address."""
+    folder = Path(tempfile.mkdtemp(prefix="icc-test-"))
+    try:
+        with embedded.join(folder) as postgres:
+            yield folder, postgres.url
+        embedded.delete(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_postgres_restarted_in_mid_run(
+    own_server: tuple[Path, str], drill: DrillServer, tmp_path: Path, how: str
+) -> None:
+    """Law 2: a run outlives a restart of Postgres: it waits, goes on at its page, and the tables equal the truth."""
+    folder, url = own_server
+    with Database(url, name="icc:test") as database:
+        # With limits on, requests need the database as well.
+        values = settings_for(drill, url, **QUICK, DOORLOOP_RATE_LIMIT_PER_HOUR="10000")
+        yard = Yard(tmp_path / "yard", values, database)
+        try:
+            drill.set_fault("latency", seconds=0.05)
+            child = yard.once(entities="owners,units")
+            wait_for(lambda: any((tmp_path / "yard").iterdir()) and started(database), "it runs", seconds=30)
+            yard.wait_for_page(4, child)
+            if how == "restart":
+                embedded.stop_now(folder)
+            else:
+                crash(folder)
+            with embedded.join(folder):
+                assert child.end(60) == 0, child.stdout + child.stderr
+                assert_tables_equal_truth(database, drill, ["owners", "units"])
+                assert [run["state"] for run in yard.runs()] == ["succeeded"]
+                received = rows(database, "SELECT received FROM control.run_entities")
+                assert [row["received"] for row in received] == [400, 400]
+                assert one(database, "SELECT holder FROM control.leases")["holder"] is None
+        finally:
+            yard.clear()
+
+
+def started(database: Database) -> bool:
+    """Whether the tables are there and a run has begun."""
+    if not rows(database, "SELECT 1 FROM pg_namespace WHERE nspname = 'control'"):
+        return False
+    return bool(one(database, "SELECT to_regclass('control.run_entities') IS NOT NULL AS here")["here"]) and bool(
+        rows(database, "SELECT 1 FROM control.runs")
+    )
+
+
+def crash(folder: Path) -> None:
+    """kill -9 of the postmaster."""
+    import psutil
+
+    pid = embedded.status(folder).pid
+    assert pid is not None
+    postmaster = psutil.Process(pid)
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=10)
+
+
+def test_every_connection_cut_in_mid_run(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 2: connections that the server ends one by one (a failover, an admin) are opened again."""
+    drill.set_fault("latency", seconds=0.03)
+    child = yard.once(DOORLOOP_RATE_LIMIT_PER_HOUR="10000")
+    for page in (3, 7, 12):
+        yard.wait_for_page(page, child)
+        cut_connections(database)
+    assert child.end() == 0, child.stderr
+    assert_tables_equal_truth(database, drill, ["owners"])
+    assert [run["state"] for run in yard.runs()] == ["succeeded"]
+
+
+def cut_connections(database: Database, name: str = "icc:%%") -> int:
+    """End the daemons' connections whose name is like this; returns how many."""
+    found = rows(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        f"AND application_name LIKE '{name}' AND application_name <> 'icc:test' AND pid <> pg_backend_pid()",
+    )
+    return len(found)
+
+
+def test_a_cut_listen_connection_delays_nobody(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Design §2: with LISTEN cut the service polls; commands are taken all the same, and LISTEN comes back."""
+    yard.service()
+    assert cut_connections(database, "icc:listen") == 1
+    yard.press_run()
+    yard.wait_for_state("succeeded")
+    assert_tables_equal_truth(database, drill, ["owners"])
+    wait_for(lambda: yard.daemons()[0]["listening"], "it listens again")
+    drill.set_fault("hang", entity="owners", only_page=3)
+    yard.press_run()
+    wait_for(lambda: yard.page() >= 2, "two pages")
+    cut_connections(database, "icc:listen")
+    yard.press_stop()
+    yard.wait_for_state("stopped")
+
+
+def test_many_daemons_start_at_once_on_an_empty_database(
+    empty_database_url: str, drill: DrillServer, tmp_path: Path
+) -> None:
+    """Design §7: many starters at once migrate an empty database once; all of them serve, one of them runs."""
+    with Database(empty_database_url, name="icc:test") as database:
+        yard = Yard(tmp_path / "yard", settings_for(drill, empty_database_url, **QUICK), database)
+        try:
+            starters: list[Child] = [*(yard.start() for _ in range(2)), *(yard.once() for _ in range(2))]
+            codes = [child.end(60) for child in starters[2:]]
+            assert set(codes) <= {0, 1}
+            assert 0 in codes, [child.stderr for child in starters]
+            for child in starters[2:]:
+                if child.process.returncode == 1:
+                    assert child.last_line()["error"]["code"] == "ALREADY_RUNNING"
+            wait_for(lambda: sum(row["listening"] for row in yard.daemons()) == 2, "both services listen", seconds=30)
+            assert pending(database) == []
+            assert_tables_equal_truth(database, drill, ["owners"])
+        finally:
+            yard.clear()
