@@ -12,7 +12,7 @@ import structlog
 
 from common.clock import Clock
 from common.config import DaemonSettings
-from common.errors import DatabaseAway, LeaseLost, Refused
+from common.errors import DatabaseAway, IccError, LeaseLost, Refused
 from common.states import RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link, Row
@@ -50,6 +50,8 @@ class RunDesk:
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
         self._closing = False
+        self.changed = threading.Event()
+        """Set when a run begins or ends, so that the heartbeat says so at once."""
 
     # --- begin
 
@@ -107,7 +109,11 @@ class RunDesk:
         reporter = RunReporter(
             self._reporter, self._clock, plan.lease, (limits.per_minute or None, limits.per_hour or None)
         )
-        opened = account.open(self._database, self._clock, stop=stop, witness=reporter)
+        try:
+            opened = account.open(self._database, self._clock, stop=stop, witness=reporter)
+        except Exception as error:
+            log.exception("a run could not begin", run=plan.lease.run_id)
+            return self._end_unbegun(plan.lease, IccError("INTERNAL_ERROR", detail=f"{type(error).__name__}: {error}"))
         run = Run(
             database=self._database,
             clock=self._clock,
@@ -121,12 +127,20 @@ class RunDesk:
             self._active[plan.lease.run_id] = run
             if self._closing:
                 run.stop()
+        self.changed.set()
         try:
             return run.execute()
         finally:
             with self._lock:
                 del self._active[plan.lease.run_id]
+            self.changed.set()
             _give_back(opened)
+
+    def _end_unbegun(self, lease: Lease, error: IccError) -> RunEnd:
+        with self._database.transaction() as link:
+            runs.end_for(link, lease.run_id, RunState.FAILED, error.as_record())
+            leases.free(link, lease)
+        return RunEnd(RunState.FAILED, error.as_record())
 
     # --- stop
 

@@ -104,7 +104,9 @@ class Supervisor:
             except DatabaseAway as error:
                 log.warning("the database is away", why=error.cause)
                 self._revive()
-            if services.clock.wait(self.stop, services.configuration.settings.icc_heartbeat_seconds):
+            services.clock.wait(services.desk.changed, services.configuration.settings.icc_heartbeat_seconds)
+            services.desk.changed.clear()
+            if self.stop.is_set():
                 return
 
     def _revive(self) -> None:
@@ -127,3 +129,4 @@ class Supervisor:
     def _end(self) -> None:
         self.stop.set()
         self._wake.set()
+        self._services.desk.changed.set()
