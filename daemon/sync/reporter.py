@@ -21,6 +21,7 @@ from common.store.database import Database
 from common.store.event_log import Event, Flush, RateSample, Tally
 from common.store.leases import Lease
 from daemon.guard.limiter import Permit
+from daemon.guard.quota_headers import quota
 
 FLUSH_SECONDS = 0.1
 MOST_WAITING = 20_000
@@ -185,6 +186,7 @@ class RunReporter:
             self.requests += 1
             self.waited_seconds += waited_seconds
         account = (self._lease.integration, self._lease.account_key)
+        told = quota(answer.headers, answer.received_at) if answer is not None else None
         self._reporter.tally(*account, entity, requests=1, failures=int(failed))
         self._reporter.sample(
             RateSample(
@@ -194,6 +196,10 @@ class RunReporter:
                 run_id=self._lease.run_id,
                 decision="waited" if waited_seconds > 0.05 else "sent",
                 waited_seconds=round(waited_seconds, 3),
+                source="counted" if told is None else "header",
+                request_limit=told.limit if told else None,
+                remaining=told.remaining if told else None,
+                reset_at=told.reset_at if told else None,
                 used_minute=permit.used_minute,
                 used_hour=permit.used_hour,
                 limit_minute=self._limit_minute,
