@@ -64,12 +64,13 @@ def _count(text: str) -> int | None:
 
 def _reset(text: str, now: datetime) -> datetime | None:
     """Epoch milliseconds, epoch seconds, seconds from now, an ISO moment or an HTTP date; outside 24 h is unknown."""
-    text = text.split(",", maxsplit=1)[0].strip()
+    text = text.strip()
     if not text:
         return None
+    first = text.split(",")[0].strip()
     try:
-        if _NUMBER.match(text):
-            number = float(text)
+        if _NUMBER.match(first):
+            number = float(first)
             if number > FIRST_EPOCH_MILLISECOND:
                 moment = datetime.fromtimestamp(number / 1000, UTC)
             elif number > FIRST_EPOCH_SECOND:

@@ -40,8 +40,8 @@ def _contrast(first: str, second: str) -> float:
 @pytest.mark.parametrize(
     ("text", "ground"),
     [("text", "bg"), ("text", "surface"), ("text", "idle-bg"), ("text", "bad-bg"), ("text", "warn-bg"),
-     ("text", "ok-bg"), ("muted", "bg"), ("muted", "surface"), ("muted", "idle-bg"), ("muted", "bad-bg"), ("muted", "warn-bg"),
-     ("primary-text", "surface"), ("primary-text", "idle-bg"), ("on-primary", "primary"), ("idle", "idle-bg"),
+     ("text", "ok-bg"), ("muted", "bg"), ("muted", "surface"), ("muted", "idle-bg"), ("muted", "bad-bg"),
+     ("muted", "warn-bg"), ("primary-text", "surface"), ("primary-text", "idle-bg"), ("on-primary", "primary"), ("idle", "idle-bg"),
      ("ok", "ok-bg"), ("warn", "warn-bg"), ("bad", "bad-bg"), ("ok", "surface"), ("warn", "surface"),
      ("bad", "surface"),
      ("terminal-text", "terminal"), ("terminal-muted", "terminal"), ("terminal-warn", "terminal"),

@@ -56,7 +56,7 @@ def test_next_never_leads_elsewhere(path: str | None) -> None:
 )
 def test_a_change_must_come_from_a_page_of_ours(headers: dict[str, str], ours: bool) -> None:
     """A POST from another site, or without any evidence where it comes from, does not count."""
-    assert is_same_origin(scope(**headers), SERVICES) is ours
+    assert is_same_origin(scope(**cast("dict[str, Any]", headers)), SERVICES) is ours
 
 
 @pytest.mark.parametrize(
