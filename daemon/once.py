@@ -109,8 +109,11 @@ def _stop_on_signals(services: Services, plan: RunPlan) -> None:
     """Ctrl-C and SIGTERM ask for a stop like anybody else; the signal's thread must not wait for the database."""
 
     def ask() -> None:
+        services.database.hurry()
         try:
             services.desk.stop(plan.lease.integration, plan.lease.account_key, command_line_actor().name)
+        except DatabaseAway:
+            services.desk.close()
         except IccError:
             return
 

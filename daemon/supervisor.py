@@ -127,6 +127,7 @@ class Supervisor:
         threading.Thread(target=self._end, name="signal", daemon=True).start()
 
     def _end(self) -> None:
+        self._services.database.hurry()
         self.stop.set()
         self._wake.set()
         self._services.desk.changed.set()

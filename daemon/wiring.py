@@ -12,6 +12,7 @@ import structlog
 from common import redact, signing
 from common.clock import Clock, SystemClock
 from common.config import ChannelSettings, DaemonSettings, Finding, ScheduleSettings, read, read_process
+from common.errors import DatabaseAway
 from common.operator_actions import Gate
 from common.store import accounts, heartbeats
 from common.store.database import Database
@@ -27,6 +28,7 @@ from daemon.sync.reporter import Reporter
 from daemon.version import VERSION
 
 MAIN = "main"
+log = structlog.get_logger("daemon")
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,12 @@ def _leave(services: Services) -> None:
     services.reporter.close()
     for account in services.configuration.accounts.values():
         account.close()
-    with services.database.transaction() as link:
-        heartbeats.discharge(link, services.daemon_id)
+    try:
+        with services.database.transaction() as link:
+            heartbeats.discharge(link, services.daemon_id)
+    except DatabaseAway:
+        log.warning("leaving without a word: the database is away")
 
 
 def _log_progress(text: str) -> None:
-
     structlog.get_logger("database").info(text)

@@ -25,7 +25,8 @@ Row = dict[str, Any]
 Link = Connection[DictRow]
 """A connection whose rows are dicts."""
 
-POOL_WAIT_SECONDS = 10.0
+POOL_WAIT_SECONDS = 5.0
+HURRIED_WAIT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
 
@@ -102,6 +103,11 @@ class Database:
             reconnect_timeout=30,
         )
         self._engine: Engine | None = None
+        self._wait_seconds = POOL_WAIT_SECONDS
+
+    def hurry(self) -> None:
+        """From now on wait a second for a connection: the process is to end, with its database or without."""
+        self._wait_seconds = HURRIED_WAIT_SECONDS
 
     def revive(self) -> None:
         """Start the server again if it is ours and was killed; with an outside one there is nothing to do."""
@@ -129,7 +135,7 @@ class Database:
 
         ``name``: what the server calls it meanwhile, for whoever may have to end it from outside.
         """
-        with translated(), self._pool.connection() as link, link.transaction():
+        with translated(), self._pool.connection(self._wait_seconds) as link, link.transaction():
             if name is not None:
                 link.execute("SELECT set_config('application_name', %s, true)", (name[:63],))
             yield link
@@ -137,7 +143,7 @@ class Database:
     @contextmanager
     def statement(self) -> Generator[Link]:
         """A pooled connection for one statement that commits by itself: a client frozen meanwhile holds no lock."""
-        with translated(), self._pool.connection() as link:
+        with translated(), self._pool.connection(self._wait_seconds) as link:
             link.autocommit = True
             yield link
 
@@ -165,7 +171,7 @@ class Database:
 
     def _lend(self) -> Any:
         """A connection as SQLAlchemy wants it, rows as tuples; closing it gives it back to the pool."""
-        link: Any = self._pool.getconn()
+        link: Any = self._pool.getconn(self._wait_seconds)
         link.row_factory = tuple_row
         return link
 

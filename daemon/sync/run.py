@@ -14,7 +14,16 @@ from typing import Any
 import structlog
 
 from common.clock import Clock
-from common.errors import DatabaseAway, Deferred, IccError, LeaseLost, RunFault, StopRequested
+from common.errors import (
+    BreakerHolds,
+    DatabaseAway,
+    Deferred,
+    IccError,
+    LeaseLost,
+    RunFault,
+    StopRequested,
+    TransientFault,
+)
 from common.rules.identity import in_words, same_account
 from common.rules.outcome import run_state
 from common.states import EntityState, RunState
@@ -113,9 +122,12 @@ class Run:
         except LeaseLost:
             self._lost = True
             return RunEnd(RunState.INTERRUPTED, written=False)
-        except RunFault as error:
+        except (RunFault, TransientFault) as error:  # the latter when not even whose account it is could be read
             self._reporter.trouble(error)
             return RunEnd(RunState.FAILED, error.as_record())
+        except BreakerHolds as error:
+            self._reporter.trouble(error)
+            return RunEnd(RunState.INCOMPLETE, error.as_record())
         except DatabaseAway:
             log.exception("the database went away")
             return RunEnd(RunState.STOPPED)  # asked for by nobody: written as interrupted, as soon as it can be
