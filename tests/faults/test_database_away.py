@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from common.store import embedded
 from common.store.database import Database
-from common.store.migrate import pending
+from common.store.migrate import migrate, pending
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Child, Yard
 from tests.faults.conftest import QUICK
@@ -84,6 +85,39 @@ def crash(folder: Path) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
+def test_a_signal_while_the_database_is_away(own_server: tuple[Path, str], drill: DrillServer, tmp_path: Path) -> None:
+    """Issue 2: SIGTERM ends the service within ten seconds even when nothing can be written any more."""
+    folder, url = own_server
+    with Database(url, name="icc:test") as database:
+        migrate(database)
+        yard = Yard(tmp_path / "yard", settings_for(drill, url, **QUICK), database)
+        try:
+            service = yard.service()
+            drill.set_fault("latency", seconds=0.05)
+            yard.press_run()
+            yard.wait_for_page(3, service)
+            embedded.stop_now(folder)
+            wait_for(lambda: waits(service), "the run waits")
+            service.send(signal.SIGTERM)
+            service.end(10)
+            assert "Traceback" not in service.stderr
+            with embedded.join(folder):
+                child = yard.once()
+                wait_for(lambda: yard.page() > 5, "a foreground run is on its way")
+                embedded.stop_now(folder)
+                wait_for(lambda: waits(child), "it waits")
+                child.send(signal.SIGTERM)
+                assert child.end(10) == 1
+                assert child.last_line()["error"]["code"] == "DATABASE_AWAY"
+            drill.clear_faults()
+            with embedded.join(folder):
+                assert yard.once().end() == 0
+                assert_tables_equal_truth(database, drill, ["owners"])
+                assert [run["state"] for run in yard.runs()] == ["interrupted", "interrupted", "succeeded"]
+        finally:
+            yard.clear()
+
+
 def test_every_connection_cut_in_mid_run(yard: Yard, drill: DrillServer, database: Database) -> None:
     """Law 2: connections that the server ends one by one (a failover, an admin) are opened again."""
     drill.set_fault("latency", seconds=0.03)
@@ -141,3 +175,8 @@ def test_many_daemons_start_at_once_on_an_empty_database(
             assert_tables_equal_truth(database, drill, ["owners"])
         finally:
             yard.clear()
+
+
+def waits(child: Child) -> bool:
+    """Whether it says that it waits for the database."""
+    return "waits for the database" in child.stderr or "waiting for the database" in child.stderr

@@ -131,6 +131,19 @@ def test_a_lasting_trouble_is_named(
     assert_tables_equal_truth(database, drill, ["owners", "units"])
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("http_500", "VENDOR_ERROR"), ("invalid_json", "INVALID_JSON"), ("close_early", "TRUNCATED_BODY")],
+)
+def test_a_vendor_in_trouble_from_the_first_request_on_is_named(
+    copier: Engine, drill: DrillServer, fault: str, code: str
+) -> None:
+    """Law 8: trouble at /users/me is the vendor's, not an error of ours."""
+    drill.set_fault(fault)
+    run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.code) == ("failed", code)
+
+
 def test_the_key_never_leaves_for_another_host(copier: Engine, drill: DrillServer) -> None:
     """Issue 3: a redirect to another host is refused before anything is asked there."""
     drill.set_fault("redirect_other_host")
