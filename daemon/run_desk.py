@@ -73,29 +73,31 @@ class RunDesk:
         )
         if lease is None:
             raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
-        continues = wish.get("continues_run_id")
         since = datetime.fromisoformat(wish["since"]) if wish.get("since") else None
-        runs.insert(
-            link,
-            {
-                "id": run_id,
-                "integration": integration,
-                "account_key": account_key,
-                "mode": wish["mode"],
-                "entities": wish["entities"],
-                "since": since,
-                "dry_run": wish["dry_run"],
-                "trigger": "continuation" if continues else wish["source"],
-                "requested_by": command["actor"],
-                "command_id": command["id"],
-                "continues_run_id": continues,
-                "daemon_id": self._daemon_id,
-                "term": lease.term,
-                "version": VERSION,
-            },
-        )
+        runs.insert(link, self._row(command, lease, since))
         order = Order(wish["mode"], since, wish["dry_run"], self._settings.icc_pass_hours * 3600)
         return RunPlan(lease, tuple(wish["entities"]), order)
+
+    def _row(self, command: Row, lease: Lease, since: datetime | None) -> Row:
+        """The run row of a command."""
+        wish = command["payload"]
+        continues = wish.get("continues_run_id")
+        return {
+            "id": lease.run_id,
+            "integration": lease.integration,
+            "account_key": lease.account_key,
+            "mode": wish["mode"],
+            "entities": wish["entities"],
+            "since": since,
+            "dry_run": wish["dry_run"],
+            "trigger": "continuation" if continues else wish["source"],
+            "requested_by": command["actor"],
+            "command_id": command["id"],
+            "continues_run_id": continues,
+            "daemon_id": self._daemon_id,
+            "term": lease.term,
+            "version": VERSION,
+        }
 
     def launch(self, plan: RunPlan) -> None:
         """Execute it in a thread of its own."""

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from common.redact import mask, mask_value
+from common.rules.fingerprint import VERSION, fingerprint, path_template
 from common.store.database import Database, Link
 from common.store.statements import statements
 
@@ -65,12 +66,26 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class GroupedError:
+    """An error on its way into its group."""
+
+    integration: str
+    account_key: str
+    run_id: str
+    code: str
+    status: int | None
+    path: str
+    snippet: str
+
+
+@dataclass(frozen=True)
 class Flush:
     """What is written together."""
 
     events: Sequence[Event] = ()
     samples: Sequence[RateSample] = ()
     tallies: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
+    errors: Sequence[GroupedError] = ()
 
 
 def write(database: Database, flush: Flush, now: datetime) -> int:
@@ -84,6 +99,8 @@ def write(database: Database, flush: Flush, now: datetime) -> int:
         for (integration, account_key, entity), tally in flush.tallies.items():
             account = {"ts": now, "integration": integration, "account_key": account_key, "entity": entity}
             link.execute(SQL["roll_up"], {**account, **vars(tally)})
+        for error in flush.errors:
+            _group(link, error)
         if flush.events:
             last_id = _copy_events(link, flush.events)
     return last_id
@@ -100,6 +117,23 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
             copy.write_row((number, event.ts, *where, event.level, event.code, mask(event.msg), event.rows, data))
     link.execute(SQL["notify_events"], {"last_id": last_id})
     return last_id
+
+
+def _group(link: Link, error: GroupedError) -> None:
+    # Masked first: a fingerprint of a text with a secret in it would change with the secret.
+    snippet = mask(error.snippet)
+    params = {
+        "integration": error.integration,
+        "account_key": error.account_key,
+        "fingerprint": fingerprint(error.code, error.status, error.path, snippet),
+        "fingerprint_version": VERSION,
+        "code": error.code,
+        "status": error.status,
+        "path_template": path_template(error.path) or None,
+        "snippet": snippet,
+        "run_ids": [error.run_id],
+    }
+    link.execute(SQL["group_error"], params)
 
 
 def _copy_samples(link: Link, samples: Sequence[RateSample]) -> None:

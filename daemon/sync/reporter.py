@@ -18,7 +18,7 @@ from common.http.transport import Answer
 from common.redact import mask
 from common.store import event_log
 from common.store.database import Database
-from common.store.event_log import Event, Flush, RateSample, Tally
+from common.store.event_log import Event, Flush, GroupedError, RateSample, Tally
 from common.store.leases import Lease
 from daemon.guard.limiter import Permit
 from daemon.guard.quota_headers import quota
@@ -39,6 +39,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._samples: list[RateSample] = []
+        self._errors: list[GroupedError] = []
         self._tallies: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
         self._dropped = 0
         self._wake = threading.Event()
@@ -76,6 +77,13 @@ class Reporter:
                 self._samples.append(sample)
         self._wake.set()
 
+    def group(self, error: GroupedError) -> None:
+        """One error for its group."""
+        with self._lock:
+            if len(self._errors) < MOST_WAITING:
+                self._errors.append(error)
+        self._wake.set()
+
     def tally(self, integration: str, account_key: str, entity: str, **counts: int) -> None:
         """Add to the five-minute series."""
         with self._lock:
@@ -86,15 +94,17 @@ class Reporter:
     def flush(self) -> None:
         """Write what has gathered. When the database is away it stays gathered."""
         with self._lock:
-            batch = Flush(tuple(self._events), tuple(self._samples), dict(self._tallies))
-            self._events, self._samples, self._tallies = [], [], defaultdict(Tally)
-        if not (batch.events or batch.samples or batch.tallies):
+            batch = Flush(tuple(self._events), tuple(self._samples), dict(self._tallies), tuple(self._errors))
+            self._events, self._samples, self._errors = [], [], []
+            self._tallies = defaultdict(Tally)
+        if not (batch.events or batch.samples or batch.tallies or batch.errors):
             return
         try:
             event_log.write(self._database, batch, self._clock.now())
         except DatabaseAway:
             with self._lock:
                 self._events = [*batch.events, *self._events][-MOST_WAITING:]
+                self._errors = [*batch.errors, *self._errors][-MOST_WAITING:]
             raise
 
     def _loop(self) -> None:
@@ -160,6 +170,18 @@ class RunReporter:
         """An error with its remedy, as one line."""
         facts = _scalars(error.facts)
         self.event(level, error.code, f"{error.cause} {error.remedy}", **{**facts, "entity": entity})
+        status = error.facts.get("status")
+        self._reporter.group(
+            GroupedError(
+                integration=self._lease.integration,
+                account_key=self._lease.account_key,
+                run_id=self._lease.run_id,
+                code=error.code,
+                status=status if isinstance(status, int) else None,
+                path=str(error.facts.get("path", "")),
+                snippet=str(error.facts.get("snippet") or error.cause),
+            )
+        )
 
     def warn(self, code: str, *, entity: str | None = None, **facts: Any) -> dict[str, Any]:
         """A warning of the catalogue; returns it as it is stored with the run."""

@@ -49,3 +49,13 @@ old_series AS (
     DELETE FROM control.series_5m WHERE bucket < now() - make_interval(days => %(days)s) RETURNING 1)
 SELECT (SELECT count(*) FROM old_samples) AS samples, (SELECT count(*) FROM old_pings) AS pings,
        (SELECT count(*) FROM old_series) AS series
+
+-- name: group_error
+-- An error joins its group; the runs it touched are kept, the latest twenty.
+INSERT INTO control.error_groups AS g (integration, account_key, fingerprint, fingerprint_version, code, status, path_template,
+                                       snippet, run_ids)
+VALUES (%(integration)s, %(account_key)s, %(fingerprint)s, %(fingerprint_version)s, %(code)s, %(status)s, %(path_template)s,
+        %(snippet)s, %(run_ids)s::uuid[])
+ON CONFLICT (integration, account_key, fingerprint) DO UPDATE
+SET last_seen_at = clock_timestamp(), count = g.count + 1, snippet = excluded.snippet,
+    run_ids = CASE WHEN excluded.run_ids <@ g.run_ids THEN g.run_ids ELSE (excluded.run_ids || g.run_ids)[1:20] END

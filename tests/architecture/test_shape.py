@@ -11,7 +11,7 @@ from tests.architecture.sources import ROOT, Source, sources
 MOST_LINES_OF_A_FILE = 350
 MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTION_LINES = 30
-MOST_LONG_FUNCTIONS = 16
+MOST_LONG_FUNCTIONS = 15
 LONG_FILES = {"common/codes.py"}
 """A catalogue, one entry after another: parting it would only hide entries."""
 

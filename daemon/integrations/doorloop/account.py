@@ -24,6 +24,8 @@ from daemon.integrations.doorloop.checks import KEY, check_api_key, check_base_u
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill_process import DRILL_KEY, DrillProcess
 
+USER_AGENT = "integrations-health-control-center/0.1"
+
 
 @dataclass(frozen=True)
 class _Reach:
@@ -80,43 +82,13 @@ class DoorLoopAccount:
 
     def open(self, database: Database, clock: Clock, *, stop: threading.Event, witness: Witness) -> Opened:
         """A guarded connector for one run or ping; ``stop`` ends its waits, ``Opened.abort`` its requests."""
-        reach = self._reach()
-        settings, doorloop = self._settings, self._doorloop
-        transport = Transport(
-            limits=Limits(
-                silence_seconds=settings.icc_request_timeout_seconds,
-                deadline_seconds=settings.icc_request_deadline_seconds,
-                body_bytes=int(settings.icc_max_body_mb * 1024 * 1024),
-            ),
-            connections=doorloop.doorloop_max_concurrency + 1,
-            user_agent="integrations-health-control-center/0.1",
-        )
-        limiter = Limiter(
-            database,
-            clock,
-            integration=KEY,
-            account_key="main",
-            limits=self.limits,
-            flight_seconds=settings.icc_request_deadline_seconds,
-            longest_wait_seconds=settings.icc_longest_wait_seconds,
-        )
-        breaker = CircuitBreaker(
-            database,
-            clock,
-            BreakerLimits(
-                failures=settings.icc_breaker_failures,
-                share=settings.icc_breaker_failed_share,
-                cool_down_seconds=settings.icc_breaker_cool_down_seconds,
-                probe_seconds=settings.icc_request_deadline_seconds,
-            ),
-            integration=KEY,
-            account_key="main",
-            tell=witness.breaker,
-        )
+        reach, settings, doorloop = self._reach(), self._settings, self._doorloop
+        transport = self._transport()
+        limiter = self._limiter(database, clock)
         guard = Guard(
             transport=transport,
             limiter=limiter,
-            breaker=breaker,
+            breaker=self._breaker(database, clock, witness),
             clock=clock,
             stop=stop,
             patience=Patience(settings.icc_retry_attempts, settings.icc_longest_wait_seconds),
@@ -125,14 +97,40 @@ class DoorLoopAccount:
             witness=witness,
             dice=random.Random(),  # noqa: S311 -- jitter, not cryptography
         )
-        connector = DoorLoop(
-            guard,
-            clock,
-            base_url=reach.base_url,
-            page_size=doorloop.doorloop_page_size,
-            max_concurrency=doorloop.doorloop_max_concurrency,
-        )
+        page_size, connections = doorloop.doorloop_page_size, doorloop.doorloop_max_concurrency
+        connector = DoorLoop(guard, clock, base_url=reach.base_url, page_size=page_size, max_concurrency=connections)
         return Opened(connector, transport.abort, limiter.settle, transport.close)
+
+    def _transport(self) -> Transport:
+        settings = self._settings
+        limits = Limits(
+            silence_seconds=settings.icc_request_timeout_seconds,
+            deadline_seconds=settings.icc_request_deadline_seconds,
+            body_bytes=int(settings.icc_max_body_mb * 1024 * 1024),
+        )
+        connections = self._doorloop.doorloop_max_concurrency + 1
+        return Transport(limits=limits, connections=connections, user_agent=USER_AGENT)
+
+    def _limiter(self, database: Database, clock: Clock) -> Limiter:
+        return Limiter(
+            database,
+            clock,
+            integration=KEY,
+            account_key="main",
+            limits=self.limits,
+            flight_seconds=self._settings.icc_request_deadline_seconds,
+            longest_wait_seconds=self._settings.icc_longest_wait_seconds,
+        )
+
+    def _breaker(self, database: Database, clock: Clock, witness: Witness) -> CircuitBreaker:
+        settings = self._settings
+        limits = BreakerLimits(
+            failures=settings.icc_breaker_failures,
+            share=settings.icc_breaker_failed_share,
+            cool_down_seconds=settings.icc_breaker_cool_down_seconds,
+            probe_seconds=settings.icc_request_deadline_seconds,
+        )
+        return CircuitBreaker(database, clock, limits, integration=KEY, account_key="main", tell=witness.breaker)
 
     def close(self) -> None:
         """End the drill server, if one was started."""
