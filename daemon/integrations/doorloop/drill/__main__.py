@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ValueError as error:
             return _refuse(str(error))
         sys.stdout.write(f"drill server listening on {server.base_url}\n")
+        sys.stdout.write(f"every request needs the header `Authorization: bearer {server.key}` (--key sets another)\n")
         sys.stdout.flush()
         if asked.exit_with_parent:
             Thread(target=_wait_for_end_of_stdin, args=(done,), name="drill-parent", daemon=True).start()
