@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ValueError as error:
             return _refuse(str(error))
         sys.stdout.write(f"drill server listening on {server.base_url}\n")
-        sys.stdout.write(f"every request needs the header `Authorization: bearer {server.key}` (--key sets another)\n")
         sys.stdout.flush()
         if asked.exit_with_parent:
             Thread(target=_wait_for_end_of_stdin, args=(done,), name="drill-parent", daemon=True).start()
+        else:  # a person reads this; a parent program knows
+            sys.stderr.write(f"every request needs `Authorization: bearer {server.key}` (--key sets another)\n")
         done.wait()
     return 0
 
