@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from common.redact import mask_value
 from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
@@ -53,6 +54,12 @@ def count_unseen(link: Link, pass_id: int, page: int, ids: list[str]) -> int:
     """How many of these ids no earlier page brought."""
     row = link.execute(SQL["count_unseen"], {"pass_id": pass_id, "page": page, "ids": ids}).fetchone()
     return int(row["unseen"]) if row else 0
+
+
+def store_shape(link: Link, lease: Lease, entity: str, sampled: int, diff: Any) -> None:
+    """What a sample of the entity's records holds against our columns."""
+    params = {**lease.params, "entity": entity, "sampled": sampled, "diff": Jsonb(mask_value(diff))}
+    link.execute(SQL["store_shape"], params)
 
 
 def watermark(link: Link, lease: Lease, entity: str) -> datetime | None:

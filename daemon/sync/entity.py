@@ -9,6 +9,7 @@ from typing import Any
 
 from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
+from common.rules.schema_diff import Mapped, schema_diff
 from common.states import EntityState
 from common.store import leases, passes, runs
 from common.store.database import Database
@@ -22,6 +23,7 @@ from daemon.sync.reconcile import Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
 from daemon.sync.writer import PageCount, PageWriter
 
+SHAPE_SAMPLE = 100
 CREATED, UPDATED = "createdAt", "updatedAt"
 
 
@@ -136,6 +138,8 @@ class EntityReading:
         self._fetcher.ask(fetch, number, None)
         while True:
             page = self._fetcher.take(number)
+            if number == reading.first_page and not self._order.dry_run:
+                self._note_shape(page)
             last = reading.observe(page)
             if reading.order_broken:
                 raise _OrderBroken
@@ -146,6 +150,13 @@ class EntityReading:
             if last:
                 return page
             number += 1
+
+    def _note_shape(self, page: Page) -> None:
+        """Compare the keys and types of this page's records with the table's columns; never changes a table."""
+        columns = [Mapped(c.name, c.kind, c.sources, c.sensitive) for c in self._entity.columns]
+        diff = schema_diff(page.records[:SHAPE_SAMPLE], columns)
+        with self._database.transaction() as link:
+            passes.store_shape(link, self._lease, self._entity.name, len(page.records[:SHAPE_SAMPLE]), diff)
 
     def _fetch(self, sort_by: str) -> Callable[[int], Page]:
         size = self._connector.page_size

@@ -251,6 +251,13 @@ FROM unnest(%(ids)s::text[]) AS id
 WHERE NOT EXISTS (
     SELECT FROM control.seen_ids AS s WHERE s.pass_id = %(pass_id)s AND s.page < %(page)s AND id = ANY (s.ids))
 
+-- name: store_shape
+-- What a sample of the entity's records holds against our columns; the latest sample counts.
+INSERT INTO control.schema_diffs (integration, account_key, entity, run_id, sampled, diff)
+VALUES (%(integration)s, %(account_key)s, %(entity)s, %(run_id)s, %(sampled)s, %(diff)s)
+ON CONFLICT (integration, account_key, entity) DO UPDATE
+SET run_id = excluded.run_id, sampled = excluded.sampled, diff = excluded.diff, created_at = clock_timestamp()
+
 -- name: watermark
 -- Up to when the entity's changes are known: the top of the latest complete reading.
 SELECT watermark_candidate AS watermark FROM control.passes

@@ -1,0 +1,45 @@
+"""The schema diff: what the vendor sends against what our columns keep."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from common.rules.schema_diff import Mapped, schema_diff
+
+COLUMNS = (
+    Mapped("name", "text", ("name",)),
+    Mapped("active", "boolean", ("active",)),
+    Mapped("email", "text", ("emails.0.address",), sensitive=True),
+    Mapped("due", "numeric", ("totalBalanceDue", "totalBalancedue")),
+    Mapped("born", "date", ("dateOfBirth",), sensitive=True),
+    Mapped("unit_ids", "texts", ("units",)),
+)
+
+
+def test_unmapped_keys_never_seen_columns_and_drift_are_told() -> None:
+    """Issue "An engine": unmapped keys, columns never seen, type drift, with examples."""
+    records = [
+        {"id": "a", "name": "Ann", "active": "true", "pet": 3, "emails": [{"address": "a@b.c"}]},
+        {"id": "b", "name": 7, "active": True, "pet": "cat", "totalBalancedue": Decimal("1.5"), "dateOfBirth": 19},
+        "not a record",
+    ]
+    assert schema_diff(records, COLUMNS) == {
+        "unmapped": {"pet": ["number", "text"]},
+        "never_seen": ["unit_ids"],
+        "drift": {"active": {"text": ["'true'"]}, "born": {"number": ["•••"]}},
+    }
+
+
+def test_nothing_sampled_says_nothing() -> None:
+    """An empty list proves nothing about columns."""
+    assert schema_diff([], COLUMNS) == {"unmapped": {}, "never_seen": [], "drift": {}}
+
+
+def test_a_list_of_ids_inside_objects_is_no_drift() -> None:
+    """A column read from every element of a list fits a list."""
+    owners = (Mapped("owner_ids", "texts", ("owners.*.owner",)),)
+    assert schema_diff([{"id": "a", "owners": [{"owner": "x"}]}], owners) == {
+        "unmapped": {},
+        "never_seen": [],
+        "drift": {},
+    }
