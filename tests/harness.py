@@ -25,8 +25,9 @@ UNHURRIED = {
     "DOORLOOP_RATE_LIMIT_RPS": "0",
     "DOORLOOP_RATE_LIMIT_PER_MINUTE": "0",
     "DOORLOOP_RATE_LIMIT_PER_HOUR": "0",
+    "ICC_BREAKER_COOL_DOWN_SECONDS": "0.5",
 }
-"""No limits: what is not about the budget need not wait for it."""
+"""No limits, a short cool-down: what is not about the budget need not wait for it."""
 
 
 def settings_for(drill: DrillServer | None, database_url: str, **changes: str) -> dict[str, str]:
