@@ -46,8 +46,10 @@ class Paging:
             self._fingerprints[fingerprint] = number
 
     def is_last(self, number: int, rows: int) -> bool:
-        """Whether nothing follows page ``number``."""
+        """Whether nothing follows page ``number``. A total that is smaller than the full pages that came is wrong."""
+        full = self.rows_per_page or 1
         expected = self.pages_expected
-        if expected is not None:
-            return number >= expected
-        return rows == 0 or rows < (self.rows_per_page or 1)
+        if self.total is not None and expected is not None:
+            told_too_few = rows >= full and number * full > self.total
+            return number >= expected and not told_too_few
+        return rows < full

@@ -39,8 +39,8 @@ class FetchAhead:
             self._asked = first_page - 1
 
     def ask(self, fetch: Fetch, current: int, last: int | None) -> None:
-        """Have pages fetched up to a window ahead of ``current``, never beyond ``last`` (None: only ``current``)."""
-        until = current if last is None else min(last, current + self._window - 1)
+        """Have ``current`` fetched, and pages up to a window ahead of it, those never beyond ``last`` (None: none)."""
+        until = current if last is None else max(current, min(last, current + self._window - 1))
         for number in range(self._asked + 1, until + 1):
             self._todo.put((self._round, number, fetch))
             self._asked = number

@@ -67,6 +67,18 @@ def test_never_more_than_a_window_and_never_beyond_the_last() -> None:
         assert set(asked) <= {5, 6, 7}
 
 
+def test_a_page_beyond_the_known_last_is_fetched_when_asked_for() -> None:
+    """A vendor whose total is too small: whoever asks for the next page all the same must not wait for it for ever."""
+    with fetching(2) as (fetcher, stop):
+        fetcher.begin(1)
+        watchdog = threading.Timer(PATIENCE_SECONDS, stop.set)
+        watchdog.start()
+        for number in (1, 2, 3):
+            fetcher.ask(page, number, 1)
+            assert fetcher.take(number).number == number
+        watchdog.cancel()
+
+
 def test_without_a_known_last_only_the_page_itself_is_fetched() -> None:
     """A delta reads no further than it must."""
     asked: list[int] = []

@@ -102,6 +102,24 @@ def test_the_latest_total_counts() -> None:
     assert paging.is_last(3, 1)
 
 
+@pytest.mark.parametrize("total", [0, 7, 12, 19])
+def test_a_total_below_the_rows_that_came_does_not_end_the_list(total: int) -> None:
+    """Full pages beyond the vendor's own total prove it wrong: reading goes on to the first page that is not full."""
+    paging = Paging()
+    for number, rows in enumerate([10, 10, 3], start=1):
+        paging.observe(number, ids(number * 100, rows), rows, total)
+        assert paging.is_last(number, rows) is (number == 3)
+
+
+def test_a_total_below_the_rows_that_came_costs_one_request_at_most() -> None:
+    """A record deleted while the list was read: the page after the full one is empty, and that is the end."""
+    paging = Paging()
+    paging.observe(1, ids(0, 10), 10, 9)
+    assert not paging.is_last(1, 10)
+    paging.observe(2, (), 0, 9)
+    assert paging.is_last(2, 0)
+
+
 def test_nothing_is_expected_before_the_first_page() -> None:
     """Unknown is said as unknown."""
     assert Paging().pages_expected is None
