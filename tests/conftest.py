@@ -55,7 +55,7 @@ def template_database(server_url: str) -> Iterator[str]:
     with Database(_in(server_url, name)) as database:
         migrate(database)
     yield name
-    _on(server_url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    _drop(server_url, name)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def database_url(server_url: str, template_database: str) -> Iterator[str]:
         sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template_database)),
     )
     yield _in(server_url, name)
-    _on(server_url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    _drop(server_url, name)
 
 
 @pytest.fixture
@@ -83,12 +83,32 @@ def empty_database_url(server_url: str) -> Iterator[str]:
     name = f"icc_empty_{uuid.uuid4().hex[:12]}"
     _on(server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield _in(server_url, name)
-    _on(server_url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    _drop(server_url, name)
 
 
 def _on(url: str, statement: sql.Composed) -> None:
     with psycopg.connect(url, autocommit=True) as link:
         link.execute(statement)
+
+
+def _drop(url: str, name: str) -> None:
+    """Drop a database whoever is still in it.
+
+    Not WITH (FORCE): that is refused while an autovacuum worker is in it, which only a superuser may terminate. A plain
+    DROP asks the worker to leave by itself.
+    """
+    with psycopg.connect(url, autocommit=True) as link:
+        for attempts_left in reversed(range(5)):
+            link.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user",
+                [name],
+            )
+            try:
+                link.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+                return
+            except psycopg.errors.ObjectInUse:
+                if not attempts_left:
+                    raise
 
 
 def _in(url: str, name: str) -> str:

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from common.access import Role
 from common.store.database import Database
-from tests.conftest import _in, _on
+from tests.conftest import _drop, _in, _on
 from tests.dashboard import seed
 from tests.waiting import wait_for
 
@@ -123,7 +123,7 @@ def copied_database(server_url: str, template_database: str) -> Generator[Databa
     _on(server_url, sql.SQL("CREATE DATABASE {new} TEMPLATE {template}").format(**names))
     with Database(_in(server_url, name), name="icc:test", most=6) as opened:
         yield opened
-    _on(server_url, sql.SQL("DROP DATABASE IF EXISTS {new} WITH (FORCE)").format(**names))
+    _drop(server_url, name)
 
 
 def emptied(database: Database) -> None:
