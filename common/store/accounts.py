@@ -83,10 +83,14 @@ def ask_admin(
     run_id: str | None = None,
     pass_id: int | None = None,
 ) -> str:
-    """Put a question to an admin; it replaces an older open one of its kind. Returns its id."""
-    question = {**_account(integration, account_key), "kind": kind, "entity": entity}
+    """Put a question to an admin and return its id. An open one that asks the same stays, any other is replaced."""
+    question = {**_account(integration, account_key), "kind": kind, "entity": entity, "pass_id": pass_id}
+    question["details"] = Jsonb(mask_value(details))
+    same = link.execute(SQL["same_question"], question).fetchone()
+    if same is not None:
+        return str(same["id"])
     link.execute(SQL["supersede_confirmations"], question)
-    question |= {"id": str(uuid.uuid4()), "run_id": run_id, "pass_id": pass_id, "details": Jsonb(mask_value(details))}
+    question |= {"id": str(uuid.uuid4()), "run_id": run_id}
     link.execute(SQL["open_confirmation"], question)
     return str(question["id"])
 

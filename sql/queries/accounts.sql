@@ -93,6 +93,13 @@ WHERE hostname = %(hostname)s AND boot_id = %(boot_id)s AND stopped_at IS NULL A
 INSERT INTO control.confirmations (id, integration, account_key, kind, entity, run_id, pass_id, details)
 VALUES (%(id)s, %(integration)s, %(account_key)s, %(kind)s, %(entity)s, %(run_id)s, %(pass_id)s, %(details)s)
 
+-- name: same_question
+-- The very same question, still open: it is not asked twice.
+SELECT id FROM control.confirmations
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s
+  AND entity IS NOT DISTINCT FROM %(entity)s AND pass_id IS NOT DISTINCT FROM %(pass_id)s AND details = %(details)s
+  AND state = 'open'
+
 -- name: supersede_confirmations
 -- Older open questions of the same kind.
 UPDATE control.confirmations SET state = 'superseded', answered_at = clock_timestamp()
