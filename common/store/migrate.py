@@ -7,6 +7,8 @@ own lock is a row that a killed process leaves behind for ever, so it is broken 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from yoyo import get_backend, read_migrations
 from yoyo.connections import parse_uri
@@ -24,13 +26,26 @@ LOCK_KEY = 4_201_187_651
 
 def migrate(database: Database) -> list[str]:
     """Apply what is missing; returns the ids applied. Waits while another process migrates."""
-    with database.connect("icc:migrate", direct=True) as link, translated():
-        link.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+    with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
         link.execute("CREATE SCHEMA IF NOT EXISTS control")
         applied = _apply(database.direct_url)
         if applied:
             link.execute("ANALYZE")
         return applied
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """Nobody else migrates meanwhile; freed when the transaction ends, however this process ends.
+
+    A transaction's lock, not a session's: a transaction-mode pooler would keep a session's lock on a connection of its
+    own after we have left, and nobody could ever migrate again.
+    """
+    with database.connect("icc:migrate-lock", direct=True, autocommit=False) as link:
+        with translated():
+            link.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            link.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        yield
 
 
 def pending(database: Database) -> list[str]:
@@ -57,6 +72,8 @@ class _backend:  # noqa: N801 -- reads as a function
 
     def __enter__(self):  # type: ignore[no-untyped-def]  # yoyo has no types
         self._backend = get_backend(self._uri)
+        # A prepared statement of a starter that went is still there on the pooler's connection.
+        self._backend.connection.prepare_threshold = None
         return self._backend
 
     def __exit__(self, *_: object) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 
 from common.states import MOVES
-from common.store.database import Database
-from common.store.migrate import migrate, pending
+from common.store.database import Database, Link, sql
+from common.store.migrate import _backend, migrate, pending
 
 
 def test_many_starters_at_once_migrate_an_empty_database_once(empty_database_url: str) -> None:
@@ -30,6 +33,45 @@ def test_a_lock_left_by_a_killed_migration_does_not_stick(empty_database_url: st
         with database.transaction() as link:
             link.execute("INSERT INTO control.yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
         assert migrate(database) == []
+
+
+def test_the_lock_of_migrations_ends_with_a_transaction(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction-mode pooler keeps the server's session when a client goes: a session's lock would stay for ever."""
+    with Database(empty_database_url, name="test") as database:
+        seen: list[str] = []
+        connect = database.connect
+
+        class Spy:
+            """A connection that notes its statements."""
+
+            def __init__(self, link: Link) -> None:
+                self._link = link
+
+            def __enter__(self) -> Spy:
+                self._link.__enter__()
+                return self
+
+            def __exit__(self, *error: Any) -> None:
+                self._link.__exit__(*error)
+
+            def execute(self, query: str, *values: Any) -> Any:
+                seen.append(query)
+                return self._link.execute(sql(query), *values)
+
+        monkeypatch.setattr(database, "connect", lambda *names, **options: Spy(connect(*names, **options)))
+        migrate(database)
+    locks = [query for query in seen if "advisory" in query]
+    assert locks == ["SELECT pg_advisory_xact_lock(%s)"]
+
+
+def test_migrating_prepares_no_statement(empty_database_url: str) -> None:
+    """A transaction-mode pooler hands one starter's prepared statements to the next one, which fails over them."""
+    with Database(empty_database_url, name="test") as database:
+        migrate(database)
+    with _backend(empty_database_url) as backend:
+        assert backend.connection.prepare_threshold is None
 
 
 def test_the_triggers_know_exactly_the_moves_of_the_code(database: Database) -> None:
