@@ -11,13 +11,13 @@ import structlog
 from common import clock, logs
 from common.codes import CODES
 from common.config import Finding, environment
-from common.errors import IccError
+from common.errors import IccError, StopRequested
 from common.operator_actions import Wish, parse_since, run_wish
 from common.redact import mask
 from common.store.embedded import EmbeddedPostgresError
 from daemon import wiring
 from daemon.answers import confirm, forget_drill
-from daemon.once import report_no_run, run_once
+from daemon.once import report_no_run, report_stopped_early, run_once, stop_before_it_begins
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger("daemon")
@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse and do; errors we know end in one sentence of cause and one of remedy."""
     clock.use_utc()
     options = _parser().parse_args(arguments)
+    if options.act == "once":
+        stop_before_it_begins()
     try:
         configuration = wiring.configure(environment())
         # A person watching the bar of a foreground run needs its troubles, not every page.
@@ -37,8 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (IccError, EmbeddedPostgresError) as error:
         sys.stderr.write(mask(f"{error.cause} {error.remedy}\n"))
         if options.act == "once":
-            report_no_run(error)
+            return report_no_run(error)
         return 2 if options.act == "check" else 1
+    except StopRequested:
+        return report_stopped_early()
 
 
 def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> int:

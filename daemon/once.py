@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from common.access import Role
-from common.errors import DatabaseAway, IccError, Refused
+from common.errors import DatabaseAway, IccError, Refused, StopRequested
 from common.operator_actions import Actor, Wish
 from common.redact import mask_value
 from common.states import RunState
@@ -92,12 +92,31 @@ def _report(services: Services, run_id: str, state: RunState, error: dict[str, A
     return EXIT_CODES.get(state, 1)
 
 
-def report_no_run(error: IccError | EmbeddedPostgresError) -> None:
-    """The last line when no run began: it was refused, or this process could not start."""
-    state = "refused" if isinstance(error, Refused) else "failed"
+def report_no_run(error: IccError | EmbeddedPostgresError) -> int:
+    """The last line and exit code when no run began: refused, told to come back later, or this process cannot start."""
     code = error.code if isinstance(error, IccError) else "EMBEDDED_DATABASE"
+    state = "refused" if isinstance(error, Refused) else "failed"
+    if code == "BLOCKED_UNTIL":  # the vendor's or our own "come back later" is no failure (law 7)
+        state = RunState.DEFERRED.value
     record = {"code": code, "cause": error.cause, "remedy": error.remedy}
     _print({"run_id": None, "state": state, "entities": {}, "error": record})
+    return EXIT_CODES[RunState.DEFERRED] if state == RunState.DEFERRED else 1
+
+
+def report_stopped_early() -> int:
+    """The last line and exit code when a signal came before a run had begun."""
+    _print({"run_id": None, "state": RunState.STOPPED.value, "entities": {}})
+    return EXIT_CODES[RunState.STOPPED]
+
+
+def stop_before_it_begins() -> None:
+    """Until a run has begun, SIGINT and SIGTERM end this process in order: with its last line and exit code."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        raise StopRequested
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
 
 
 def _print(line: dict[str, Any]) -> None:

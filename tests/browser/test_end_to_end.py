@@ -127,11 +127,16 @@ def _address(data_dir: Path) -> str:
     return url
 
 
-def _run_count(house: House) -> int:
+def _number(house: House, query: str) -> int:
+    """The one whole number a query answers with."""
     with _connect(house) as link:
-        row = link.execute("SELECT count(*) FROM control.runs").fetchone()
+        row = link.execute(query.encode()).fetchone()
     assert row is not None
     return int(str(row[0]))
+
+
+def _run_count(house: House) -> int:
+    return _number(house, "SELECT count(*) FROM control.runs")
 
 
 def _ended(house: House, number: int) -> tuple[str, int, int, int] | None:
@@ -152,33 +157,27 @@ def _row_versions(house: House) -> list[tuple[object, ...]]:
 
 
 def _page_of_active_run(house: House) -> int:
-    with _connect(house) as link:
-        row = link.execute(
-            "SELECT coalesce(max(e.page), 0) FROM control.run_entities e JOIN control.runs r ON r.id = e.run_id "
-            "WHERE r.state = 'running'"
-        ).fetchone()
-    assert row is not None
-    return int(str(row[0]))
+    return _number(
+        house,
+        "SELECT coalesce(max(e.page), 0) FROM control.run_entities e JOIN control.runs r ON r.id = e.run_id "
+        "WHERE r.state = 'running'",
+    )
 
 
 def _resumed_at(house: House) -> int:
-    with _connect(house) as link:
-        row = link.execute(
-            "SELECT coalesce(max(resumed_at_page), 0) FROM control.run_entities "
-            "WHERE run_id = (SELECT id FROM control.runs ORDER BY queued_at DESC LIMIT 1)"
-        ).fetchone()
-    assert row is not None
-    return int(str(row[0]))
+    return _number(
+        house,
+        "SELECT coalesce(max(resumed_at_page), 0) FROM control.run_entities "
+        "WHERE run_id = (SELECT id FROM control.runs ORDER BY queued_at DESC LIMIT 1)",
+    )
 
 
 def _alive(house: House) -> bool:
-    with _connect(house) as link:
-        row = link.execute(
-            "SELECT count(*) FROM control.daemons WHERE stopped_at IS NULL AND kind = 'service' "
-            "AND heartbeat_at > clock_timestamp() - interval '3 s'"
-        ).fetchone()
-    assert row is not None
-    return int(str(row[0])) == 1
+    query = (
+        "SELECT count(*) FROM control.daemons WHERE stopped_at IS NULL AND kind = 'service' "
+        "AND heartbeat_at > clock_timestamp() - interval '3 s'"
+    )
+    return _number(house, query) == 1
 
 
 def _slow_down(house: House, *, on: bool = True) -> None:

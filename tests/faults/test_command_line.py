@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from common.store.database import Database
+from common.store.migrate import LOCK_KEY
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.children import Child, Yard
+from tests.children import Child, Yard, held, waits_for_a_lock
 from tests.harness import SECRET_KEY, settings_for
 from tests.truth import Record, assert_tables_equal_truth, rows
 from tests.waiting import wait_for
@@ -75,7 +77,7 @@ def test_once_ends_with_its_code_and_one_json_line(yard: Yard, drill: DrillServe
     drill.clear_faults()
 
     code, line = ended(yard.once())
-    assert (code, line["state"], line["error"]["code"]) == (1, "refused", "BLOCKED_UNTIL")
+    assert (code, line["state"], line["error"]["code"]) == (5, "deferred", "BLOCKED_UNTIL")
     assert_tables_equal_truth(database, drill, ["owners", "units"])
 
 
@@ -101,6 +103,20 @@ def test_a_database_that_is_away_is_said_in_a_json_line(yard: Yard) -> None:
     child = yard.once(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     code, line = ended(child)
     assert (code, line["state"], line["error"]["code"]) == (1, "failed", "DATABASE_AWAY")
+    assert "Traceback" not in child.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_run_has_begun_ends_in_order(
+    yard: Yard, database: Database, number: signal.Signals
+) -> None:
+    """Issue 2: exit 4 stopped with its JSON line, also while it still waits for another process that migrates."""
+    with held(database.url, "SELECT pg_advisory_xact_lock(%s)", LOCK_KEY):
+        child = yard.once()
+        wait_for(lambda: waits_for_a_lock(database), "it waits for the migrations' lock")
+        child.send(number)
+        code, line = ended(child)
+    assert (code, line["state"], line["run_id"]) == (4, "stopped", None)
     assert "Traceback" not in child.stderr
 
 
