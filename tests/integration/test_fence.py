@@ -1,0 +1,87 @@
+"""The lease's term is checked as the last statement of every page transaction (law 1)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from common.clock import SystemClock
+from common.errors import LeaseLost
+from common.store import leases
+from common.store.database import Database
+from common.store.leases import Lease
+from daemon.integrations.base import Page
+from daemon.integrations.doorloop.drill import DrillServer
+from daemon.integrations.doorloop.entities import OWNERS
+from daemon.sync.writer import Checkpoint, PageWriter
+from tests.children import held, waits_for_a_lock
+from tests.harness import Engine, engine
+from tests.truth import rows
+from tests.waiting import wait_for
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+PAGE = Page(1, [{"id": "a", "name": "Ann"}], total=1, answered_at=NOW, request_seconds=0.0)
+WHERE = Checkpoint(
+    pass_id=None, page=1, pages_expected=1, rows_per_page=1, total=1, watermark_candidate=None, see_ids=False
+)
+
+
+@pytest.fixture
+def copier(database_url: str) -> Iterator[Engine]:
+    """An engine on an empty vendor."""
+    with DrillServer(rows=1, seed=1) as drill, engine(drill, database_url) as started:
+        yield started
+
+
+def writer_of(database: Database, lease: Lease) -> PageWriter:
+    """A writer of owners under this lease."""
+    return PageWriter(database, SystemClock(), lease, OWNERS, stop=threading.Event(), dry_run=False)
+
+
+def raise_the_term(database: Database, lease: Lease) -> None:
+    """As a successor does."""
+    with database.transaction() as link:
+        assert leases.revoke(link, lease)
+
+
+def test_a_writer_whose_term_is_over_writes_nothing(copier: Engine, database: Database) -> None:
+    """Law 1: under an old term a page is rolled back as a whole."""
+    lease = copier.begin().lease
+    writer = writer_of(database, lease)
+    raise_the_term(database, lease)
+    with pytest.raises(LeaseLost):
+        writer.write(PAGE, WHERE)
+    writer.close()
+    assert rows(database, "SELECT id FROM doorloop.owners") == []
+
+
+def test_a_term_that_ends_in_the_middle_of_a_page_ends_the_page(copier: Engine, database: Database) -> None:
+    """Law 1: the check is the last statement; checked first, a frozen writer would commit after its successor began."""
+    lease = copier.begin().lease
+    writer = writer_of(database, lease)
+    counters = "SELECT 1 FROM control.run_entities WHERE run_id = %s FOR UPDATE"
+    with ThreadPoolExecutor(1) as pool:
+        with held(database.url, counters, lease.run_id):
+            writing = pool.submit(writer.write, PAGE, WHERE)
+            wait_for(lambda: waits_for_a_lock(database), "the page's rows are in, its counters wait")
+            raise_the_term(database, lease)
+        with pytest.raises(LeaseLost):
+            writing.result(20)
+    writer.close()
+    assert rows(database, "SELECT id FROM doorloop.owners") == []
+
+
+def test_a_successor_waits_for_a_page_that_is_being_committed(copier: Engine, database: Database) -> None:
+    """Law 1: the check locks the lease row, so the term cannot rise between it and the commit."""
+    lease = copier.begin().lease
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as link:
+            leases.fence(link, lease)
+            raising = pool.submit(raise_the_term, database, lease)
+            wait_for(lambda: waits_for_a_lock(database), "the successor waits")
+            assert not raising.done()
+        raising.result(20)
