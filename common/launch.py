@@ -25,7 +25,8 @@ from honcho.colour import get_colours
 from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
-from common.config import environment
+from common.config import SharedSettings, environment, read_process
+from common.errors import SettingsError
 from common.launch_child import KeptChild
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,13 +227,23 @@ class Launcher:
         self._screen.say("system", f"Open {self._settings.url}/systems/integrations  (Ctrl-C here stops everything)")
 
 
+def refuse_unlivable_settings(values: Mapping[str, str]) -> None:
+    """Raises CannotRunError for what page and daemon could not live without: they would only end again and again."""
+    try:
+        read_process(SharedSettings, dict(values))
+    except SettingsError as error:
+        raise CannotRunError(f"{error.cause}\n{error.remedy}") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run until told to stop; see the module for exit codes."""
     parser = argparse.ArgumentParser(prog="python -m common.launch")
     parser.add_argument("--root", type=Path, default=ROOT, help="the folder with the Procfile (default: this clone)")
     root = parser.parse_args(arguments).root.resolve()
     try:
-        settings = LaunchSettings.from_environment(environment(root), root)
+        values = environment(root)
+        settings = LaunchSettings.from_environment(values, root)
+        refuse_unlivable_settings(values)
         lock = RunLock(settings)
         refuse_busy_port(settings)
         launcher = Launcher(settings, root)

@@ -14,7 +14,7 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from common.launch import CannotRunError, LaunchSettings
+from common.launch import CannotRunError, LaunchSettings, refuse_unlivable_settings
 from common.launch_child import KeptChild
 
 ROOT = Path(__file__).parents[2]
@@ -288,6 +288,20 @@ def test_a_folder_without_procfile_is_said(folder: Folder) -> None:
     assert run.end() == 1
     assert run.said("Procfile: No such file")
     assert not run.said("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"dyno": "web.1"}, "DATABASE_URL"),
+        ({"database_url": "nonsense"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://icc@db.example/icc"}, "ICC_SECRET_KEY"),
+    ],
+)
+def test_what_nobody_could_live_without_is_said_once(values: dict[str, str], named: str) -> None:
+    """Issue 2: with an unlivable setting nothing is started again and again; one sentence names the variable."""
+    with pytest.raises(CannotRunError, match=named):
+        refuse_unlivable_settings(values)
 
 
 def test_settings_have_defaults_and_refuse_a_wrong_port(tmp_path: Path) -> None:
