@@ -17,7 +17,7 @@
 
     StopRequested, Deferred  signals, not failures: the run ends `stopped` or `deferred`
 
-Every error carries a code of ``common/codes.py``, which holds its cause, remedy and outcome. Facts are fields.
+Every error carries a code of ``common/codes/``, which holds its cause, remedy and outcome. Facts are fields.
 """
 
 from __future__ import annotations

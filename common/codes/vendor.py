@@ -1,0 +1,187 @@
+"""What the vendor and its lists can do wrong: for the whole run, or for one entity."""
+
+from __future__ import annotations
+
+from common.codes.code import Code
+
+VENDOR = (
+    # --- vendor, whole run
+    Code(
+        "KEY_REFUSED",
+        "run failed",
+        "DoorLoop refused the API key (401).",
+        "Set DOORLOOP_API_KEY to a valid key (DoorLoop → Settings → Zapier & API Keys), then restart the daemon.",
+    ),
+    Code(
+        "HTML_FROM_DOCS_HOST",
+        "run failed",
+        "DOORLOOP_BASE_URL points at the documentation site, which answers web pages instead of data.",
+        "Set DOORLOOP_BASE_URL=https://app.doorloop.com/api and restart the daemon.",
+    ),
+    Code(
+        "HTML_FROM_APP",
+        "run failed",
+        "DOORLOOP_BASE_URL answers with DoorLoop's web application instead of data: the path /api is missing.",
+        "Set DOORLOOP_BASE_URL=https://app.doorloop.com/api and restart the daemon.",
+    ),
+    Code(
+        "HTML_LOGIN_PAGE",
+        "run failed",
+        "A sign-in page came instead of data.",
+        "Check DOORLOOP_BASE_URL (https://app.doorloop.com/api) and DOORLOOP_API_KEY, and any proxy in between; then restart the daemon.",
+    ),
+    Code(
+        "NOT_JSON",
+        "run failed",
+        "A {content_type} answer came instead of JSON.",
+        "Check DOORLOOP_BASE_URL: it must be https://app.doorloop.com/api.",
+    ),
+    Code(
+        "REDIRECT_REFUSED",
+        "run failed",
+        "The vendor redirected to another address ({location}); the key is never sent there.",
+        "Set DOORLOOP_BASE_URL to the API's own address (https://app.doorloop.com/api).",
+    ),
+    Code(
+        "ACCOUNT_CHANGED",
+        "run failed",
+        "The key now belongs to another vendor account ({now}) than the rows here ({before}).",
+        "Confirm the change on the page or by `python -m daemon confirm`, or set the right DOORLOOP_API_KEY.",
+    ),
+    # --- vendor, one entity
+    Code(
+        "ROLE_FORBIDDEN",
+        "entity forbidden",
+        "This key's role may not read {entity} ({status}).",
+        "Give the key's user a role that may read {entity}, or leave it out of SYNC_ENTITIES.",
+    ),
+    Code(
+        "NOT_FOUND", "entity failed", "DoorLoop knows no {path} (404).", "Check DOORLOOP_BASE_URL; it must end in /api."
+    ),
+    Code(
+        "REQUEST_REFUSED",
+        "entity failed",
+        "DoorLoop refused the request for {path} ({status}).",
+        "See the answer's text in the run; the vendor may have changed its API.",
+    ),
+    Code(
+        "VENDOR_ERROR",
+        "retried",
+        "DoorLoop answered {status} at {path}.",
+        "Nothing to do at first: it is tried again. If it lasts, see status.doorloop.com.",
+    ),
+    Code(
+        "VENDOR_TIMEOUT",
+        "retried",
+        "DoorLoop did not answer {path} in time.",
+        "Nothing to do at first: it is tried again. If it lasts, see status.doorloop.com.",
+    ),
+    Code(
+        "NETWORK_FAULT",
+        "retried",
+        "The connection to {host} failed: {detail}.",
+        "It is tried again. If it lasts, check the network, a firewall, and DOORLOOP_BASE_URL.",
+    ),
+    Code(
+        "TRUNCATED_BODY",
+        "retried",
+        "The answer at {path} ended early.",
+        "It is tried again; a proxy in between may cut answers.",
+    ),
+    Code(
+        "INVALID_JSON",
+        "retried",
+        "The answer at {path} is not valid JSON.",
+        "It is tried again; if it lasts, report it to the vendor with the run's id.",
+    ),
+    Code(
+        "BODY_TOO_LARGE",
+        "entity failed",
+        "The answer at {path} is larger than {limit_mb} MB.",
+        "Lower DOORLOOP_PAGE_SIZE.",
+    ),
+    Code(
+        "RATE_LIMITED",
+        "retried",
+        "DoorLoop asked us to slow down (429).",
+        "Nothing to do: the run waits, or goes on by itself later.",
+    ),
+    Code(
+        "BUDGET_SPENT",
+        "run deferred",
+        "This hour's requests to DoorLoop are used up.",
+        "Nothing to do: the run goes on by itself. DOORLOOP_PAGE_SIZE=1000 needs fewer requests.",
+    ),
+    Code(
+        "BREAKER_OPEN",
+        "run incomplete",
+        "Too many requests failed in a row; the circuit breaker holds further ones back.",
+        "It tries again by itself after its cool-down; look at the last error for the cause.",
+    ),
+    Code(
+        "WRONG_ENVELOPE",
+        "entity failed",
+        "The answer at {path} is not a list: {problem}.",
+        "The vendor changed its API, or a proxy answers; nothing was written from it.",
+    ),
+    Code(
+        "BARE_ARRAY",
+        "warning",
+        "The list at {path} came without its envelope, so its total is unknown.",
+        "Rows are stored; nothing is marked removed until the envelope is back.",
+    ),
+    Code(
+        "REPEATED_PAGE",
+        "entity partial",
+        "Page {page} brought the same records as an earlier page.",
+        "The vendor ignores paging at the moment; a later run reads it again.",
+    ),
+    Code(
+        "NO_NEW_IDS",
+        "entity partial",
+        "Page {page} brought only records of earlier pages.",
+        "The vendor's paging is unreliable at the moment; a later run reads it again.",
+    ),
+    Code(
+        "EMPTY_PAGE_EARLY",
+        "entity partial",
+        "Page {page} of {pages} is empty although more records should follow.",
+        "A later run reads the list again.",
+    ),
+    Code(
+        "COUNT_DRIFT",
+        "warning",
+        "{ids} distinct records arrived but DoorLoop counts {total}.",
+        "The list changed while it was read; nothing is marked removed, the next full run settles it.",
+    ),
+    Code(
+        "ORDER_NOT_PROVEN",
+        "warning",
+        "The list is not ordered by updatedAt although asked, so the whole list is read.",
+        "Nothing to do; delta runs cost as many requests as a full one.",
+    ),
+    Code(
+        "IDENTITY_UNKNOWN",
+        "warning",
+        "Whose account this is could not be read ({status} at /users/me).",
+        "Let the key's role read /users/me, so that a swapped key is noticed.",
+    ),
+    Code(
+        "MASS_REMOVAL",
+        "run incomplete",
+        "{removed} of {held} {entity} are missing in DoorLoop's full list; none was marked removed.",
+        "If that is right, confirm it on the page or by `python -m daemon confirm`.",
+    ),
+    Code(
+        "MASS_REMOVAL_OUTDATED",
+        "refused",
+        "Since the question was asked, a newer full copy of {entity} has run.",
+        "Answer the newer question, or run a backfill.",
+    ),
+    Code(
+        "PASS_RESTARTED",
+        "warning",
+        "The earlier reading of {entity} could not be continued: {why}.",
+        "Nothing to do; the list is read from its first page.",
+    ),
+)
