@@ -100,7 +100,8 @@ class Database:
             configure=_bounded,
             check=ConnectionPool.check_connection,
             reset=_as_ours,
-            reconnect_timeout=30,
+            # The pool doubles its pauses up to this: with more, a database that is back would be met half a minute late.
+            reconnect_timeout=POOL_WAIT_SECONDS,
         )
         self._engine: Engine | None = None
         self._wait_seconds = POOL_WAIT_SECONDS
