@@ -7,19 +7,16 @@ transaction of its own. A disabled button is a courtesy, never the guard.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.access import Action, Role, may
-from common.catalog import CATALOG, CatalogEntry
 from common.errors import Refused
 from common.signing import seal
 from common.store import commands
 from common.store.database import Database, Link
-
-MODES = ("delta", "backfill", "since")
+from common.wishes import Wish, catalog_entry
 
 
 @dataclass(frozen=True)
@@ -38,65 +35,6 @@ class Receipt:
 
     command_id: str
     expires_at: datetime
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is asked for. ``payload`` is the action's own."""
-
-    action: Action
-    integration: str
-    account_key: str = "main"
-    payload: Mapping[str, Any] = field(default_factory=dict)
-
-
-def run_wish(
-    integration: str,
-    *,
-    mode: str,
-    entities: tuple[str, ...] | None = None,
-    since: datetime | None = None,
-    dry_run: bool = False,
-    continues_run_id: str | None = None,
-    account_key: str = "main",
-) -> Wish:
-    """A wish to run. ``entities`` None means all; ``since`` makes it a `since` run. Raises ``Refused`` for nonsense."""
-    entry = _entry(integration)
-    mode = "since" if since is not None else mode
-    if mode not in MODES:
-        raise Refused("UNKNOWN_MODE", mode=mode)
-    chosen = entities or entry.entities
-    for entity in chosen:
-        if entity not in entry.entities:
-            raise Refused("UNKNOWN_ENTITY", entity=entity, known=", ".join(entry.entities))
-    if mode == "since" and since is None:
-        raise Refused("SINCE_UNUSABLE", value="nothing")
-    payload = {
-        "mode": mode,
-        "entities": [entity for entity in entry.entities if entity in chosen],
-        "since": _in_utc(since) if since else None,
-        "dry_run": dry_run,
-        "continues_run_id": continues_run_id,
-    }
-    return Wish(Action.RUN, integration, account_key, payload)
-
-
-def _in_utc(since: datetime) -> str:
-    try:
-        if since.tzinfo is not None:
-            return since.astimezone(UTC).isoformat()
-    except OverflowError:  # within a day of the year 1 or 9999
-        pass
-    raise Refused("SINCE_UNUSABLE", value=since.isoformat())
-
-
-def parse_since(text: str) -> datetime:
-    """An ISO moment; without a zone it is UTC. Raises ``Refused`` with an example."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise Refused("SINCE_UNUSABLE", value=text) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Gate:
@@ -129,7 +67,7 @@ class Gate:
     def _check(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
         if not may(actor.role, wish.action):
             raise Refused("NOT_PERMITTED", actor=actor.name, action=wish.action.value)
-        _entry(wish.integration)
+        catalog_entry(wish.integration)
         by_hand = actor.source != "schedule"
         if by_hand and wish.action is Action.RUN and wish.payload["mode"] == "backfill" and not self._allow_backfill:
             raise Refused("BACKFILL_NOT_ALLOWED")
@@ -201,12 +139,6 @@ class Gate:
             reason=reason,
             command_id=command_id,
         )
-
-
-def _entry(integration: str) -> CatalogEntry:
-    if integration not in CATALOG:
-        raise Refused("UNKNOWN_INTEGRATION", integration=integration, known=", ".join(CATALOG))
-    return CATALOG[integration]
 
 
 def _maybe(link: Link, name: str, params: dict[str, str]) -> dict[str, Any] | None:

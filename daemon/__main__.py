@@ -12,9 +12,9 @@ from common import clock, logs
 from common.codes import CODES
 from common.config import Finding, environment
 from common.errors import IccError, StopRequested
-from common.operator_actions import Wish, parse_since, run_wish
 from common.redact import mask
 from common.store.embedded import EmbeddedPostgresError
+from common.wishes import Wish, parse_since, run_wish
 from daemon import wiring
 from daemon.answers import confirm, forget_drill
 from daemon.once import report_no_run, report_stopped_early, run_once, stop_before_it_begins

@@ -6,8 +6,8 @@ import sys
 
 from common.access import Action
 from common.errors import Refused
-from common.operator_actions import Wish
 from common.store import accounts
+from common.wishes import Wish
 from daemon.once import command_desk, command_line_actor
 from daemon.wiring import Services
 

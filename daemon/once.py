@@ -13,12 +13,13 @@ from typing import Any
 
 from common.access import Role
 from common.errors import DatabaseAway, IccError, Refused, StopRequested
-from common.operator_actions import Actor, Wish
+from common.operator_actions import Actor
 from common.redact import mask_value
 from common.states import RunState
 from common.store import heartbeats, runs
 from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
+from common.wishes import Wish
 from daemon.commands import CommandDesk
 from daemon.progress_bar import ProgressBar
 from daemon.sync.run import RunPlan

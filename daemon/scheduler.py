@@ -16,10 +16,11 @@ from common.access import Role
 from common.clock import Clock
 from common.config import ScheduleSettings
 from common.errors import DatabaseAway, Refused
-from common.operator_actions import Actor, Gate, Wish, run_wish
+from common.operator_actions import Actor, Gate
 from common.rules.due import due
 from common.store import runs, slots
 from common.store.database import Database
+from common.wishes import Wish, run_wish
 from daemon.checks import scheduled_entities
 
 log = structlog.get_logger("scheduler")

@@ -8,8 +8,9 @@ import streamlit as st
 
 from common.access import Action
 from common.errors import DatabaseAway, Refused
-from common.operator_actions import Actor, Wish, run_wish
+from common.operator_actions import Actor
 from common.store.people import Session
+from common.wishes import Wish, run_wish
 from dashboard import reads, services, state
 from dashboard.state import Pressed
 

@@ -16,8 +16,9 @@ from typing import Any
 import psycopg
 
 from common.access import Action
-from common.operator_actions import Gate, Wish, run_wish
+from common.operator_actions import Gate
 from common.store.database import Database
+from common.wishes import Wish, run_wish
 from tests.harness import ADMIN, SECRET_KEY
 from tests.truth import Record, rows
 from tests.waiting import wait_for

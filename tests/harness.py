@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from common.access import Action, Role
-from common.operator_actions import Actor, Gate, Wish, run_wish
+from common.operator_actions import Actor, Gate
 from common.store.database import Database
+from common.wishes import Wish, run_wish
 from daemon import wiring
 from daemon.commands import CommandDesk
 from daemon.integrations.doorloop.drill import DrillServer

@@ -11,11 +11,12 @@ from psycopg.types.json import Jsonb
 from common.access import Action, Role
 from common.codes import CODES
 from common.insights import control, overview, runs, streams
-from common.operator_actions import Actor, Gate, Wish
+from common.operator_actions import Actor, Gate
 from common.rules.verdict import EntityHealth
 from common.states import Chip, CommandState, EntityState, RunState
 from common.store.database import Database
 from common.store.live_rows import EXACT_UP_TO, LiveRowCounter
+from common.wishes import Wish
 from tests.dashboard import seed
 
 CLAIM = "UPDATE control.commands SET state = 'claimed', claimed_by = gen_random_uuid(), claimed_at = now()"

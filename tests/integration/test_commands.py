@@ -12,9 +12,9 @@ import pytest
 
 from common.access import Action
 from common.errors import Refused
-from common.operator_actions import Wish, run_wish
 from common.store.database import Database
 from common.store.listener import Listener
+from common.wishes import Wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, one, rows

@@ -10,8 +10,9 @@ import pytest
 
 from common.access import Action, Role
 from common.errors import Refused
-from common.operator_actions import Actor, Receipt, Wish, run_wish
+from common.operator_actions import Actor, Receipt
 from common.store.database import Database
+from common.wishes import Wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.scheduler import SCHEDULER
 from tests.harness import ADMIN, Engine, engine

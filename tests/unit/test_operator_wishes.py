@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.access import Action
 from common.catalog import DOORLOOP
 from common.errors import Refused
-from common.operator_actions import MODES, parse_since, run_wish
+from common.wishes import MODES, parse_since, run_wish
 
 
 def test_a_plain_wish_means_all_entities_in_their_order() -> None:
