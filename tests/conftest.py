@@ -14,15 +14,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from psycopg import conninfo, sql
 
 from common.store import embedded
 from common.store.database import Database
 from common.store.migrate import migrate
 
-# The same examples every time: a red build is red for a reason, not by luck.
-settings.register_profile("icc", derandomize=True, deadline=None, database=None)
+# The same examples every time: a red build is red for a reason, not by luck, nor for being slow on a busy machine.
+settings.register_profile(
+    "icc", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("icc")
 
 for _name in list(os.environ):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from common.redact import mask_value
+from common.store.arrays import text_array
 from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
@@ -32,6 +35,31 @@ def insert(link: Link, lease: Lease, entity: str, mode: str, *, page_size: int, 
 def go_on(link: Link, lease: Lease, pass_id: int) -> None:
     """This run continues it."""
     link.execute(SQL["continue_pass"], {**lease.params, "pass_id": pass_id})
+
+
+def advance(link: Link, facts: Row, pages: Sequence[tuple[int, Sequence[str]]]) -> bool:
+    """Move checkpoint, counters and seen ids past these pages (number, ids); false when they were committed before."""
+    ends = list(accumulate(len(ids) for _, ids in pages))
+    firsts = [end - len(ids) + 1 for end, (_, ids) in zip(ends, pages, strict=True)]
+    params = {
+        **facts,
+        "ids": text_array([id_ for _, ids in pages for id_ in ids]),
+        "numbers": [number for number, _ in pages],
+        "first_ids": firsts,
+        "last_ids": ends,
+        "first_page": pages[0][0],
+        "last_first": firsts[-1],
+    }
+    return link.execute(SQL["advance"], params).fetchone() is not None
+
+
+def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
+    """The ids that earlier runs of a pass met, some pages at a time."""
+    with link.cursor(name="icc_seen") as cursor:
+        cursor.itersize = 20
+        cursor.execute(SQL["stream_seen"], {"pass_id": pass_id})
+        for row in cursor:
+            yield row["ids"]
 
 
 def end(link: Link, pass_id: int, state: str, total: int | None = None) -> None:

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
+from common.store.arrays import text_array
 from common.store.database import Link
 from common.store.database import sql as ours
 
@@ -46,25 +49,45 @@ class Provenance:
         return "\t".join((self.account_key, self.source, self.run_id, self.fetched_at.isoformat()))
 
 
-def known_hashes(link: Link, target: Target, account_key: str, ids: Sequence[str]) -> dict[str, bytes]:
-    """Id → stored hash, of those of ``ids`` that are here; no hash fits one that is marked removed."""
-    rows = link.execute(_statements(target)["hashes"], (list(ids), account_key)).fetchall()
-    return {row["id"]: row["_payload_hash"] for row in rows}
+class Change(NamedTuple):
+    """A record that differs from its stored row, or has none (``is_new``), as a COPY line.
 
-
-def write(link: Link, target: Target, provenance: Provenance, lines: Sequence[str]) -> tuple[int, int]:
-    """Upsert COPY lines; returns (inserted, updated). Rows whose hash is unchanged are not rewritten.
-
-    Raises one of ``REFUSED_BY_POSTGRES`` when a line is refused; the caller holds a savepoint.
+    ``position`` is its place among the records that were compared.
     """
-    named = _statements(target)
-    same = provenance.cells
-    with link.cursor().copy(named["copy"]) as copy:
-        copy.write("".join(f"{same}\t{line}\n" for line in lines))
-    row = link.execute(named["upsert"], (provenance.run_id,)).fetchone()
-    link.execute(named["clear"], (provenance.run_id,))
-    assert row is not None
-    return int(row["inserted"]), int(row["updated"])
+
+    position: int
+    is_new: bool
+    line: str
+
+
+def changed(link: Link, target: Target, account_key: str, ids: Sequence[str], hashes: bytes) -> list[tuple[int, bool]]:
+    """Which records differ from their rows: (position, whether there is no row). A removed row differs from anything.
+
+    ``hashes`` are those of ``ids``, in order, one after the other.
+    """
+    if not ids:
+        return []
+    params = {"ids": text_array(ids), "hashes": hashes, "length": len(hashes) // len(ids), "account_key": account_key}
+    with link.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(_statements(target)["changed"], params).fetchall()
+
+
+def write(link: Link, target: Target, provenance: Provenance, changes: Sequence[Change]) -> None:
+    """Write changes: new rows by COPY into the table itself, others by COPY into staging and one upsert.
+
+    Raises one of ``REFUSED_BY_POSTGRES`` when a line is refused, or a new row is there after all.
+    """
+    named, same = _statements(target), provenance.cells
+    fresh = "".join([f"{same}\t{change.line}\n" for change in changes if change.is_new])
+    if fresh:
+        with link.cursor().copy(named["insert"]) as copy:
+            copy.write(fresh)
+    other = "".join([f"{same}\t{change.line}\n" for change in changes if not change.is_new])
+    if other:
+        with link.cursor().copy(named["stage"]) as copy:
+            copy.write(other)
+        link.execute(named["upsert"], (provenance.run_id,))
+        link.execute(named["clear"], (provenance.run_id,))
 
 
 def tidy_staging(link: Link, target: Target) -> None:
@@ -123,7 +146,7 @@ def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
 
 
 @cache
-def _statements(target: Target) -> dict[str, sql.Composed]:
+def _statements(target: Target) -> dict[str, bytes]:
     table = sql.Identifier(target.schema, target.table)
     staging = sql.Identifier(target.schema, f"staging_{target.table}")
     columns = [*_SAME_FOR_PAGE, *target.columns]
@@ -144,16 +167,16 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
         # are always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
-        "hashes": "SELECT found.id, found._payload_hash FROM unnest(%s::text[]) AS wanted (id), LATERAL ("
-        "SELECT t.id, CASE WHEN t._removed_at IS NULL THEN t._payload_hash ELSE '' END AS _payload_hash "
-        "FROM {table} AS t WHERE t.account_key = %s AND t.id = wanted.id OFFSET 0) AS found",
-        "copy": "COPY {staging} ({names}) FROM STDIN",
-        "upsert": "WITH written AS ("
-        "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "
+        "changed": "SELECT w.n::integer - 1, t.id IS NULL FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, n) "
+        "LEFT JOIN LATERAL (SELECT t.id, t._payload_hash, t._removed_at FROM {table} AS t "
+        "WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t ON true "
+        "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._payload_hash <> substring(%(hashes)b::bytea "
+        "FROM (w.n::integer - 1) * %(length)s + 1 FOR %(length)s)",
+        "insert": "COPY {table} ({names}) FROM STDIN",
+        "stage": "COPY {staging} ({names}) FROM STDIN",
+        "upsert": "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "
         "ON CONFLICT (account_key, id) DO UPDATE SET {changes}, _removed_at = NULL "
-        "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL "
-        "RETURNING (t.xmax = 0) AS is_new) "
-        "SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated FROM written",
+        "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL",
         "clear": "DELETE FROM {staging} WHERE _run_id = %s",
         "tidy": "VACUUM (TRUNCATE) {staging}",
         "count": "SELECT count(*) AS here FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
@@ -163,4 +186,4 @@ def _statements(target: Target) -> dict[str, sql.Composed]:
         "delete": "DELETE FROM {table} WHERE account_key = %s",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }
-    return {name: sql.SQL(ours(text)).format(**parts) for name, text in texts.items()}
+    return {name: sql.SQL(ours(text)).format(**parts).as_bytes(None) for name, text in texts.items()}

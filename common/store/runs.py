@@ -105,6 +105,11 @@ def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, r
     link.execute(SQL["start_entity"], params)
 
 
+def count_page(link: Link, run_id: str, entity: str, facts: Row) -> None:
+    """Add a page to the entity's counters, where nothing else of it is stored."""
+    link.execute(SQL["count_page"], {**facts, "run_id": run_id, "entity": entity})
+
+
 def finish_entity(
     link: Link,
     run_id: str,

@@ -9,8 +9,8 @@ from datetime import datetime
 from common.store import leases, passes
 from common.store.database import Database, Link, Row
 from common.store.leases import Lease
-from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import usable_id
+from daemon.integrations.base import Entity
+from daemon.sync.sorting import SortedPage
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Bookmark:
         self._order = order
         self._page_size = page_size
 
-    def find(self, sort_by: str, fetch: Callable[[int], Page]) -> Place:
+    def find(self, sort_by: str, fetch: Callable[[int], SortedPage]) -> Place:
         """The place to read from, in a pass that exists from now on.
 
         The page before the next one is read again; if its ids differ from those stored, or anything else changed, the
@@ -54,8 +54,7 @@ class Bookmark:
         why = self._why_not(pass_, sort_by)
         if why is None and pass_["next_page"] > 1:
             before = fetch(pass_["next_page"] - 1)
-            ids = list(dict.fromkeys(filter(None, map(usable_id, before.records))))
-            why = None if ids == pass_["last_page_ids"] else "the page before it has changed"
+            why = None if list(before.ids) == pass_["last_page_ids"] else "the page before it has changed"
         if why is None:
             return Place(pass_, pass_["next_page"])
         with self._database.transaction(self._lease.writer_name) as link:

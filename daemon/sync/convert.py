@@ -11,30 +11,26 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import orjson
 
 from common.errors import BadRecord
 from daemon.guard.answers import NotANumber
-from daemon.integrations.base import Column, Entity, Kind
+from daemon.integrations.base import Column, Entity
+from daemon.sync import values
 
 NULL = "\\N"
 HASH_BYTES = 16
-_COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
-_UNIX_TIME = re.compile(r"^-?[0-9]{9,13}(\.[0-9]+)?$")  # eight digits are a day: 20200131
-_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}(?=$|[T ])")
-_MOST_DIGITS = 18  # of a bigint, less one
-_FIRST_MILLISECOND = 100_000_000_000  # larger Unix times are milliseconds: as seconds they would be the year 5138
+
+Getter = Callable[[Mapping[str, Any]], Any]
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A record ready to be compared and, if it changed, converted."""
 
     id: str
@@ -60,6 +56,8 @@ def prepare(record: Any, volatile: frozenset[str]) -> Prepared:
 def usable_id(record: Any) -> str | None:
     """The record's id as text, None when it has none that could tell it from others."""
     value = record.get("id") if isinstance(record, dict) else None
+    if value.__class__ is str and value.isalnum():  # nearly every id: nothing in it to look at
+        return str(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     return _holdable(str(value)) if str(value).strip() else None
@@ -68,7 +66,7 @@ def usable_id(record: Any) -> str | None:
 def updated_at(record: Any) -> datetime | None:
     """The record's ``updatedAt``, None when it has none that can be read."""
     try:
-        return parse_moment(record.get("updatedAt"))
+        return values.parse_moment(record.get("updatedAt"))
     except (BadRecord, AttributeError):
         return None
 
@@ -76,36 +74,59 @@ def updated_at(record: Any) -> datetime | None:
 def created_at(record: Any) -> datetime | None:
     """The record's ``createdAt``, None when it has none that can be read."""
     try:
-        return parse_moment(record.get("createdAt"))
+        return values.parse_moment(record.get("createdAt"))
     except (BadRecord, AttributeError):
         return None
 
 
 class LineMaker:
-    """Makes COPY text lines for one entity: id, typed columns, raw, flag, hash."""
+    """Makes COPY text lines for one entity: id, typed columns, raw, flag, hash.
+
+    Columns that stand at the top of the record under one name come first: their values are fetched in one sweep.
+    """
 
     def __init__(self, entity: Entity) -> None:
-        self._fields = [(column, _getter(column), _CONVERTERS[column.kind]) for column in entity.columns]
-        self.columns = ("id", *(column.name for column in entity.columns), "raw", "_raw_escaped", "_payload_hash")
+        plain = [column for column in entity.columns if len(column.sources) == 1 and "." not in column.sources[0]]
+        nested = [column for column in entity.columns if column not in plain]
+        self._ordered = (*plain, *nested)
+        self._names = [column.sources[0] for column in plain]
+        self._getters = [_getter(column) for column in nested]
+        self._converters = [None if c.kind == "text" else values.CONVERTERS[c.kind] for c in self._ordered]
+        self.columns = ("id", *(column.name for column in self._ordered), "raw", "_raw_escaped", "_payload_hash")
 
     def line(self, prepared: Prepared) -> str:
         """The line, without what is the same for the whole page. Raises ``BadRecord`` naming field and value."""
         record = prepared.record
-        cells = [_escape(prepared.id)]
-        for column, get, convert in self._fields:
-            value = get(record)
-            if value is None:
-                cells.append(NULL)
-                continue
+        found = [*map(record.get, self._names), *[get(record) for get in self._getters]]
+        try:
+            cells = [
+                value
+                if value is None or (convert is None and value.__class__ is str)
+                else (convert or values.text)(value)
+                for value, convert in zip(found, self._converters, strict=True)
+            ]
+        except values.UNCONVERTIBLE:
+            raise self._why(found) from None
+        dumped = prepared.dumped.decode()
+        # JSON writes a backslash for each character that COPY wants escaped: without one there is none in any cell.
+        if "\\" in dumped:
+            cells = [cell if cell is None else cell.translate(_COPY_ESCAPES) for cell in (prepared.id, *cells, dumped)]
+        else:
+            cells = [prepared.id, *cells, dumped]
+        flag = "t" if prepared.escaped else "f"
+        line = "\t".join([NULL if cell is None else cell for cell in cells])
+        return f"{line}\t{flag}\t\\\\x{prepared.payload_hash.hex()}"
+
+    def _why(self, found: list[Any]) -> BadRecord:
+        """The first value that cannot be converted, in words."""
+        for column, value in zip(self._ordered, found, strict=True):
             try:
-                cells.append(convert(value))
-            except (BadRecord, ValueError, TypeError, OverflowError, InvalidOperation):
+                if value is not None:
+                    values.CONVERTERS[column.kind](value)
+            except values.UNCONVERTIBLE:
                 shown = "a sensitive value" if column.sensitive else repr(value)[:60]
-                raise BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind) from None
-        cells.append(prepared.dumped.decode().replace("\\", "\\\\"))
-        cells.append("t" if prepared.escaped else "f")
-        cells.append("\\\\x" + prepared.payload_hash.hex())
-        return "\t".join(cells)
+                return BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind)
+        raise AssertionError("every value converts after all")
 
 
 def payload_text(record: Any) -> str:
@@ -167,131 +188,9 @@ def _holdable(text: str) -> str:
     return _UNHOLDABLE.sub(lambda m: "\\\\" if m[0] == "\\" else f"\\u{ord(m[0]):04x}", text)
 
 
-def _escape(text: str) -> str:
-    return text.translate(_COPY_ESCAPES) if _COPY_SPECIAL.search(text) else text
-
-
-# --- values of one kind, as COPY text
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return _escape(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float | Decimal):
-        return str(value)
-    raise TypeError
-
-
-def _boolean(value: Any) -> str:
-    if value is True:
-        return "t"
-    if value is False:
-        return "f"
-    word = str(value).strip().lower()
-    if isinstance(value, str | int) and word in ("true", "yes", "1"):
-        return "t"
-    if isinstance(value, str | int) and word in ("false", "no", "0"):
-        return "f"
-    if word == "":
-        return NULL
-    raise ValueError
-
-
-def _numeric(value: Any) -> str:
-    if isinstance(value, bool):
-        raise TypeError
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        if not value.strip():
-            return NULL
-        value = Decimal(value.strip())
-    if not isinstance(value, Decimal) or not value.is_finite():
-        raise TypeError
-    return str(value)
-
-
-def _integer(value: Any) -> str:
-    number = _numeric(value)
-    if number == NULL:
-        return NULL
-    whole = Decimal(number)
-    if whole.adjusted() > _MOST_DIGITS or whole != whole.to_integral_value():
-        raise ValueError  # judged by its exponent first: 1E+999999999 written out would fill the memory
-    return str(int(whole))
-
-
-def _date(value: Any) -> str:
-    if isinstance(value, str):
-        if not value.strip():
-            return NULL
-        if _DAY.match(value):
-            return date.fromisoformat(value[:10]).isoformat()
-        if not _UNIX_TIME.match(value.strip()):
-            raise ValueError
-    return parse_moment(value).date().isoformat()  # type: ignore[union-attr]  # None was handled before
-
-
-def _timestamp(value: Any) -> str:
-    moment = parse_moment(value)
-    return NULL if moment is None else moment.isoformat()
-
-
-def _texts(value: Any) -> str:
-    items = value if isinstance(value, list) else [value]
-    texts = [_item(item) for item in items if item is not None and item != ""]
-    quoted = ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
-    return _escape("{" + quoted + "}")
-
-
-def _item(item: Any) -> str:
-    if isinstance(item, dict):
-        item = item.get("id", item.get("_id"))
-    if isinstance(item, bool) or not isinstance(item, str | int):
-        raise TypeError
-    return str(item)
-
-
-def parse_moment(value: Any) -> datetime | None:
-    """An ISO date-time, a day, or a Unix time in seconds or milliseconds, in UTC; without a zone it is UTC.
-
-    None for an absent or empty value; raises ``BadRecord`` for anything else.
-    """
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        if isinstance(value, str) and _UNIX_TIME.match(value.strip()):
-            value = Decimal(value.strip())
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value.strip())
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            number = float(value)
-            return datetime.fromtimestamp(number / 1000 if abs(number) >= _FIRST_MILLISECOND else number, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    raise BadRecord("RECORD_TYPE", field="a time", value=repr(value)[:60], kind="timestamp")
-
-
-_CONVERTERS: Mapping[Kind, Callable[[Any], str]] = {
-    "text": _text,
-    "boolean": _boolean,
-    "integer": _integer,
-    "numeric": _numeric,
-    "date": _date,
-    "timestamp": _timestamp,
-    "texts": _texts,
-}
-
-
-def _getter(column: Column) -> Callable[[Mapping[str, Any]], Any]:
+def _getter(column: Column) -> Getter:
     """A function that finds the column's value; the first source that is there wins."""
-    if len(column.sources) == 1 and "." not in column.sources[0]:
-        name = column.sources[0]
-        return lambda record: record.get(name)
-    paths = [source.split(".") for source in column.sources]
+    paths = [[int(step) if step.isdigit() else step for step in source.split(".")] for source in column.sources]
 
     def get(record: Mapping[str, Any]) -> Any:
         for path in paths:
@@ -303,14 +202,14 @@ def _getter(column: Column) -> Callable[[Mapping[str, Any]], Any]:
     return get
 
 
-def _walk(value: Any, path: list[str]) -> Any:
+def _walk(value: Any, path: list[str | int]) -> Any:
     for position, step in enumerate(path):
         if isinstance(value, dict):
             value = value.get(step)
-        elif isinstance(value, list) and step == "*":
-            return [_walk(item, path[position + 1 :]) for item in value]
-        elif isinstance(value, list) and step.isdigit():
-            value = value[int(step)] if int(step) < len(value) else None
-        else:
+        elif not isinstance(value, list):
             return None
+        elif step == "*":
+            return [_walk(item, path[position + 1 :]) for item in value]
+        else:
+            value = value[step] if isinstance(step, int) and step < len(value) else None
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,12 @@ from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
-from daemon.sync.writer import PageCount, PageWriter
+from daemon.sync.sorting import SortedPage, sorted_page
+from daemon.sync.work import Work
+from daemon.sync.writer import PageWriter
 
 SHAPE_SAMPLE = 100
+ROWS_TOGETHER = 1000
 CREATED, UPDATED = "createdAt", "updatedAt"
 
 
@@ -36,6 +39,11 @@ class EntityOutcome:
     dead_new: int = 0
     error: dict[str, Any] | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
+
+
+def pages_together(page_size: int) -> int:
+    """How many pages are written together when they are there: small ones share the cost of a transaction."""
+    return max(1, ROWS_TOGETHER // page_size)
 
 
 class _OrderBroken(Exception):
@@ -68,6 +76,7 @@ class EntityReading:
         self._reporter = reporter
         self._patient = patient
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
+        self._together = pages_together(connector.page_size)
         self._warnings: list[dict[str, Any]] = []
         self._dead_new = 0
         self._last_page = 0
@@ -125,28 +134,40 @@ class EntityReading:
             first_page=place.page,
             newest_first=newest_first,
             sees_ids=self._order.mode == "backfill",
-            since=self._order.since,
         )
+        if resumed and reading.sees_ids and reading.pass_id is not None:
+            with self._database.transaction() as link:
+                for ids in passes.stream_seen(link, reading.pass_id):
+                    reading.remember(ids)
         page = self._pages(reading, sort_by)
         return self._settle(reading, page, sort_by)
 
-    def _pages(self, reading: Reading, sort_by: str) -> Page:
-        """Every page in order, the next ones fetched while this one is written; returns the last."""
+    def _pages(self, reading: Reading, sort_by: str) -> SortedPage:
+        """Every page in order, the next ones fetched while these are written; returns the last."""
         fetch = self._fetch(sort_by)
         self._fetcher.begin(reading.first_page)
         number = reading.first_page
         self._fetcher.ask(fetch, number, None)
+        waiting: list[Work] = []
         while True:
             page = self._fetcher.take(number)
             if number == reading.first_page and not self._order.dry_run:
-                self._note_shape(page)
-            last = reading.observe(page)
-            if reading.order_broken:
-                raise _OrderBroken
-            if not last:
-                self._fetcher.ask(fetch, number + 1, reading.look_ahead_to(number + 1))
-            self._check_new_ids(reading, page)
-            self._write(reading, page)
+                self._note_shape(page.page)
+            try:
+                last = reading.observe(page)
+                if reading.order_broken:
+                    raise _OrderBroken
+                if not last:
+                    self._fetcher.ask(fetch, number + 1, reading.look_ahead_to(number + 1))
+                self._check_new_ids(reading, page, waiting)
+            except (PagesUnreliable, _OrderBroken):
+                self._write(waiting)  # what came before it is good
+                raise
+            reading.note(page)
+            waiting.append(Work(page, reading.checkpoint(page)))
+            if last or len(waiting) >= self._together or not self._fetcher.is_there(number + 1):
+                self._write(waiting)
+                waiting = []
             if last:
                 return page
             number += 1
@@ -158,16 +179,16 @@ class EntityReading:
         with self._database.transaction() as link:
             passes.store_shape(link, self._lease, self._entity.name, len(page.records[:SHAPE_SAMPLE]), diff)
 
-    def _fetch(self, sort_by: str) -> Callable[[int], Page]:
+    def _fetch(self, sort_by: str) -> Callable[[int], SortedPage]:
         size = self._connector.page_size
 
-        def fetch(number: int) -> Page:
+        def fetch(number: int) -> SortedPage:
             request = PageRequest(self._entity, number, size, sort_by, descending=sort_by == UPDATED)
-            return self._connector.page(request)
+            return sorted_page(self._connector.page(request), self._entity, self._order.since)
 
         return fetch
 
-    def _check_new_ids(self, reading: Reading, page: Page) -> None:
+    def _check_new_ids(self, reading: Reading, page: SortedPage, waiting: list[Work]) -> None:
         """A page made of records of earlier pages: the vendor's paging cannot be trusted."""
         if page.number == 1 or not reading.may_be_all_old(page):
             return
@@ -175,36 +196,37 @@ class EntityReading:
             if reading.surely_all_old(page):
                 raise PagesUnreliable("NO_NEW_IDS", page=page.number)
             return
-        ids = list(reading.ids_of(page))
+        self._write(waiting)
+        waiting.clear()
         with self._database.transaction() as link:
-            unseen = passes.count_unseen(link, reading.pass_id, page.number, ids)
-        if ids and unseen == 0:
+            unseen = passes.count_unseen(link, reading.pass_id, page.number, list(page.ids))
+        if page.ids and unseen == 0:
             raise PagesUnreliable("NO_NEW_IDS", page=page.number)
 
-    def _write(self, reading: Reading, page: Page, *, again: bool = False) -> PageCount:
-        count = self._writer.write(page, reading.checkpoint(page, again=again), reading.wanted)
-        reading.note(page)
-        self._last_page = page.number
-        self._dead_new += count.dead_new
-        self._reporter.page(
-            self._entity.name,
-            page.number,
-            reading.paging.pages_expected,
-            rows=len(page.records),
-            changed=count.changed,
-            dead=count.dead,
-        )
-        if page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
-            self._warn("BARE_ARRAY", path=self._entity.path)
-        return count
+    def _write(self, works: Sequence[Work]) -> None:
+        for work, count in self._writer.write(works):
+            page = work.page
+            self._last_page = page.number
+            self._dead_new += count.dead_new
+            self._reporter.page(
+                self._entity.name,
+                page.number,
+                work.checkpoint.pages_expected,
+                rows=page.rows,
+                changed=count.changed,
+                dead=count.dead,
+            )
+            if page.page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
+                self._warn("BARE_ARRAY", path=self._entity.path)
 
-    def _settle(self, reading: Reading, last: Page, sort_by: str) -> Settled:
+    def _settle(self, reading: Reading, last: SortedPage, sort_by: str) -> Settled:
         settled = self._prove(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
             page = self._fetch(sort_by)(last.number)
-            if page.records:
-                reading.paging.total = page.total if page.total is not None else reading.paging.total
+            if page.rows:
+                told = page.page.total
+                reading.paging.total = reading.paging.total if told is None else told
                 self._note_again(reading, page)
             settled = self._prove(reading, may_read_again=False)
             assert settled is not None
@@ -213,11 +235,10 @@ class EntityReading:
             self._warn("COUNT_DRIFT", ids=ids, total=total)
         return settled
 
-    def _note_again(self, reading: Reading, page: Page) -> None:
-        if reading.pass_id is None:
-            reading.note(page)  # its records were counted when it came first
-        else:
-            self._write(reading, page, again=True)
+    def _note_again(self, reading: Reading, page: SortedPage) -> None:
+        reading.note(page)
+        if reading.pass_id is not None:  # of a dry run its records were counted when it came first
+            self._write([Work(page, reading.checkpoint(page, again=True))])
 
     def _prove(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
         """What the pages prove, written unless it is a dry run; None when the last page is due again."""

@@ -7,26 +7,26 @@ import threading
 from collections.abc import Callable
 
 from common.errors import StopRequested
-from daemon.integrations.base import Page
+from daemon.sync.sorting import SortedPage
 
-Fetch = Callable[[int], Page]
+Fetch = Callable[[int], SortedPage]
 LOOK_SECONDS = 0.1
 
 
 class FetchAhead:
-    """``threads`` daemon threads that fetch the pages asked for.
+    """``threads`` daemon threads that fetch the pages asked for; ``ahead`` is how many more may wait to be taken.
 
     Daemon threads, because one that hangs where nothing can reach it (name lookup, connecting) is abandoned on stop.
     """
 
-    def __init__(self, threads: int, stop: threading.Event) -> None:
+    def __init__(self, threads: int, stop: threading.Event, *, ahead: int = 1) -> None:
         self._stop = stop
         self._todo: queue.SimpleQueue[tuple[int, int, Fetch] | None] = queue.SimpleQueue()
         self._done = threading.Condition()
-        self._results: dict[int, Page | BaseException] = {}
+        self._results: dict[int, SortedPage | BaseException] = {}
         self._round = 0
         self._asked = 0
-        self._window = threads + 1
+        self._window = threads + ahead
         self._threads = [threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -45,7 +45,7 @@ class FetchAhead:
             self._todo.put((self._round, number, fetch))
             self._asked = number
 
-    def take(self, number: int) -> Page:
+    def take(self, number: int) -> SortedPage:
         """Page ``number``, when it is there. Raises what fetching it raised, or ``StopRequested``."""
         with self._done:
             while number not in self._results:
@@ -56,6 +56,11 @@ class FetchAhead:
         if isinstance(result, BaseException):
             raise result
         return result
+
+    def is_there(self, number: int) -> bool:
+        """Whether page ``number`` has come, and well: taking it would neither wait nor raise."""
+        with self._done:
+            return isinstance(self._results.get(number), SortedPage)
 
     def close(self) -> None:
         """No more pages; threads end after what they are doing, and send nothing for pages still waiting."""
@@ -70,7 +75,7 @@ class FetchAhead:
             if round_ != self._round or self._stop.is_set():
                 continue
             try:
-                result: Page | BaseException = fetch(number)
+                result: SortedPage | BaseException = fetch(number)
             except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits for this page
                 result = error
             with self._done:

@@ -32,7 +32,7 @@ from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Connector
 from daemon.sync.bookmark import Order
-from daemon.sync.entity import EntityOutcome, EntityReading
+from daemon.sync.entity import EntityOutcome, EntityReading, pages_together
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
@@ -145,7 +145,9 @@ class Run:
         dry = " (dry run)" if order.dry_run else ""
         self._reporter.event("info", "run_started", f"{order.mode} of {entities}{dry}")
         self._check_identity(progress)
-        fetcher = FetchAhead(self._connector.max_concurrency, self._stop_event)
+        connector = self._connector
+        ahead = pages_together(connector.page_size)
+        fetcher = FetchAhead(connector.max_concurrency, self._stop_event, ahead=ahead)
         try:
             for name in self.plan.entities:
                 if self._stop_event.is_set():

@@ -1,91 +1,42 @@
-"""Writes a page: rows, dead letters, counters and checkpoint in one transaction, the lease checked last (laws 1–3).
+"""Writes pages: rows, dead letters, counters and checkpoint in one transaction, the lease checked last (laws 1–3).
 
-The transaction holds no temporary table and no session lock, so it may run through a transaction-mode pooler.
+Pages that are there together are written together, one transaction for all of them; whatever is odd about one of them,
+they are written one by one. The transaction holds no temporary table and no session lock, so it may run through a
+transaction-mode pooler.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
 from common.redact import mask
-from common.store import dead_letters, leases, records
+from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, translated
 from common.store.dead_letters import DeadLetter
 from common.store.leases import Lease
-from common.store.records import Provenance, Target
-from common.store.statements import statements
-from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import LineMaker, Prepared, payload_text, prepare, usable_id
+from common.store.records import Change, Provenance, Target
+from daemon.integrations.base import Entity
+from daemon.sync.convert import LineMaker, Prepared
+from daemon.sync.sorting import SortedPage, letter_of
+from daemon.sync.work import Checkpoint, PageCount, Work, count_each, sum_of
 
-RUNS = statements("runs")
 log = structlog.get_logger("writer")
+T = TypeVar("T")
 ALL_BAD_FROM = 10
 TIDY_EVERY_PAGES = 64
 RECONNECT_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class PageCount:
-    """What a page did."""
-
-    received: int
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    dead: int = 0
-    dead_new: int = 0
-    duplicates: int = 0
-
-    @property
-    def changed(self) -> int:
-        """Rows written."""
-        return self.inserted + self.updated
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where the reading is after this page. ``pass_id`` None in a dry run: nothing of it is stored (law 5)."""
-
-    pass_id: int | None
-    page: int
-    pages_expected: int | None
-    rows_per_page: int | None
-    total: int | None
-    watermark_candidate: datetime | None
-    see_ids: bool
-    removable: bool = True
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class _Sorted:
-    """A page's records, sorted by what can be done with them."""
-
-    good: tuple[Prepared, ...]
-    bad: tuple[DeadLetter, ...]
-    ids: tuple[str, ...]
-    duplicates: int
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A page on its way into the database."""
-
-    page: Page
-    checkpoint: Checkpoint
-    sorted: _Sorted
-    lines: list[tuple[Prepared, str]]
-    letters: list[DeadLetter]
+class _OneByOne(Exception):
+    """Something is odd about one of the pages; rolls their common transaction back."""
 
 
 class _AllRefused(Exception):
@@ -94,6 +45,10 @@ class _AllRefused(Exception):
     def __init__(self, letters: list[DeadLetter]) -> None:
         self.letters = letters
         super().__init__()
+
+
+class _CommittedBefore(Exception):
+    """The answer to an earlier COMMIT was lost with its connection; rolls this one back."""
 
 
 class PageWriter:
@@ -112,7 +67,7 @@ class PageWriter:
         self.target = Target(lease.integration, entity.name, self._maker.columns)
         self._link: Link | None = None
         self._letters_open: bool | None = None
-        self._pages_with_changes = 0
+        self._pages_with_updates = 0
 
     def close(self) -> None:
         """Give the connection back."""
@@ -127,19 +82,26 @@ class PageWriter:
         with translated(), link.transaction():
             yield link
 
-    def write(self, page: Page, checkpoint: Checkpoint, wanted: Callable[[Any], bool] = lambda _: True) -> PageCount:
-        """Write a page, or in a dry run only count it. ``wanted`` picks the records to apply (a `since` run).
+    def write(self, works: Sequence[Work]) -> Iterator[tuple[Work, PageCount]]:
+        """Write pages, or in a dry run only count them; yields each with what it did as soon as it is committed.
 
         A record Postgres refuses is put aside and the rest written. While the database is away it waits and tries
         again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested`` or, for a page of bad
         records only, ``EntityRefused`` (its letters are stored, its checkpoint is not).
         """
-        sorted_ = self._sort(page, wanted)
+        if len(works) > 1:
+            try:
+                yield from zip(works, self._patiently(lambda: self._together(works)), strict=True)
+                return
+            except _OneByOne:
+                pass
+        for work in works:
+            yield work, self._alone(work)
+
+    def _patiently(self, act: Callable[[], T]) -> T:
         while True:
             try:
-                return self._in_transaction(page, checkpoint, sorted_)
-            except _AllRefused as refused:
-                sorted_ = replace(sorted_, good=(), bad=tuple(refused.letters))
+                return act()
             except LeaseLost:
                 raise
             except DatabaseAway as error:
@@ -148,165 +110,167 @@ class PageWriter:
                 if self._clock.wait(self._stop, RECONNECT_SECONDS):
                     raise StopRequested from None
 
-    def _sort(self, page: Page, wanted: Callable[[Any], bool]) -> _Sorted:
-        good: dict[str, Prepared] = {}
-        bad: list[DeadLetter] = []
-        ids: dict[str, None] = {}
-        duplicates = 0
-        for record in page.records:
-            record_id = usable_id(record)
-            if record_id is not None:
-                duplicates += record_id in ids
-                ids[record_id] = None
-            if not wanted(record):
-                continue
-            try:
-                prepared = prepare(record, self._entity.volatile)
-                good[prepared.id] = prepared
-            except BadRecord as error:
-                bad.append(_letter(record, error))
-        return _Sorted(tuple(good.values()), tuple(bad), tuple(ids), duplicates)
+    # --- pages with nothing odd about them
 
-    def _in_transaction(self, page: Page, checkpoint: Checkpoint, sorted_: _Sorted) -> PageCount:
-        link = self._connected()
-        with translated(), link.transaction():
-            known = records.known_hashes(link, self.target, self._lease.account_key, [p.id for p in sorted_.good])
-            lines, letters = self._lines(sorted_, known)
-            work = _Work(page, checkpoint, sorted_, lines, letters)
-            all_bad = _all_bad(page, letters)
-            count = self._expected(work, known)
-            if self._dry_run:
-                self._count(link, checkpoint, count)
-            elif all_bad:
-                self._count(link, checkpoint, replace(count, dead_new=self._put_aside(link, work)))
-            elif self._advances(link, checkpoint, count):
-                count = self._store(link, work, count)
-                if _all_bad(page, letters):
-                    raise _AllRefused(letters)
-            else:
-                count = PageCount(0)  # committed before; the answer to that COMMIT was lost with its connection
-            leases.fence(link, self._lease)
+    def _together(self, works: Sequence[Work]) -> list[PageCount]:
+        """All of them in one transaction. Raises ``_OneByOne``, having written nothing."""
+        good = [prepared for work in works for prepared in work.page.good]
+        if any(work.page.bad for work in works) or len({prepared.id for prepared in good}) < len(good):
+            raise _OneByOne
+        try:
+            with self.transaction() as link:
+                changes, letters = self._changes(link, good)
+                if letters:
+                    raise _OneByOne
+                counts = count_each(works, changes)
+                if self._dry_run:
+                    self._count(link, works[-1].checkpoint, sum_of(counts))
+                else:
+                    self._save(link, changes)
+                    self._recover(link, [prepared.id for prepared in good])
+                    self._advance(link, works, sum_of(counts))
+                leases.fence(link, self._lease)
+        except _CommittedBefore:
+            return [PageCount(0) for _ in works]
+        except records.REFUSED_BY_POSTGRES:
+            raise _OneByOne from None
+        self._tidy(sum_of(counts))
+        return counts
+
+    def _save(self, link: Link, changes: Sequence[Change]) -> None:
+        if changes:
+            records.write(link, self.target, self._provenance(), changes)
+
+    # --- one page, whatever is in it
+
+    def _alone(self, work: Work) -> PageCount:
+        while True:
+            try:
+                return self._patiently(lambda work=work: self._in_transaction(work))  # type: ignore[misc]  # default
+            except _AllRefused as refused:
+                work = replace(work, page=replace(work.page, good=(), bad=tuple(refused.letters)))
+
+    def _in_transaction(self, work: Work) -> PageCount:
+        page = work.page
+        try:
+            with self.transaction() as link:
+                changes, unconvertible = self._changes(link, page.good)
+                letters = [*page.bad, *unconvertible]
+                all_bad = _all_bad(page, letters)
+                count = replace(count_each([work], changes)[0], dead=len(letters))
+                count = replace(count, unchanged=count.unchanged - len(unconvertible))
+                if self._dry_run:
+                    self._count(link, work.checkpoint, count)
+                elif all_bad:
+                    self._count(link, work.checkpoint, replace(count, dead_new=self._put_aside(link, page, letters)))
+                else:
+                    count = self._store(link, work, changes, letters, count)
+                    if _all_bad(page, letters):
+                        raise _AllRefused(letters)
+                leases.fence(link, self._lease)
+        except _CommittedBefore:
+            return PageCount(0)
         if all_bad:
-            raise EntityRefused("ALL_RECORDS_BAD", count=len(page.records), page=page.number)
-        self._tidy(link, count)
+            raise EntityRefused("ALL_RECORDS_BAD", count=page.rows, page=page.number)
+        self._tidy(count)
         return count
 
-    def _lines(self, sorted_: _Sorted, known: dict[str, bytes]) -> tuple[list[tuple[Prepared, str]], list[DeadLetter]]:
-        """COPY lines of what changed, and letters for what cannot be converted."""
-        lines: list[tuple[Prepared, str]] = []
-        letters = list(sorted_.bad)
-        for prepared in sorted_.good:
-            if known.get(prepared.id) == prepared.payload_hash:
-                continue
-            try:
-                lines.append((prepared, self._maker.line(prepared)))
-            except BadRecord as error:
-                letters.append(_letter(prepared.record, error))
-        return lines, letters
-
-    @staticmethod
-    def _expected(work: _Work, known: dict[str, bytes]) -> PageCount:
-        """What will be written, judged by the hashes; in a dry run this is the answer."""
-        inserted = sum(prepared.id not in known for prepared, _ in work.lines)
-        unconvertible = len(work.letters) - len(work.sorted.bad)
-        return PageCount(
-            received=len(work.page.records),
-            inserted=inserted,
-            updated=len(work.lines) - inserted,
-            unchanged=len(work.sorted.good) - len(work.lines) - unconvertible,
-            dead=len(work.letters),
-            duplicates=work.sorted.duplicates,
-        )
-
-    def _advances(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> bool:
-        if checkpoint.pass_id is None:
-            return True
-        received = 0 if checkpoint.again else count.received
-        return link.execute(RUNS["checkpoint"], {**vars(checkpoint), "received": received}).fetchone() is not None
-
-    def _store(self, link: Link, work: _Work, expected: PageCount) -> PageCount:
-        inserted, updated = self._upsert(link, work.lines, work.letters)
-        dead_new = self._put_aside(link, work)
-        if self._has_open_letters(link):
-            aside = {letter.record_id for letter in work.letters}
-            good_ids = [prepared.id for prepared in work.sorted.good if prepared.id not in aside]
-            dead_letters.recover(link, self._lease, self._entity.name, good_ids)
-        count = replace(expected, inserted=inserted, updated=updated, dead=len(work.letters), dead_new=dead_new)
+    def _store(
+        self, link: Link, work: Work, changes: list[Change], letters: list[DeadLetter], count: PageCount
+    ) -> PageCount:
+        """Rows, letters and checkpoint; ``letters`` grows by what Postgres refuses."""
+        written = self._upsert(link, work.page, changes, letters)
+        dead_new = self._put_aside(link, work.page, letters)
+        aside = {letter.record_id for letter in letters}
+        self._recover(link, [prepared.id for prepared in work.page.good if prepared.id not in aside])
+        inserted = sum(change.is_new for change in written)
+        updated = len(written) - inserted
+        count = replace(count, inserted=inserted, updated=updated, dead=len(letters), dead_new=dead_new)
         if work.checkpoint.again:  # its records were counted when the page was read first
             count = PageCount(0, inserted=inserted, updated=updated, dead_new=dead_new)
-        self._remember(link, work.checkpoint, work.sorted.ids)
-        self._count(link, work.checkpoint, count)
+        self._advance(link, [work], count)
         return count
 
-    def _put_aside(self, link: Link, work: _Work) -> int:
-        if not work.letters:
-            return 0
-        self._letters_open = True
-        return dead_letters.put_aside(link, self._lease, self._entity.name, work.page.number, work.letters)
-
-    def _upsert(self, link: Link, lines: Sequence[tuple[Prepared, str]], letters: list[DeadLetter]) -> tuple[int, int]:
-        """Write the lines; what Postgres refuses is found by halving and becomes a letter."""
-        if not lines:
-            return 0, 0
-        fetched_at = self._clock.now()
-        provenance = Provenance(self._lease.account_key, self._lease.integration, self._lease.run_id, fetched_at)
+    def _upsert(
+        self, link: Link, page: SortedPage, changes: Sequence[Change], letters: list[DeadLetter]
+    ) -> list[Change]:
+        """Write the changes and return those that Postgres took; what it refuses is found by halving."""
+        if not changes:
+            return []
         try:
             with link.transaction():
-                return records.write(link, self.target, provenance, [line for _, line in lines])
+                records.write(link, self.target, self._provenance(), changes)
+                return list(changes)
         except records.REFUSED_BY_POSTGRES as error:
-            if len(lines) == 1:
+            if len(changes) == 1 and changes[0].is_new:
+                # Perhaps somebody inserted it by hand meanwhile: as a change of a known row it goes through the upsert.
+                return self._upsert(link, page, [changes[0]._replace(is_new=False)], letters)
+            if len(changes) == 1:
                 detail = mask(str(error).strip().splitlines()[0])[:200]
-                letters.append(_letter(lines[0][0].record, BadRecord("RECORD_REFUSED", detail=detail)))
-                return 0, 0
-        middle = len(lines) // 2
-        first, second = self._upsert(link, lines[:middle], letters), self._upsert(link, lines[middle:], letters)
-        return first[0] + second[0], first[1] + second[1]
+                record = page.good[changes[0].position].record
+                letters.append(letter_of(record, BadRecord("RECORD_REFUSED", detail=detail)))
+                return []
+        middle = len(changes) // 2
+        first, second = changes[:middle], changes[middle:]
+        return [*self._upsert(link, page, first, letters), *self._upsert(link, page, second, letters)]
 
-    def _has_open_letters(self, link: Link) -> bool:
+    def _put_aside(self, link: Link, page: SortedPage, letters: list[DeadLetter]) -> int:
+        if not letters:
+            return 0
+        self._letters_open = True
+        return dead_letters.put_aside(link, self._lease, self._entity.name, page.number, letters)
+
+    # --- both
+
+    def _changes(self, link: Link, good: Sequence[Prepared]) -> tuple[list[Change], list[DeadLetter]]:
+        """What differs from the stored rows, as COPY lines, and letters for what cannot be converted."""
+        changes: list[Change] = []
+        letters: list[DeadLetter] = []
+        hashes = b"".join([prepared.payload_hash for prepared in good])
+        ids = [prepared.id for prepared in good]
+        for position, is_new in records.changed(link, self.target, self._lease.account_key, ids, hashes):
+            try:
+                changes.append(Change(position, is_new, self._maker.line(good[position])))
+            except BadRecord as error:
+                letters.append(letter_of(good[position].record, error))
+        return changes, letters
+
+    def _recover(self, link: Link, ids: list[str]) -> None:
         if self._letters_open is None:
             self._letters_open = dead_letters.any_open(link, self._lease, self._entity.name)
-        return self._letters_open
+        if self._letters_open:
+            dead_letters.recover(link, self._lease, self._entity.name, ids)
 
-    @staticmethod
-    def _remember(link: Link, checkpoint: Checkpoint, ids: tuple[str, ...]) -> None:
-        if checkpoint.pass_id is None:
+    def _advance(self, link: Link, works: Sequence[Work], count: PageCount) -> None:
+        """Counters, seen ids and checkpoint, in one statement. Raises ``_CommittedBefore``."""
+        where = works[-1].checkpoint
+        if where.pass_id is None:
+            self._count(link, where, count)
             return
-        link.execute(RUNS["page_ids"], {"pass_id": checkpoint.pass_id, "ids": list(ids)})
-        if checkpoint.see_ids:
-            link.execute(RUNS["see_ids"], {"pass_id": checkpoint.pass_id, "page": checkpoint.page, "ids": list(ids)})
+        pages = [(work.page.number, work.page.ids) for work in works]
+        params = {**vars(where), **vars(count), "run_id": self._lease.run_id, "entity": self._entity.name}
+        if not passes.advance(link, params, pages):
+            raise _CommittedBefore
 
     def _count(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> None:
-        link.execute(
-            RUNS["count_page"],
-            {**vars(checkpoint), **vars(count), "run_id": self._lease.run_id, "entity": self._entity.name},
-        )
+        runs.count_page(link, self._lease.run_id, self._entity.name, {**vars(checkpoint), **vars(count)})
+
+    def _provenance(self) -> Provenance:
+        return Provenance(self._lease.account_key, self._lease.integration, self._lease.run_id, self._clock.now())
 
     def _connected(self) -> Link:
         if self._link is None or self._link.closed:
             self._link = self._database.connect(self._lease.writer_name)
         return self._link
 
-    def _tidy(self, link: Link, count: PageCount) -> None:
-        """Now and then give staging its space back; outside the page's transaction."""
-        self._pages_with_changes += bool(count.changed)
-        if self._pages_with_changes >= TIDY_EVERY_PAGES:
-            self._pages_with_changes = 0
+    def _tidy(self, count: PageCount) -> None:
+        """Now and then give staging its space back; outside the pages' transaction."""
+        self._pages_with_updates += bool(count.updated)
+        if self._pages_with_updates >= TIDY_EVERY_PAGES:
+            self._pages_with_updates = 0
             with translated():
-                records.tidy_staging(link, self.target)
+                records.tidy_staging(self._connected(), self.target)
 
 
-def _all_bad(page: Page, letters: list[DeadLetter]) -> bool:
-    return len(letters) >= ALL_BAD_FROM and len(letters) == len(page.records)
-
-
-def _letter(record: Any, error: BadRecord) -> DeadLetter:
-    payload = payload_text(record)
-    kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
-    return DeadLetter(
-        record_id=usable_id(record),
-        payload=payload,
-        payload_hash=hashlib.blake2b(payload.encode("utf-8", "replace"), digest_size=16).hexdigest(),
-        code=error.code,
-        reason=error.cause,
-        fingerprint=hashlib.blake2b(kind.encode(), digest_size=8).hexdigest(),
-    )
+def _all_bad(page: SortedPage, letters: list[DeadLetter]) -> bool:
+    return len(letters) >= ALL_BAD_FROM and len(letters) == page.rows

@@ -208,30 +208,41 @@ RETURNING *
 -- This run goes on with it.
 UPDATE control.passes SET last_run_id = %(run_id)s WHERE id = %(pass_id)s
 
--- name: checkpoint
--- The highest contiguous page, in the page's own transaction. No row when this page was committed already: the answer to
--- an earlier COMMIT was lost with its connection.
+-- name: advance
+-- What pages that are written together move in one statement: the ids that were seen (a page read again replaces what was
+-- seen on it), the run's counters, and the checkpoint with the ids of the last page, by which a resume knows whether the
+-- list is still the same. No row when the pages were committed already: the answer to an earlier COMMIT was lost with its
+-- connection.
+WITH seen AS (
+    INSERT INTO control.seen_ids (pass_id, page, ids)
+    SELECT %(pass_id)s, p.number, (%(ids)s::text[])[p.first_id : p.last_id]
+    FROM unnest(%(numbers)s::integer[], %(first_ids)s::integer[], %(last_ids)s::integer[]) AS p (number, first_id, last_id)
+    WHERE %(see_ids)s
+    ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids),
+counted AS (
+    UPDATE control.run_entities
+    SET page = %(page)s, pages_expected = %(pages_expected)s, total = %(total)s,
+        received = received + %(received)s, inserted = inserted + %(inserted)s, updated = updated + %(updated)s,
+        unchanged = unchanged + %(unchanged)s, dead = dead + %(dead)s, dead_new = dead_new + %(dead_new)s,
+        duplicates = duplicates + %(duplicates)s
+    WHERE run_id = %(run_id)s AND entity = %(entity)s)
 UPDATE control.passes
 SET next_page = %(page)s + 1, rows_per_page = %(rows_per_page)s, total = %(total)s, received = received + %(received)s,
-    watermark_candidate = %(watermark_candidate)s,
-    removable = removable AND %(removable)s
-WHERE id = %(pass_id)s AND state = 'open' AND (next_page = %(page)s OR (%(again)s AND next_page = %(page)s + 1))
+    watermark_candidate = %(watermark_candidate)s, removable = removable AND %(removable)s,
+    last_page_ids = (%(ids)s::text[])[%(last_first)s :]
+WHERE id = %(pass_id)s AND state = 'open'
+  AND (next_page = %(first_page)s OR (%(again)s AND next_page = %(first_page)s + 1))
 RETURNING id
 
--- name: page_ids
--- The ids of the last page, by which a resume knows whether the list is still the same.
-UPDATE control.passes SET last_page_ids = %(ids)s WHERE id = %(pass_id)s
+-- name: stream_seen
+-- What earlier runs of a pass met, page by page.
+SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 
 -- name: end_pass
 -- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it).
 UPDATE control.passes
 SET state = %(state)s, finished_at = clock_timestamp(), last_page_ids = NULL, total = coalesce(%(total)s, total)
 WHERE id = %(pass_id)s AND state = 'open'
-
--- name: see_ids
--- The ids of a page; a page read again replaces what was seen on it.
-INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, %(page)s, %(ids)s)
-ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids
 
 -- name: forget_seen
 -- Ids of passes that can no longer need them.

@@ -16,14 +16,16 @@ from common.errors import BadRecord
 from common.rules.budget import BudgetLimits
 from common.store import records
 from common.store.database import Database
-from common.store.records import Provenance, Target
+from common.store.records import Change, Provenance, Target
 from daemon.guard.answers import loads
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Kind
 from daemon.integrations.doorloop.entities import ENTITIES
 from daemon.sync.convert import LineMaker, prepare
 
-on_one_database = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_one_database = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 RUN = "00000000-0000-0000-0000-0000000000a1"
 FETCHED_AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -65,9 +67,11 @@ def copied(database: Database, entity: str, record: dict[str, Any]) -> dict[str,
         return None
     target = Target("doorloop", entity, maker.columns)
     with database.transaction() as link:
-        written = records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [line])
-        assert written == (1, 0)
-        assert records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [line]) == (0, 0)
+        seen = (link, target, "main", [prepared.id], prepared.payload_hash)
+        assert records.changed(*seen) == [(0, True)]
+        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, True, line)])
+        assert records.changed(*seen) == []
+        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, False, line)])
         row = link.execute(f"SELECT *, raw::text AS raw_text FROM doorloop.{entity}".encode()).fetchone()
         link.execute(f"DELETE FROM doorloop.{entity}".encode())
     assert row is not None
@@ -108,7 +112,7 @@ def test_long_numbers_arrive_to_the_last_digit(database: Database) -> None:
     target = Target("doorloop", "properties", maker.columns)
     with database.transaction() as link:
         line = maker.line(prepare(loads(body), frozenset()))
-        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [line])
+        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, True, line)])
         row = link.execute("SELECT *, raw::text AS raw_text FROM doorloop.properties").fetchone()
     assert row is not None
     assert (row["purchase_price"], row["current_value"]) == (

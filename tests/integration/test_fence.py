@@ -17,7 +17,9 @@ from common.store.leases import Lease
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import OWNERS
-from daemon.sync.writer import Checkpoint, PageWriter
+from daemon.sync.sorting import sorted_page
+from daemon.sync.work import Checkpoint, Work
+from daemon.sync.writer import PageWriter
 from tests.children import held, waits_for_a_lock
 from tests.harness import Engine, engine
 from tests.truth import rows
@@ -28,6 +30,7 @@ PAGE = Page(1, [{"id": "a", "name": "Ann"}], total=1, answered_at=NOW, request_s
 WHERE = Checkpoint(
     pass_id=None, page=1, pages_expected=1, rows_per_page=1, total=1, watermark_candidate=None, see_ids=False
 )
+WORK = Work(sorted_page(PAGE, OWNERS), WHERE)
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_writer_whose_term_is_over_writes_nothing(copier: Engine, database: Da
     writer = writer_of(database, lease)
     raise_the_term(database, lease)
     with pytest.raises(LeaseLost):
-        writer.write(PAGE, WHERE)
+        list(writer.write([WORK]))
     writer.close()
     assert rows(database, "SELECT id FROM doorloop.owners") == []
 
@@ -66,7 +69,7 @@ def test_a_term_that_ends_in_the_middle_of_a_page_ends_the_page(copier: Engine, 
     counters = "SELECT 1 FROM control.run_entities WHERE run_id = %s FOR UPDATE"
     with ThreadPoolExecutor(1) as pool:
         with held(database.url, counters, lease.run_id):
-            writing = pool.submit(writer.write, PAGE, WHERE)
+            writing = pool.submit(lambda: list(writer.write([WORK])))
             wait_for(lambda: waits_for_a_lock(database), "the page's rows are in, its counters wait")
             raise_the_term(database, lease)
         with pytest.raises(LeaseLost):

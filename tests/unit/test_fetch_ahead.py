@@ -10,15 +10,17 @@ from datetime import UTC, datetime
 import pytest
 
 from common.errors import StopRequested, TransientFault
-from daemon.integrations.base import Page
+from daemon.integrations.base import Entity, Page
 from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.sorting import SortedPage, sorted_page
 
 PATIENCE_SECONDS = 5
 
 
-def page(number: int) -> Page:
-    """An empty page."""
-    return Page(number, [], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+def page(number: int, *records: str) -> SortedPage:
+    """A page, empty if not told otherwise."""
+    made = Page(number, list(records), None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+    return sorted_page(made, Entity("things", "/things", ()))
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def test_never_more_than_a_window_and_never_beyond_the_last() -> None:
     asked: list[int] = []
     gate = threading.Event()
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         asked.append(number)
         gate.wait(PATIENCE_SECONDS)
         return page(number)
@@ -83,7 +85,7 @@ def test_without_a_known_last_only_the_page_itself_is_fetched() -> None:
     """A delta reads no further than it must."""
     asked: list[int] = []
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         asked.append(number)
         return page(number)
 
@@ -99,7 +101,7 @@ def test_no_page_is_fetched_twice() -> None:
     """Asking again for what is under way asks for nothing."""
     asked: list[int] = []
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         asked.append(number)
         return page(number)
 
@@ -115,7 +117,7 @@ def test_no_page_is_fetched_twice() -> None:
 def test_an_error_comes_out_at_its_page_not_before() -> None:
     """Page 2 fails while page 1 is still on its way: page 1 is written first."""
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         if number == 2:
             raise TransientFault("VENDOR_ERROR", status=500, path="/owners")
         return page(number)
@@ -132,7 +134,7 @@ def test_a_stop_wakes_who_waits_for_a_page() -> None:
     """Law 6: stop works in the middle of a slow request."""
     hanging = threading.Event()
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         hanging.wait(PATIENCE_SECONDS)
         return page(number)
 
@@ -150,10 +152,10 @@ def test_what_was_coming_for_an_earlier_list_is_dropped() -> None:
     release = threading.Event()
     entered = threading.Event()
 
-    def slow(number: int) -> Page:
+    def slow(number: int) -> SortedPage:
         entered.set()
         release.wait(PATIENCE_SECONDS)
-        return Page(number, ["old"], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+        return page(number, "old")
 
     with fetching(1) as (fetcher, _):
         fetcher.begin(1)
@@ -162,7 +164,7 @@ def test_what_was_coming_for_an_earlier_list_is_dropped() -> None:
         fetcher.begin(1)
         release.set()
         fetcher.ask(page, 1, 1)
-        assert fetcher.take(1).records == []
+        assert fetcher.take(1).page.records == []
 
 
 def test_closing_sends_nothing_for_pages_still_waiting() -> None:
@@ -171,7 +173,7 @@ def test_closing_sends_nothing_for_pages_still_waiting() -> None:
     release = threading.Event()
     entered = threading.Event()
 
-    def fetch(number: int) -> Page:
+    def fetch(number: int) -> SortedPage:
         asked.append(number)
         entered.set()
         release.wait(PATIENCE_SECONDS)

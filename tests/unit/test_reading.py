@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from common.errors import PagesUnreliable
 from common.rules.order import NewestFirst
-from daemon.integrations.base import Page
+from daemon.integrations.base import Entity, Page
 from daemon.sync.reading import Bloom, Reading
+from daemon.sync.sorting import SortedPage, is_wanted, sorted_page
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+THINGS = Entity("things", "/things", ())
 
 
 def moment(minutes: float) -> str:
@@ -22,18 +24,18 @@ def moment(minutes: float) -> str:
     return (START + timedelta(minutes=minutes)).isoformat()
 
 
-def page(number: int, *stamps: float | None, total: int | None = 100, bare: bool = False, answered: float = 0) -> Page:
+def page(
+    number: int, *stamps: float | None, total: int | None = 100, bare: bool = False, answered: float = 0
+) -> SortedPage:
     """A page whose records were updated then; ids are unique over the list."""
     records: list[Any] = [
         {"id": f"{number}-{position}", **({} if stamp is None else {"updatedAt": moment(stamp)})}
         for position, stamp in enumerate(stamps)
     ]
-    return Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare)
+    return sorted_page(Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare), THINGS)
 
 
-def reading_of(
-    *, first_page: int = 1, delta: float | None = None, since: float | None = None, **changes: Any
-) -> Reading:
+def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: Any) -> Reading:
     """A reading; ``delta`` is the watermark's minute for one that reads newest first."""
     pass_ = {
         "id": 7,
@@ -49,13 +51,12 @@ def reading_of(
         first_page=first_page,
         newest_first=None if delta is None else NewestFirst(START + timedelta(minutes=delta)),
         sees_ids=delta is None,
-        since=None if since is None else START + timedelta(minutes=since),
     )
 
 
-def candidate(reading: Reading, last: Page) -> datetime | None:
+def candidate(reading: Reading, last: SortedPage) -> datetime | None:
     """The watermark that would be stored with this page."""
-    return reading.checkpoint(last, again=False).watermark_candidate
+    return reading.checkpoint(last).watermark_candidate
 
 
 def test_a_full_lists_watermark_is_the_newest_record_but_never_after_its_start() -> None:
@@ -125,7 +126,7 @@ def test_a_bare_array_proves_no_absence() -> None:
     first = page(1, -1, total=None, bare=True)
     reading.observe(first)
     assert reading.removable is False
-    assert reading.checkpoint(first, again=False).removable is False
+    assert reading.checkpoint(first).removable is False
     reading.observe(page(2, -1, total=5))
     assert reading.removable is False
 
@@ -142,7 +143,7 @@ def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
     reading = reading_of()
     first = page(1, -1, -2, total=9)
     reading.observe(first)
-    repeated = Page(2, first.records, 9, START, 0.0)
+    repeated = sorted_page(Page(2, first.page.records, 9, START, 0.0), THINGS)
     with pytest.raises(PagesUnreliable):
         reading.observe(repeated)
 
@@ -162,36 +163,39 @@ def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
 )
 def test_a_since_run_applies_what_was_created_or_updated_since(record: Any, wanted: bool) -> None:
     """A record that does not say counts as new; without `since` everything is wanted."""
-    assert reading_of(since=0).wanted(record) is wanted
-    assert reading_of().wanted(record)
+    assert is_wanted(record, START) is wanted
+    assert is_wanted(record, None)
 
 
 def test_ids_are_told_once_each_in_order() -> None:
     """Records without a usable id are not among them."""
     records: list[Any] = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {}, {"id": ""}, 5, {"id": 7}]
-    assert reading_of().ids_of(Page(1, records, None, START, 0.0)) == ("b", "a", "7")
+    assert sorted_page(Page(1, records, None, START, 0.0), THINGS).ids == ("b", "a", "7")
 
 
 def test_a_dry_run_remembers_ids_only_in_memory() -> None:
     """Law 5: no pass, no seen ids in the database."""
-    reading = Reading(None, first_page=1, newest_first=None, sees_ids=True, since=None)
+    reading = Reading(None, first_page=1, newest_first=None, sees_ids=True)
     first = page(1, -1, -2, total=2)
     reading.observe(first)
     reading.note(first)
     assert reading.pass_id is None
     assert reading.met_in_dry_run is not None
     assert sorted(reading.met_in_dry_run) == sorted(map(hash, ("1-0", "1-1")))
-    assert reading.checkpoint(first, again=False).pass_id is None
+    assert reading.checkpoint(first).pass_id is None
 
 
 def test_a_page_of_old_records_only_may_be_all_old() -> None:
-    """Certain when it is not; a resumed reading cannot know and says perhaps."""
+    """Certain when it is not; a resumed reading is told what the run before it met."""
     reading = reading_of()
     first, second = page(1, -1, -2), page(2, -1, -2)
     reading.note(first)
     assert reading.may_be_all_old(first)
     assert not reading.may_be_all_old(second)
-    assert reading_of(first_page=2, rows_per_page=2, total=9).may_be_all_old(second)
+    resumed = reading_of(first_page=2, rows_per_page=2, total=9)
+    resumed.remember(first.ids)
+    assert resumed.may_be_all_old(first)
+    assert not resumed.may_be_all_old(second)
 
 
 @given(st.lists(st.text(min_size=1), max_size=200))

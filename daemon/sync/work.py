@@ -1,0 +1,76 @@
+"""A page on its way into the database, where the reading is after it, and what it did there."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from itertools import accumulate
+
+from common.store.records import Change
+from daemon.sync.sorting import SortedPage
+
+
+@dataclass(frozen=True)
+class PageCount:
+    """What a page did."""
+
+    received: int
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    dead: int = 0
+    dead_new: int = 0
+    duplicates: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Rows written."""
+        return self.inserted + self.updated
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the reading is after this page. ``pass_id`` None in a dry run: nothing of it is stored (law 5)."""
+
+    pass_id: int | None
+    page: int
+    pages_expected: int | None
+    rows_per_page: int | None
+    total: int | None
+    watermark_candidate: datetime | None
+    see_ids: bool
+    removable: bool = True
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """A page to be written, and where the reading is after it."""
+
+    page: SortedPage
+    checkpoint: Checkpoint
+
+
+def count_each(works: Sequence[Work], changes: Sequence[Change]) -> list[PageCount]:
+    """What will be written, page by page, judged by the hashes; in a dry run this is the answer."""
+    ends = list(accumulate(len(work.page.good) for work in works))
+    inserted, updated = [0] * len(works), [0] * len(works)
+    for change in changes:
+        (inserted if change.is_new else updated)[bisect_right(ends, change.position)] += 1
+    return [
+        PageCount(
+            received=work.page.rows,
+            inserted=new,
+            updated=other,
+            unchanged=len(work.page.good) - new - other,
+            duplicates=work.page.duplicates,
+        )
+        for work, new, other in zip(works, inserted, updated, strict=True)
+    ]
+
+
+def sum_of(counts: Sequence[PageCount]) -> PageCount:
+    """What several pages did together."""
+    return PageCount(*map(sum, zip(*map(astuple, counts), strict=True)))
