@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         watched = options.act == "once" and sys.stderr.isatty()
         level = logging.WARNING if watched else logging.INFO
         logs.configure(configuration.settings.icc_log_format, level)
+        _calm_the_collector()
         return _act(options, configuration)
     except (IccError, EmbeddedPostgresError) as error:
         sys.stderr.write(mask(f"{error.cause} {error.remedy}\n"))
@@ -43,6 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if options.act == "check" else 1
     except StopRequested:
         return report_stopped_early()
+
+
+def _calm_the_collector() -> None:
+    """Look for cycles seldom, and never among what the imports made.
+
+    A page is thousands of fresh dicts without a cycle among them: at Python's own thresholds the collector went through
+    them, and through every module, again and again, and took a third of a copy's time (measured).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> int:

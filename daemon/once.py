@@ -77,18 +77,18 @@ def run_once(services: Services, wish: Wish) -> int:
 
 
 def _report(services: Services, run_id: str, state: RunState, error: dict[str, Any] | None) -> int:
-    run = runs.by_id(services.database, run_id)
     with services.database.transaction() as link:
+        run = runs.state(link, run_id)
         entities = {
             result["entity"]: {name: result[name] for name in _COUNTERS} for result in runs.entity_results(link, run_id)
         }
     if run is not None:  # what the database says counts: a forced stop is written by somebody else
-        state, error = RunState(run.state), run.error
+        state, error = RunState(run["state"]), run["error"]
     line: dict[str, Any] = {"run_id": run_id, "state": state.value, "entities": entities}
     if error:
         line["error"] = error
-    if run is not None and run.blocked_until:
-        line["blocked_until"] = run.blocked_until.isoformat()
+    if run is not None and run["blocked_until"]:
+        line["blocked_until"] = run["blocked_until"].isoformat()
     _print(line)
     return EXIT_CODES.get(state, 1)
 

@@ -79,13 +79,10 @@ class Transport:
         self._limits = limits
         self._sockets = _Sockets()
         self._aborted = threading.Event()
-        self._session = requests.Session()
-        # Neither proxies nor .netrc of the machine: .netrc would silently replace our Authorization header.
-        self._session.trust_env = False
-        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
-        adapter = _AbortableAdapter(self._sockets, connections)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        # The adapter without a session around it: no proxies nor .netrc of the machine (which would replace our
+        # Authorization header), no cookies kept, and half the work for each request (measured).
+        self._adapter = _AbortableAdapter(self._sockets, connections)
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 
     def get(self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         """One GET, redirects within the same origin included."""
@@ -109,7 +106,7 @@ class Transport:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        self._adapter.close()
 
     def _once(
         self, url: str, params: dict[str, str], headers: Mapping[str, str], started: float, deadline: float
@@ -118,14 +115,10 @@ class Transport:
             raise StopRequested
         path = urlsplit(url).path
         try:
-            response = self._session.get(
-                url,
-                params=params,
-                headers=dict(headers),
-                stream=True,
-                allow_redirects=False,
-                timeout=(min(CONNECT_TIMEOUT_SECONDS, self._limits.silence_seconds), self._limits.silence_seconds),
-            )
+            request = requests.Request("GET", url, params=params, headers={**self._headers, **headers}).prepare()
+            silence = self._limits.silence_seconds
+            timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
+            response = self._adapter.send(request, stream=True, timeout=timeout)
             with response:
                 body = self._body(response, path, deadline)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:

@@ -77,17 +77,20 @@ def write(link: Link, target: Target, provenance: Provenance, changes: Sequence[
 
     Raises one of ``REFUSED_BY_POSTGRES`` when a line is refused, or a new row is there after all.
     """
-    named, same = _statements(target), provenance.cells
-    fresh = "".join([f"{same}\t{change.line}\n" for change in changes if change.is_new])
+    named = _statements(target)
+    fresh = [change.line for change in changes if change.is_new]
     if fresh:
-        with link.cursor().copy(named["insert"]) as copy:
-            copy.write(fresh)
-    other = "".join([f"{same}\t{change.line}\n" for change in changes if not change.is_new])
-    if other:
-        with link.cursor().copy(named["stage"]) as copy:
-            copy.write(other)
+        _copy(link, named["insert"], provenance, fresh)
+    if len(fresh) < len(changes):
+        _copy(link, named["stage"], provenance, [change.line for change in changes if not change.is_new])
         link.execute(named["upsert"], (provenance.run_id,))
         link.execute(named["clear"], (provenance.run_id,))
+
+
+def _copy(link: Link, statement: bytes, provenance: Provenance, lines: Sequence[str]) -> None:
+    same = provenance.cells
+    with link.cursor().copy(statement) as copy:
+        copy.write(f"{same}\t" + f"\n{same}\t".join(lines) + "\n")
 
 
 def tidy_staging(link: Link, target: Target) -> None:

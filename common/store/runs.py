@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from common.redact import mask_value
-from common.store.database import Database, Link, Row
+from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
-
-if TYPE_CHECKING:
-    from common.store.tables import Run
 
 SQL = statements("runs")
 
@@ -81,16 +77,8 @@ def ask_to_stop(link: Link, integration: str, account_key: str, by: str) -> Row 
 
 
 def state(link: Link, run_id: str) -> Row | None:
-    """State and who asked to stop."""
+    """State, who asked to stop, and how it ended."""
     return link.execute(SQL["run_state"], {"run_id": run_id}).fetchone()
-
-
-def by_id(database: Database, run_id: str) -> Run | None:
-    """One run, read by itself."""
-    from common.store.tables import Run  # late: SQLModel takes 17 MB, which a copying daemon has better use for
-
-    with database.session() as session:
-        return session.get(Run, UUID(run_id))
 
 
 def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, resumed_at_page: int | None) -> None:

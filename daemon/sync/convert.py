@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,7 +28,9 @@ HASH_BYTES = 16
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 
-Getter = Callable[[Mapping[str, Any]], Any]
+_TEXT_OR_NONE = frozenset({str, type(None)})
+
+Getter = Callable[[Mapping[Any, Any]], Any]
 
 
 class Prepared(NamedTuple):
@@ -82,51 +85,62 @@ def created_at(record: Any) -> datetime | None:
 class LineMaker:
     """Makes COPY text lines for one entity: id, typed columns, raw, flag, hash.
 
-    Columns that stand at the top of the record under one name come first: their values are fetched in one sweep.
+    Text columns come first, those at the top of the record before those one step deeper: their values are fetched in a
+    sweep or two and, being text already, need no look at each.
     """
 
     def __init__(self, entity: Entity) -> None:
-        plain = [column for column in entity.columns if len(column.sources) == 1 and "." not in column.sources[0]]
-        nested = [column for column in entity.columns if column not in plain]
-        self._ordered = (*plain, *nested)
-        self._names = [column.sources[0] for column in plain]
-        self._getters = [_getter(column) for column in nested]
-        self._converters = [None if c.kind == "text" else values.CONVERTERS[c.kind] for c in self._ordered]
-        self.columns = ("id", *(column.name for column in self._ordered), "raw", "_raw_escaped", "_payload_hash")
+        texts = [column for column in entity.columns if column.kind == "text" and len(column.sources) == 1]
+        top = [column for column in texts if "." not in column.sources[0]]
+        inner: dict[str, list[Column]] = {}
+        for column in texts:
+            outer, dot, rest = column.sources[0].partition(".")
+            if dot and "." not in rest and rest != "*" and not rest.isdigit():
+                inner.setdefault(outer, []).append(column)
+        swept = [*top, *chain.from_iterable(inner.values())]
+        others = [column for column in entity.columns if column not in swept]
+        self._top = [column.sources[0] for column in top]
+        self._inner = [
+            (outer, [column.sources[0].partition(".")[2] for column in columns], [None] * len(columns))
+            for outer, columns in inner.items()
+        ]
+        self._others = [(_getter(column), values.CONVERTERS[column.kind], column) for column in others]
+        self._swept = swept
+        self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", "_raw_escaped", "_payload_hash")
 
     def line(self, prepared: Prepared) -> str:
         """The line, without what is the same for the whole page. Raises ``BadRecord`` naming field and value."""
-        record = prepared.record
-        found = [*map(record.get, self._names), *[get(record) for get in self._getters]]
-        try:
-            cells = [
-                value
-                if value is None or (convert is None and value.__class__ is str)
-                else (convert or values.text)(value)
-                for value, convert in zip(found, self._converters, strict=True)
-            ]
-        except values.UNCONVERTIBLE:
-            raise self._why(found) from None
+        cells = self._cells(prepared.record)
         dumped = prepared.dumped.decode()
         # JSON writes a backslash for each character that COPY wants escaped: without one there is none in any cell.
         if "\\" in dumped:
             cells = [cell if cell is None else cell.translate(_COPY_ESCAPES) for cell in (prepared.id, *cells, dumped)]
         else:
             cells = [prepared.id, *cells, dumped]
-        flag = "t" if prepared.escaped else "f"
         line = "\t".join([NULL if cell is None else cell for cell in cells])
-        return f"{line}\t{flag}\t\\\\x{prepared.payload_hash.hex()}"
+        return f"{line}\t{'t' if prepared.escaped else 'f'}\t\\\\x{prepared.payload_hash.hex()}"
 
-    def _why(self, found: list[Any]) -> BadRecord:
-        """The first value that cannot be converted, in words."""
-        for column, value in zip(self._ordered, found, strict=True):
-            try:
-                if value is not None:
-                    values.CONVERTERS[column.kind](value)
-            except values.UNCONVERTIBLE:
-                shown = "a sensitive value" if column.sensitive else repr(value)[:60]
-                return BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind)
-        raise AssertionError("every value converts after all")
+    def _cells(self, record: Mapping[str, Any]) -> list[str | None]:
+        """The columns' texts in order, not yet escaped."""
+        cells: list[Any] = [*map(record.get, self._top)]
+        for outer, names, nothing in self._inner:
+            found = record.get(outer)
+            cells += map(found.get, names) if found.__class__ is dict else nothing
+        if not _TEXT_OR_NONE.issuperset(map(type, cells)):
+            cells = [_converted(column, values.text, value) for column, value in zip(self._swept, cells, strict=True)]
+        cells += [_converted(column, convert, get(record)) for get, convert, column in self._others]
+        return cells
+
+
+def _converted(column: Column, convert: Callable[[Any], str | None], value: Any) -> str | None:
+    """One value as text. Raises ``BadRecord``."""
+    if value is None:
+        return None
+    try:
+        return convert(value)
+    except values.UNCONVERTIBLE:
+        shown = "a sensitive value" if column.sensitive else repr(value)[:60]
+        raise BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind) from None
 
 
 def payload_text(record: Any) -> str:
@@ -191,6 +205,9 @@ def _holdable(text: str) -> str:
 def _getter(column: Column) -> Getter:
     """A function that finds the column's value; the first source that is there wins."""
     paths = [[int(step) if step.isdigit() else step for step in source.split(".")] for source in column.sources]
+    if len(paths) == 1 and len(paths[0]) == 1:
+        name = paths[0][0]
+        return lambda record: record.get(name)
 
     def get(record: Mapping[str, Any]) -> Any:
         for path in paths:

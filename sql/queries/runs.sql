@@ -107,8 +107,8 @@ RETURNING id, term, daemon_id, stop_requested_by
 SELECT pg_notify('icc_runs', %(run_id)s)
 
 -- name: run_state
--- State and who asked to stop, for the owner's own check.
-SELECT state, stop_requested_by FROM control.runs WHERE id = %(run_id)s
+-- State, who asked to stop, and how it ended.
+SELECT state, stop_requested_by, error, blocked_until FROM control.runs WHERE id = %(run_id)s
 
 -- name: start_entity
 -- An entity is being read now, in this pass.
