@@ -60,16 +60,19 @@ class Change(NamedTuple):
     line: str
 
 
-def changed(link: Link, target: Target, account_key: str, ids: Sequence[str], hashes: bytes) -> list[tuple[int, bool]]:
-    """Which records differ from their rows: (position, whether there is no row). A removed row differs from anything.
+def differing(
+    link: Link, target: Target, account_key: str, ids: Sequence[str], wire_hashes: bytes
+) -> list[tuple[int, bytes | None]]:
+    """Which records did not come in the bytes their rows came in: (position, stored payload hash).
 
-    ``hashes`` are those of ``ids``, in order, one after the other.
+    The hash is None where there is no row, and empty, like no record's, where the row is marked removed.
+    ``wire_hashes`` are those of ``ids``, in order, one after the other.
     """
     if not ids:
         return []
-    params = {"ids": text_array(ids), "hashes": hashes, "length": len(hashes) // len(ids), "account_key": account_key}
+    params = {"ids": text_array(ids), "hashes": wire_hashes, "length": len(wire_hashes) // len(ids)}
     with link.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(_statements(target)["changed"], params).fetchall()
+        return cursor.execute(_statements(target)["differing"], params | {"account_key": account_key}).fetchall()
 
 
 def write(link: Link, target: Target, provenance: Provenance, changes: Sequence[Change]) -> None:
@@ -170,10 +173,11 @@ def _statements(target: Target) -> dict[str, bytes]:
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
         # are always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
-        "changed": "SELECT w.n::integer - 1, t.id IS NULL FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, n) "
-        "LEFT JOIN LATERAL (SELECT t.id, t._payload_hash, t._removed_at FROM {table} AS t "
+        "differing": "SELECT w.n::integer - 1, CASE WHEN t._removed_at IS NULL THEN t._payload_hash ELSE '' END "
+        "FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, n) "
+        "LEFT JOIN LATERAL (SELECT t.id, t._payload_hash, t._wire_hash, t._removed_at FROM {table} AS t "
         "WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t ON true "
-        "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._payload_hash <> substring(%(hashes)b::bytea "
+        "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._wire_hash IS DISTINCT FROM substring(%(hashes)b::bytea "
         "FROM (w.n::integer - 1) * %(length)s + 1 FOR %(length)s)",
         "insert": "COPY {table} ({names}) FROM STDIN",
         "stage": "COPY {staging} ({names}) FROM STDIN",

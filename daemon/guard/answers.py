@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,20 +31,6 @@ class NotANumber:
         return "NaN"
 
 
-def parsed(answer: Answer, *, path: str, entity: str) -> Any:
-    """The JSON of a good answer; raises a ``VendorFault`` for every other one."""
-    if not 200 <= answer.status < 300:
-        raise _fault_of_status(answer, path, entity)
-    if answer.content_type == "text/html" or answer.body.lstrip()[:1] == b"<":
-        raise _fault_of_html(answer)
-    try:
-        return loads(answer.body)
-    except ValueError:
-        if answer.content_type and "json" not in answer.content_type:
-            raise RunFault("NOT_JSON", content_type=answer.content_type, **_facts(answer, path)) from None
-        raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
-
-
 def loads(body: bytes) -> Any:
     """JSON, exactly: orjson where it is exact, the slow parser with ``Decimal`` where a number has 16 digits or more.
 
@@ -66,6 +53,23 @@ def loads(body: bytes) -> Any:
 
 def _whole(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= 18 else Decimal(digits)
+
+
+def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], Any] = loads) -> Any:
+    """The JSON of a good answer; raises a ``VendorFault`` for every other one.
+
+    ``parse`` makes JSON of a body and raises ``ValueError`` for what is none.
+    """
+    if not 200 <= answer.status < 300:
+        raise _fault_of_status(answer, path, entity)
+    if answer.content_type == "text/html" or answer.body.lstrip()[:1] == b"<":
+        raise _fault_of_html(answer)
+    try:
+        return parse(answer.body)
+    except ValueError:
+        if answer.content_type and "json" not in answer.content_type:
+            raise RunFault("NOT_JSON", content_type=answer.content_type, **_facts(answer, path)) from None
+        raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
 
 
 def _facts(answer: Answer, path: str) -> dict[str, Any]:

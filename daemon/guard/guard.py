@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from common.errors import Deferred, RateLimited, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
 from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
-from daemon.guard.answers import parsed
+from daemon.guard.answers import loads, parsed
 from daemon.guard.limiter import Limiter, Permit
 
 WITHOUT_HINT_SECONDS = 60.0
@@ -103,9 +103,16 @@ class Guard:
         self._dice = dice
 
     def get(
-        self, path: str, params: Mapping[str, str], *, entity: str, for_ping: bool = False, attempts: int | None = None
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        entity: str,
+        for_ping: bool = False,
+        attempts: int | None = None,
+        parse: Callable[[bytes], Any] = loads,
     ) -> tuple[Any, Answer]:
-        """The parsed JSON of ``path`` and its answer; tried again while trying again may help.
+        """The JSON of ``path``, by ``parse``, and its answer; tried again while trying again may help.
 
         Raises a ``VendorFault`` (the last one, when attempts are used up), ``Deferred`` or ``StopRequested``.
         """
@@ -115,7 +122,7 @@ class Guard:
         while True:
             attempt += 1
             try:
-                return self._try(path, params, entity, for_ping=for_ping)
+                return self._try(path, params, entity, for_ping=for_ping, parse=parse)
             except TransientFault as fault:
                 pause = at_least(next(pauses), fault.retry_after_seconds, self._dice)
                 self._give_up_or_defer(fault, attempt, most, pause)
@@ -123,13 +130,15 @@ class Guard:
             if self._clock.wait(self._stop, pause):
                 raise StopRequested
 
-    def _try(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> tuple[Any, Answer]:
+    def _try(
+        self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool, parse: Callable[[bytes], Any]
+    ) -> tuple[Any, Answer]:
         """One attempt between breaker and breaker."""
         token = self._breaker.enter(self._stop, for_ping=for_ping)
         outcome = Outcome.NEUTRAL
         try:
             answer = self._send(path, params, entity, for_ping=for_ping)
-            body = parsed(answer, path=path, entity=entity)
+            body = parsed(answer, path=path, entity=entity, parse=parse)
             outcome = Outcome.SUCCESS
             return body, answer
         except RateLimited:

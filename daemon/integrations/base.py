@@ -59,7 +59,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, parsed but not yet converted.
+    """One page of a list. ``records`` may still be unopened (``daemon/guard/wire.py``).
 
     ``total`` is the vendor's count of the whole list, None when it was not told (bare array).
     """

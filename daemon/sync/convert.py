@@ -1,6 +1,8 @@
-"""From a vendor's record to a line of COPY text, its hash and its id; or to the reason why not (law 3).
+"""From a vendor's record to a line of COPY text, its hashes and its id; or to the reason why not (law 3).
 
-Only records whose hash differs from the stored one are converted, so an unchanged page costs a dump and a hash each.
+A record has two hashes. ``wire_hash`` is of the bytes it came in: while they are the same, nothing in it is looked at.
+``payload_hash`` is of its canonical JSON, so that another order of keys is no change.
+
 Text that Postgres cannot hold (NUL, lone surrogates) is escaped reversibly and flagged ``_raw_escaped``: backslashes
 are doubled, the character becomes ``\\u0000`` or ``\\udXXX`` in plain letters.
 """
@@ -17,9 +19,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import Raw
 
 from common.errors import BadRecord
 from daemon.guard.answers import NotANumber
+from daemon.guard.wire import head, opened
 from daemon.integrations.base import Column, Entity
 from daemon.sync import values
 
@@ -28,23 +32,77 @@ HASH_BYTES = 16
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 
+_OUR_OWN = ("_raw_escaped", "_payload_hash", "_wire_hash")
 _TEXT_OR_NONE = frozenset({str, type(None)})
 
 Getter = Callable[[Mapping[Any, Any]], Any]
 
 
 class Prepared(NamedTuple):
-    """A record ready to be compared and, if it changed, converted."""
+    """A record ready to be compared by its payload and, if it changed, converted."""
 
     id: str
     payload_hash: bytes
     dumped: bytes
     record: Mapping[str, Any]
     escaped: bool
+    wire_hash: bytes
 
 
-def prepare(record: Any, volatile: frozenset[str]) -> Prepared:
-    """Id, canonical JSON and hash of a record. Raises ``BadRecord``."""
+class Line(NamedTuple):
+    """A record as COPY text, and the hash of its payload."""
+
+    text: str
+    payload_hash: bytes
+
+
+class Arrived:
+    """A record as it came: its id and the hash of its bytes; opened only if these are new."""
+
+    __slots__ = ("_line", "came", "id", "wire_hash")
+
+    def __init__(self, came: Any, record_id: str, wire_hash: bytes) -> None:
+        self.came = came
+        self._line: Line | None = None
+        self.id = record_id
+        self.wire_hash = wire_hash
+
+    @property
+    def record(self) -> Any:
+        """It, opened. Raises ``BadRecord``."""
+        return _opened(self.came)
+
+    def line(self, maker: LineMaker) -> Line:
+        """Its COPY text, made once. Raises ``BadRecord``."""
+        if self._line is None:
+            prepared = prepare(self.record, maker.volatile, self.wire_hash)
+            self._line = Line(maker.line(prepared), prepared.payload_hash)
+        return self._line
+
+
+def arrived(record: Any) -> tuple[Arrived, Any]:
+    """A record by its head, and its ``updatedAt`` as it came. Raises ``BadRecord``."""
+    if isinstance(record, Raw):
+        found = head(record)
+        if found is not None:
+            record_id = _as_id(found.id)
+            if record_id is not None:
+                digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
+                return Arrived(record, record_id, digest), found.updated_at
+        record = _opened(record)
+    prepared = prepare(record, frozenset())
+    return Arrived(record, prepared.id, prepared.payload_hash), record.get("updatedAt")
+
+
+def _opened(record: Any) -> Any:
+    try:
+        return opened(record)
+    except ValueError as error:
+        raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
+
+
+def prepare(record: Any, volatile: frozenset[str], wire_hash: bytes = b"") -> Prepared:
+    """Id, canonical JSON and hash of an opened record. Raises ``BadRecord``."""
     if not isinstance(record, dict):
         raise BadRecord("RECORD_NOT_OBJECT")
     record_id = usable_id(record)
@@ -53,12 +111,15 @@ def prepare(record: Any, volatile: frozenset[str]) -> Prepared:
     dumped, record, escaped = _dump_holdable(record)
     hashed = dumped if not volatile else _dump({k: v for k, v in record.items() if k not in volatile})
     digest = hashlib.blake2b(hashed, digest_size=HASH_BYTES).digest()
-    return Prepared(record_id, digest, dumped, record, escaped)
+    return Prepared(record_id, digest, dumped, record, escaped, wire_hash or digest)
 
 
 def usable_id(record: Any) -> str | None:
     """The record's id as text, None when it has none that could tell it from others."""
-    value = record.get("id") if isinstance(record, dict) else None
+    return _as_id(record.get("id")) if isinstance(record, dict) else None
+
+
+def _as_id(value: Any) -> str | None:
     if value.__class__ is str and value.isalnum():  # nearly every id: nothing in it to look at
         return str(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -66,20 +127,30 @@ def usable_id(record: Any) -> str | None:
     return _holdable(str(value)) if str(value).strip() else None
 
 
+def moment_or_none(value: Any) -> datetime | None:
+    """A vendor's stamp, None when it is none that can be read."""
+    try:
+        return values.parse_moment(value)
+    except BadRecord:
+        return None
+
+
 def updated_at(record: Any) -> datetime | None:
     """The record's ``updatedAt``, None when it has none that can be read."""
-    try:
-        return values.parse_moment(record.get("updatedAt"))
-    except (BadRecord, AttributeError):
-        return None
+    return moment_or_none(record.get("updatedAt")) if isinstance(record, dict) else None
 
 
 def created_at(record: Any) -> datetime | None:
     """The record's ``createdAt``, None when it has none that can be read."""
+    return moment_or_none(record.get("createdAt")) if isinstance(record, dict) else None
+
+
+def readable(record: Any) -> Any:
+    """A record opened, or, when it is no JSON after all, its text."""
     try:
-        return values.parse_moment(record.get("createdAt"))
-    except (BadRecord, AttributeError):
-        return None
+        return opened(record)
+    except ValueError:
+        return bytes(record).decode("utf-8", "backslashreplace")
 
 
 class LineMaker:
@@ -99,6 +170,7 @@ class LineMaker:
                 inner.setdefault(outer, []).append(column)
         swept = [*top, *chain.from_iterable(inner.values())]
         others = [column for column in entity.columns if column not in swept]
+        self.volatile = entity.volatile
         self._top = [column.sources[0] for column in top]
         self._inner = [
             (outer, [column.sources[0].partition(".")[2] for column in columns], [None] * len(columns))
@@ -106,7 +178,7 @@ class LineMaker:
         ]
         self._others = [(_getter(column), values.CONVERTERS[column.kind], column) for column in others]
         self._swept = swept
-        self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", "_raw_escaped", "_payload_hash")
+        self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", *_OUR_OWN)
 
     def line(self, prepared: Prepared) -> str:
         """The line, without what is the same for the whole page. Raises ``BadRecord`` naming field and value."""
@@ -118,7 +190,8 @@ class LineMaker:
         else:
             cells = [prepared.id, *cells, dumped]
         line = "\t".join([NULL if cell is None else cell for cell in cells])
-        return f"{line}\t{'t' if prepared.escaped else 'f'}\t\\\\x{prepared.payload_hash.hex()}"
+        flag = "t" if prepared.escaped else "f"
+        return f"{line}\t{flag}\t\\\\x{prepared.payload_hash.hex()}\t\\\\x{prepared.wire_hash.hex()}"
 
     def _cells(self, record: Mapping[str, Any]) -> list[str | None]:
         """The columns' texts in order, not yet escaped."""

@@ -16,12 +16,13 @@ from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import Bookmark, Order
+from daemon.sync.convert import readable
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
-from daemon.sync.sorting import SortedPage, sorted_page
+from daemon.sync.sorting import SortedPage, Sorter
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
 
@@ -62,6 +63,7 @@ class EntityReading:
         lease: Lease,
         order: Order,
         fetcher: FetchAhead,
+        sorter: Sorter,
         writer: PageWriter,
         reporter: RunReporter,
         patient: Patient,
@@ -72,6 +74,7 @@ class EntityReading:
         self._lease = lease
         self._order = order
         self._fetcher = fetcher
+        self._sorter = sorter
         self._writer = writer
         self._reporter = reporter
         self._patient = patient
@@ -175,16 +178,17 @@ class EntityReading:
     def _note_shape(self, page: Page) -> None:
         """Compare the keys and types of this page's records with the table's columns; never changes a table."""
         columns = [Mapped(c.name, c.kind, c.sources, c.sensitive) for c in self._entity.columns]
-        diff = schema_diff(page.records[:SHAPE_SAMPLE], columns)
+        sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
+        diff = schema_diff(sample, columns)
         with self._database.transaction() as link:
-            passes.store_shape(link, self._lease, self._entity.name, len(page.records[:SHAPE_SAMPLE]), diff)
+            passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
 
     def _fetch(self, sort_by: str) -> Callable[[int], SortedPage]:
         size = self._connector.page_size
 
         def fetch(number: int) -> SortedPage:
             request = PageRequest(self._entity, number, size, sort_by, descending=sort_by == UPDATED)
-            return sorted_page(self._connector.page(request), self._entity, self._order.since)
+            return self._sorter.sort(self._connector.page(request))
 
         return fetch
 
@@ -208,6 +212,7 @@ class EntityReading:
             page = work.page
             self._last_page = page.number
             self._dead_new += count.dead_new
+            self._sorter.expects_changes = 2 * count.changed > page.rows
             self._reporter.page(
                 self._entity.name,
                 page.number,

@@ -32,10 +32,12 @@ from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Connector
 from daemon.sync.bookmark import Order
+from daemon.sync.convert import LineMaker
 from daemon.sync.entity import EntityOutcome, EntityReading, pages_together
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
+from daemon.sync.sorting import Sorter
 from daemon.sync.writer import PageWriter
 
 log = structlog.get_logger("run")
@@ -159,7 +161,8 @@ class Run:
     def _read(self, name: str, fetcher: FetchAhead) -> EntityOutcome:
         entity = self._connector.entities[name]
         order, lease = self.plan.order, self.plan.lease
-        writer = PageWriter(self._database, self._clock, lease, entity, stop=self._stop_event, dry_run=order.dry_run)
+        maker, stop = LineMaker(entity), self._stop_event
+        writer = PageWriter(self._database, self._clock, lease, entity, maker, stop=stop, dry_run=order.dry_run)
         try:
             return EntityReading(
                 database=self._database,
@@ -168,6 +171,7 @@ class Run:
                 lease=lease,
                 order=order,
                 fetcher=fetcher,
+                sorter=Sorter(maker, order.since),
                 writer=writer,
                 reporter=self._reporter,
                 patient=self._patient,

@@ -12,8 +12,18 @@ from typing import Any
 
 from common.errors import BadRecord
 from common.store.dead_letters import DeadLetter
-from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import Prepared, created_at, payload_text, prepare, updated_at, usable_id
+from daemon.integrations.base import Page
+from daemon.sync.convert import (
+    Arrived,
+    LineMaker,
+    arrived,
+    created_at,
+    moment_or_none,
+    payload_text,
+    readable,
+    updated_at,
+    usable_id,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class SortedPage:
     """
 
     page: Page
-    good: tuple[Prepared, ...]
+    good: tuple[Arrived, ...]
     bad: tuple[DeadLetter, ...]
     ids: tuple[str, ...]
     duplicates: int
@@ -42,41 +52,53 @@ class SortedPage:
         return len(self.page.records)
 
 
-def sorted_page(page: Page, entity: Entity, since: datetime | None = None) -> SortedPage:
-    """The page, taken apart. ``since``: only what was created or updated since is to be applied."""
-    good: dict[str, Prepared] = {}
-    bad: list[DeadLetter] = []
-    ids: dict[str, None] = {}
-    duplicates = 0
-    for record in page.records:
-        record_id: str | None
-        try:
-            if is_wanted(record, since):
-                prepared = prepare(record, entity.volatile)
-                record_id = prepared.id
-                good[record_id] = prepared
-            else:
-                record_id = usable_id(record)
-        except BadRecord as error:
-            bad.append(letter_of(record, error))
-            record_id = usable_id(record)
-        if record_id is not None:
-            duplicates += record_id in ids
-            ids[record_id] = None
-    stamps = tuple(map(updated_at, page.records))
-    return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, stamps)
+class Sorter:
+    """Takes an entity's pages apart. ``since``: only what was created or updated since is to be applied.
+
+    ``expects_changes`` may be set while pages come: their records are then opened and converted at once, while the
+    writing thread waits for Postgres; else only those whose bytes are new, by that thread.
+    """
+
+    def __init__(self, maker: LineMaker, since: datetime | None = None) -> None:
+        self._maker = maker
+        self._since = since
+        self.expects_changes = False
+
+    def sort(self, page: Page) -> SortedPage:
+        """The page, taken apart."""
+        good: dict[str, Arrived] = {}
+        bad: list[DeadLetter] = []
+        ids: dict[str, None] = {}
+        stamps: list[datetime | None] = []
+        duplicates = 0
+        for record in page.records:
+            record_id: str | None
+            try:
+                one, stamp = arrived(record)
+                record_id = one.id
+                if self._since is None or is_wanted(one.record, self._since):
+                    if self.expects_changes:
+                        one.line(self._maker)
+                    good[record_id] = one
+            except BadRecord as error:
+                bad.append(letter_of(record, error))
+                record_id, stamp = usable_id(readable(record)), None
+            if record_id is not None:
+                duplicates += record_id in ids
+                ids[record_id] = None
+            stamps.append(moment_or_none(stamp))
+        return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, tuple(stamps))
 
 
-def is_wanted(record: Any, since: datetime | None) -> bool:
-    """Whether the record is to be applied: in a `since` run only what was created or updated since."""
-    if since is None:
-        return True
+def is_wanted(record: Any, since: datetime) -> bool:
+    """Whether the record was created or updated since, as far as it says."""
     stamps = [stamp for stamp in (updated_at(record), created_at(record)) if stamp is not None]
     return not stamps or max(stamps) >= since
 
 
 def letter_of(record: Any, error: BadRecord) -> DeadLetter:
     """A record that is put aside, with why."""
+    record = readable(record)
     payload = payload_text(record)
     kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
     return DeadLetter(

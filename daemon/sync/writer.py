@@ -24,7 +24,7 @@ from common.store.dead_letters import DeadLetter
 from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
 from daemon.integrations.base import Entity
-from daemon.sync.convert import LineMaker, Prepared
+from daemon.sync.convert import Arrived, LineMaker
 from daemon.sync.sorting import SortedPage, letter_of
 from daemon.sync.work import Checkpoint, PageCount, Work, count_each, sum_of
 
@@ -55,7 +55,15 @@ class PageWriter:
     """Writes one entity's pages on a connection of the run's own. One thread uses it."""
 
     def __init__(
-        self, database: Database, clock: Clock, lease: Lease, entity: Entity, *, stop: threading.Event, dry_run: bool
+        self,
+        database: Database,
+        clock: Clock,
+        lease: Lease,
+        entity: Entity,
+        maker: LineMaker,
+        *,
+        stop: threading.Event,
+        dry_run: bool,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -63,8 +71,8 @@ class PageWriter:
         self._entity = entity
         self._stop = stop
         self._dry_run = dry_run
-        self._maker = LineMaker(entity)
-        self.target = Target(lease.integration, entity.name, self._maker.columns)
+        self._maker = maker
+        self.target = Target(lease.integration, entity.name, maker.columns)
         self._link: Link | None = None
         self._letters_open: bool | None = None
         self._pages_with_updates = 0
@@ -114,8 +122,8 @@ class PageWriter:
 
     def _together(self, works: Sequence[Work]) -> list[PageCount]:
         """All of them in one transaction. Raises ``_OneByOne``, having written nothing."""
-        good = [prepared for work in works for prepared in work.page.good]
-        if any(work.page.bad for work in works) or len({prepared.id for prepared in good}) < len(good):
+        good = [arrived for work in works for arrived in work.page.good]
+        if any(work.page.bad for work in works) or len({arrived.id for arrived in good}) < len(good):
             raise _OneByOne
         try:
             with self.transaction() as link:
@@ -127,7 +135,7 @@ class PageWriter:
                     self._count(link, works[-1].checkpoint, sum_of(counts))
                 else:
                     self._save(link, changes)
-                    self._recover(link, [prepared.id for prepared in good])
+                    self._recover(link, [arrived.id for arrived in good])
                     self._advance(link, works, sum_of(counts))
                 leases.fence(link, self._lease)
         except _CommittedBefore:
@@ -182,7 +190,7 @@ class PageWriter:
         written = self._upsert(link, work.page, changes, letters)
         dead_new = self._put_aside(link, work.page, letters)
         aside = {letter.record_id for letter in letters}
-        self._recover(link, [prepared.id for prepared in work.page.good if prepared.id not in aside])
+        self._recover(link, [arrived.id for arrived in work.page.good if arrived.id not in aside])
         inserted = sum(change.is_new for change in written)
         updated = len(written) - inserted
         count = replace(count, inserted=inserted, updated=updated, dead=len(letters), dead_new=dead_new)
@@ -207,8 +215,8 @@ class PageWriter:
                 return self._upsert(link, page, [changes[0]._replace(is_new=False)], letters)
             if len(changes) == 1:
                 detail = mask(str(error).strip().splitlines()[0])[:200]
-                record = page.good[changes[0].position].record
-                letters.append(letter_of(record, BadRecord("RECORD_REFUSED", detail=detail)))
+                came = page.good[changes[0].position].came
+                letters.append(letter_of(came, BadRecord("RECORD_REFUSED", detail=detail)))
                 return []
         middle = len(changes) // 2
         first, second = changes[:middle], changes[middle:]
@@ -222,17 +230,20 @@ class PageWriter:
 
     # --- both
 
-    def _changes(self, link: Link, good: Sequence[Prepared]) -> tuple[list[Change], list[DeadLetter]]:
+    def _changes(self, link: Link, good: Sequence[Arrived]) -> tuple[list[Change], list[DeadLetter]]:
         """What differs from the stored rows, as COPY lines, and letters for what cannot be converted."""
         changes: list[Change] = []
         letters: list[DeadLetter] = []
-        hashes = b"".join([prepared.payload_hash for prepared in good])
-        ids = [prepared.id for prepared in good]
-        for position, is_new in records.changed(link, self.target, self._lease.account_key, ids, hashes):
+        ids = [arrived.id for arrived in good]
+        hashes = b"".join([arrived.wire_hash for arrived in good])
+        for position, stored_hash in records.differing(link, self.target, self._lease.account_key, ids, hashes):
             try:
-                changes.append(Change(position, is_new, self._maker.line(good[position])))
+                line = good[position].line(self._maker)
             except BadRecord as error:
-                letters.append(letter_of(good[position].record, error))
+                letters.append(letter_of(good[position].came, error))
+                continue
+            if line.payload_hash != stored_hash:
+                changes.append(Change(position, stored_hash is None, line.text))
         return changes, letters
 
     def _recover(self, link: Link, ids: list[str]) -> None:

@@ -67,10 +67,10 @@ def copied(database: Database, entity: str, record: dict[str, Any]) -> dict[str,
         return None
     target = Target("doorloop", entity, maker.columns)
     with database.transaction() as link:
-        seen = (link, target, "main", [prepared.id], prepared.payload_hash)
-        assert records.changed(*seen) == [(0, True)]
+        seen = (link, target, "main", [prepared.id], prepared.wire_hash)
+        assert records.differing(*seen) == [(0, None)]
         records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, True, line)])
-        assert records.changed(*seen) == []
+        assert records.differing(*seen) == []
         records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, False, line)])
         row = link.execute(f"SELECT *, raw::text AS raw_text FROM doorloop.{entity}".encode()).fetchone()
         link.execute(f"DELETE FROM doorloop.{entity}".encode())

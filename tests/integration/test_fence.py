@@ -17,7 +17,8 @@ from common.store.leases import Lease
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import OWNERS
-from daemon.sync.sorting import sorted_page
+from daemon.sync.convert import LineMaker
+from daemon.sync.sorting import Sorter
 from daemon.sync.work import Checkpoint, Work
 from daemon.sync.writer import PageWriter
 from tests.children import held, waits_for_a_lock
@@ -30,7 +31,8 @@ PAGE = Page(1, [{"id": "a", "name": "Ann"}], total=1, answered_at=NOW, request_s
 WHERE = Checkpoint(
     pass_id=None, page=1, pages_expected=1, rows_per_page=1, total=1, watermark_candidate=None, see_ids=False
 )
-WORK = Work(sorted_page(PAGE, OWNERS), WHERE)
+MAKER = LineMaker(OWNERS)
+WORK = Work(Sorter(MAKER).sort(PAGE), WHERE)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def copier(database_url: str) -> Iterator[Engine]:
 
 def writer_of(database: Database, lease: Lease) -> PageWriter:
     """A writer of owners under this lease."""
-    return PageWriter(database, SystemClock(), lease, OWNERS, stop=threading.Event(), dry_run=False)
+    return PageWriter(database, SystemClock(), lease, OWNERS, MAKER, stop=threading.Event(), dry_run=False)
 
 
 def raise_the_term(database: Database, lease: Lease) -> None:

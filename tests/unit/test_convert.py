@@ -349,7 +349,7 @@ def test_the_line_ends_with_raw_flag_and_hash() -> None:
     """The writer puts its own cells before these."""
     prepared = prepare({"id": "1", "text": "a\0b"}, NOTHING_VOLATILE)
     row = dict(zip(LineMaker(EVERY_KIND).columns, cells(LineMaker(EVERY_KIND).line(prepared)), strict=True))
-    assert list(row)[-3:] == ["raw", "_raw_escaped", "_payload_hash"]
+    assert list(row)[-4:] == ["raw", "_raw_escaped", "_payload_hash", "_wire_hash"]
     assert row["_raw_escaped"] == "t"
     assert row["_payload_hash"] == "\\x" + prepared.payload_hash.hex()
     assert orjson.loads(row["raw"] or "")["text"] == "a\\u0000b"

@@ -14,6 +14,7 @@ from common.http.transport import Limits, Transport
 from common.rules.budget import BudgetLimits
 from daemon.guard.guard import Guard, Patience, Unwitnessed
 from daemon.guard.limiter import Limiter
+from daemon.guard.wire import opened
 from daemon.integrations.base import PageRequest
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill import DrillServer
@@ -82,7 +83,7 @@ def test_every_entity_is_read_whole(drill: DrillServer, reach: Reach, entity: st
     assert [len(page.records) for page in pages] == [10, 10, 5]
     assert {page.total for page in pages} == {25}
     assert not any(page.bare_array for page in pages)
-    ids = [record["id"] for page in pages for record in page.records]
+    ids = [opened(record)["id"] for page in pages for record in page.records]
     assert sorted(ids) == sorted(record["id"] for record in drill.records(entity))
 
 
@@ -103,7 +104,9 @@ def test_the_parameters_are_those_the_vendor_knows(drill: DrillServer, reach: Re
 def test_newest_first_comes_newest_first(reach: Reach) -> None:
     """The order that a delta asks for."""
     stamps = [
-        record["updatedAt"] for record in reach.client.page(request(newest=True)).records if "updatedAt" in record
+        record["updatedAt"]
+        for record in map(opened, reach.client.page(request(newest=True)).records)
+        if "updatedAt" in record
     ]
     assert stamps == sorted(stamps, reverse=True)
 

@@ -11,8 +11,9 @@ import pytest
 
 from common.errors import StopRequested, TransientFault
 from daemon.integrations.base import Entity, Page
+from daemon.sync.convert import LineMaker
 from daemon.sync.fetch_ahead import FetchAhead
-from daemon.sync.sorting import SortedPage, sorted_page
+from daemon.sync.sorting import SortedPage, Sorter
 
 PATIENCE_SECONDS = 5
 
@@ -20,7 +21,7 @@ PATIENCE_SECONDS = 5
 def page(number: int, *records: str) -> SortedPage:
     """A page, empty if not told otherwise."""
     made = Page(number, list(records), None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
-    return sorted_page(made, Entity("things", "/things", ()))
+    return Sorter(LineMaker(Entity("things", "/things", ()))).sort(made)
 
 
 @contextmanager

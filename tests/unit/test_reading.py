@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from common.errors import PagesUnreliable
 from common.rules.order import NewestFirst
 from daemon.integrations.base import Entity, Page
+from daemon.sync.convert import LineMaker
 from daemon.sync.reading import Bloom, Reading
-from daemon.sync.sorting import SortedPage, is_wanted, sorted_page
+from daemon.sync.sorting import SortedPage, Sorter, is_wanted
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-THINGS = Entity("things", "/things", ())
+SORTER = Sorter(LineMaker(Entity("things", "/things", ())))
 
 
 def moment(minutes: float) -> str:
@@ -32,7 +33,7 @@ def page(
         {"id": f"{number}-{position}", **({} if stamp is None else {"updatedAt": moment(stamp)})}
         for position, stamp in enumerate(stamps)
     ]
-    return sorted_page(Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare), THINGS)
+    return SORTER.sort(Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare))
 
 
 def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: Any) -> Reading:
@@ -143,7 +144,7 @@ def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
     reading = reading_of()
     first = page(1, -1, -2, total=9)
     reading.observe(first)
-    repeated = sorted_page(Page(2, first.page.records, 9, START, 0.0), THINGS)
+    repeated = SORTER.sort(Page(2, first.page.records, 9, START, 0.0))
     with pytest.raises(PagesUnreliable):
         reading.observe(repeated)
 
@@ -162,15 +163,14 @@ def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
     ],
 )
 def test_a_since_run_applies_what_was_created_or_updated_since(record: Any, wanted: bool) -> None:
-    """A record that does not say counts as new; without `since` everything is wanted."""
+    """A record that does not say counts as new."""
     assert is_wanted(record, START) is wanted
-    assert is_wanted(record, None)
 
 
 def test_ids_are_told_once_each_in_order() -> None:
     """Records without a usable id are not among them."""
     records: list[Any] = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {}, {"id": ""}, 5, {"id": 7}]
-    assert sorted_page(Page(1, records, None, START, 0.0), THINGS).ids == ("b", "a", "7")
+    assert SORTER.sort(Page(1, records, None, START, 0.0)).ids == ("b", "a", "7")
 
 
 def test_a_dry_run_remembers_ids_only_in_memory() -> None:

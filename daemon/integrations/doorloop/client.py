@@ -9,6 +9,7 @@ from common.clock import Clock
 from common.errors import Deferred, EntityRefused, IccError, StopRequested
 from common.rules.identity import IDENTITY_FIELDS
 from daemon.guard.guard import Guard
+from daemon.guard.wire import Envelope, open_list
 from daemon.integrations.base import Entity, Page, PageRequest, PingResult
 from daemon.integrations.doorloop.entities import ENTITIES
 
@@ -37,8 +38,9 @@ class DoorLoop:
 
     def page(self, request: PageRequest) -> Page:
         """One page of a list."""
-        body, answer = self._guard.get(request.entity.path, _params(request), entity=request.entity.name)
-        records, total = _open_envelope(body, request.entity.path)
+        entity = request.entity
+        body, answer = self._guard.get(entity.path, _params(request), entity=entity.name, parse=open_list)
+        records, total = _open_envelope(body, entity.path)
         return Page(
             number=request.number,
             records=records,
@@ -107,6 +109,8 @@ def _params(request: PageRequest) -> dict[str, str]:
 
 
 def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
+    if isinstance(body, Envelope):
+        return body.data, _usable_total(body.total)
     if isinstance(body, list):
         return body, None
     if not isinstance(body, dict):
@@ -115,10 +119,11 @@ def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
     if not isinstance(records, list):
         keys = ", ".join(sorted(str(key) for key in body)[:8]) or "nothing"
         raise EntityRefused("WRONG_ENVELOPE", path=path, problem=f"no list under `data` (keys: {keys})")
-    total = body.get("total")
-    if isinstance(total, bool) or not isinstance(total, int) or total < 0:
-        return records, None
-    return records, total
+    return records, _usable_total(body.get("total"))
+
+
+def _usable_total(total: Any) -> int | None:
+    return None if isinstance(total, bool) or not isinstance(total, int) or total < 0 else total
 
 
 def _identity_of(body: Any) -> dict[str, str] | None:

@@ -1,0 +1,53 @@
+"""A list as it comes over the wire: its envelope opened, its records not yet.
+
+Most records are the same at every reading, and their bytes tell so: a record is opened only when these are new. An
+envelope that is not quite one is left to the plain parser, which says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from daemon.guard.answers import loads
+
+
+class Envelope(msgspec.Struct):
+    """A list's answer; ``total`` is whatever came under that name."""
+
+    data: list[msgspec.Raw]
+    total: Any = None
+
+
+class Head(msgspec.Struct, gc=False, rename={"updated_at": "updatedAt"}):
+    """What is read of every record without opening it."""
+
+    id: Any = None
+    updated_at: Any = None
+
+
+_ENVELOPE = msgspec.json.Decoder(Envelope)
+_HEAD = msgspec.json.Decoder(Head)
+_UNUSUAL = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def open_list(body: bytes) -> Any:
+    """An ``Envelope``, or the JSON it is instead. Raises ``ValueError`` when it is none."""
+    try:
+        return _ENVELOPE.decode(body)
+    except _UNUSUAL:
+        return loads(body)
+
+
+def head(record: msgspec.Raw) -> Head | None:
+    """The head of an unopened record; None when it has to be opened to be understood."""
+    try:
+        return _HEAD.decode(record)
+    except _UNUSUAL:
+        return None
+
+
+def opened(record: Any) -> Any:
+    """A record as JSON values, exactly (``loads``). Raises ``ValueError`` for one that is no JSON after all."""
+    return loads(bytes(record)) if isinstance(record, msgspec.Raw) else record
