@@ -147,7 +147,7 @@ class Yard:
 
         def there() -> Record | None:
             found = self.runs()
-            return found[index] if found and found[index]["state"] == state else None
+            return found[index] if len(found) > max(index, 0) and found[index]["state"] == state else None
 
         return wait_for(there, f"run {index} is {state}: {[run['state'] for run in self.runs()]}", seconds=seconds)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from common.redact import mask, mask_value
 from common.rules.fingerprint import VERSION, fingerprint, path_template
@@ -112,7 +112,7 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
     last_id = int(head["last_id"])
     with link.cursor().copy(SQL["copy_events"]) as copy:
         for number, event in enumerate(events, start=last_id - len(events) + 1):
-            data = None if event.data is None else Jsonb(mask_value(event.data))
+            data = None if event.data is None else orjson.dumps(mask_value(event.data)).decode()
             where = (event.integration, event.account_key, event.run_id, event.entity, event.page)
             copy.write_row((number, event.ts, *where, event.level, event.code, mask(event.msg), event.rows, data))
     link.execute(SQL["notify_events"], {"last_id": last_id})

@@ -54,7 +54,8 @@ class Bookmark:
         why = self._why_not(pass_, sort_by)
         if why is None and pass_["next_page"] > 1:
             before = fetch(pass_["next_page"] - 1)
-            why = None if list(before.ids) == pass_["last_page_ids"] else "the page before it has changed"
+            same = passes.digest_of(before.ids) == pass_["last_page_digest"]
+            why = None if same else "the page before it has changed"
         if why is None:
             return Place(pass_, pass_["next_page"])
         with self._database.transaction(self._lease.writer_name) as link:

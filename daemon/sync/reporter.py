@@ -59,10 +59,11 @@ class Reporter:
             self._thread.join(wait_seconds)
 
     def add(self, event: Event) -> None:
-        """One line; also to the process's own log."""
-        words = {"entity": event.entity, "page": event.page, "run": event.run_id}
-        at = {"warn": log.warning, "error": log.error, "debug": log.debug}.get(event.level, log.info)
-        at(mask(event.msg), code=event.code, **{key: value for key, value in words.items() if value is not None})
+        """One line; also to the process's own log, pages excepted: a log line would cost as much as a page's rows."""
+        if event.code != "page":
+            words = {"entity": event.entity, "page": event.page, "run": event.run_id}
+            at = {"warn": log.warning, "error": log.error, "debug": log.debug}.get(event.level, log.info)
+            at(mask(event.msg), code=event.code, **{key: value for key, value in words.items() if value is not None})
         with self._lock:
             if len(self._events) >= MOST_WAITING:
                 self._dropped += 1

@@ -210,7 +210,7 @@ UPDATE control.passes SET last_run_id = %(run_id)s WHERE id = %(pass_id)s
 
 -- name: advance
 -- What pages that are written together move in one statement: the ids that were seen (a page read again replaces what was
--- seen on it), the run's counters, and the checkpoint with the ids of the last page, by which a resume knows whether the
+-- seen on it), the run's counters, and the checkpoint with a digest of the last page, by which a resume knows whether the
 -- list is still the same. No row when the pages were committed already: the answer to an earlier COMMIT was lost with its
 -- connection.
 WITH seen AS (
@@ -229,7 +229,7 @@ counted AS (
 UPDATE control.passes
 SET next_page = %(page)s + 1, rows_per_page = %(rows_per_page)s, total = %(total)s, received = received + %(received)s,
     watermark_candidate = %(watermark_candidate)s, removable = removable AND %(removable)s,
-    last_page_ids = (%(ids)s::text[])[%(last_first)s :]
+    last_page_digest = %(digest)s
 WHERE id = %(pass_id)s AND state = 'open'
   AND (next_page = %(first_page)s OR (%(again)s AND next_page = %(first_page)s + 1))
 RETURNING id
@@ -241,7 +241,7 @@ SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 -- name: end_pass
 -- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it).
 UPDATE control.passes
-SET state = %(state)s, finished_at = clock_timestamp(), last_page_ids = NULL, total = coalesce(%(total)s, total)
+SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL, total = coalesce(%(total)s, total)
 WHERE id = %(pass_id)s AND state = 'open'
 
 -- name: forget_seen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from daemon.integrations.doorloop.drill import DrillServer
+from tests.bench.measured import run_to_end
 from tests.harness import settings_for
 
 MOST_MEGABYTES = 150
@@ -29,16 +29,7 @@ def test_memory_stays_flat(drill: DrillServer, database_url: str, entity: str, r
     """Issue "The main job": a million-row entity is synced with the daemon's memory staying under 150 MB."""
     values = settings_for(drill, database_url, DOORLOOP_PAGE_SIZE="1000")
     command = ["-m", "daemon", "once", "--integration", "doorloop", "--mode", "backfill", "--entities", entity]
-    child = subprocess.Popen(
-        [sys.executable, *command], env=os.environ | values, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    with child:
-        assert child.stdout is not None
-        last_line = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    megabytes = usage.ru_maxrss / 1024
-    print(f"{rows} rows: {megabytes:.0f} MB at most, {usage.ru_utime + usage.ru_stime:.0f} s of CPU")
-    assert child.returncode == 0, last_line
-    assert f'"inserted": {rows}'.encode() in last_line
+    last_line, cpu_seconds, megabytes = run_to_end([sys.executable, *command], os.environ | values)
+    print(f"{rows} rows: {megabytes:.0f} MB at most, {cpu_seconds:.0f} s of CPU")
+    assert f'"inserted": {rows}' in last_line
     assert megabytes < MOST_MEGABYTES

@@ -1,7 +1,8 @@
 """A vendor as fast as can be: pages made beforehand, sent from memory by a process of its own.
 
 The drill server makes its records as they are asked for, which would be measured along. Run as a program it prints its
-port; ``GET /bench/change?share=0.01`` changes that share of the records.
+port; ``GET /bench/change?share=0.01`` changes that share of the records, ``GET /bench/fail?every=20`` answers every so
+many list requests with a 500, each page once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+FAILURE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\noops"
 ME = orjson.dumps({"id": "5f0c1e2d3a4b5c6d7e8f9a0b", "name": "Bench", "email": "bench@example.test"})
 NOTE = "Prefers to be written to; keys are with the neighbour on the second floor. "
 
@@ -57,6 +59,8 @@ class Vendor:
     def __init__(self, rows: int, size: int, latency_seconds: float) -> None:
         self.rows, self.size, self.latency_seconds = rows, size, latency_seconds
         self.versions = bytearray(rows)
+        self.fails_every = 0
+        self.failed: set[int] = set()
         self.pages = list(self._pages())
 
     def _pages(self) -> Iterator[bytes]:
@@ -82,9 +86,15 @@ class Vendor:
         if parts.path == "/bench/change":
             self.change(float(asked["share"][0]))
             return _answer(b"{}")
+        if parts.path == "/bench/fail":
+            self.fails_every = int(asked["every"][0])
+            return _answer(b"{}")
         if parts.path.endswith("/users/me"):
             return _answer(ME)
         number = int(asked["page_number"][0])
+        if self.fails_every and number % self.fails_every == 0 and number not in self.failed:
+            self.failed.add(number)
+            return FAILURE
         if int(asked["page_size"][0]) != self.size:
             return _answer(orjson.dumps({"total": self.rows, "data": []}))
         return self.pages[min(number, len(self.pages)) - 1]

@@ -95,7 +95,7 @@ class Pass(SQLModel, table=True):
     total: int | None = big(null=True)
     received: int = big(made=True)
     watermark_candidate: datetime | None = moment(null=True)
-    last_page_ids: list[str] | None = texts(null=True)
+    last_page_digest: str | None = text(null=True)
     removable: bool = flag(made=True)
     finished_at: datetime | None = moment(null=True)
     first_run_id: UUID = unique()
