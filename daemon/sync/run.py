@@ -30,12 +30,13 @@ from common.states import EntityState, RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link
 from common.store.leases import Lease
-from daemon.integrations.base import Connector
+from daemon.integrations.base import Connector, Entity
 from daemon.sync.bookmark import Order
 from daemon.sync.entity import EntityOutcome, EntityReading
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
+from daemon.sync.requeue import REQUEUE, SHARE_SPENT, Requeue
 from daemon.sync.writer import PageWriter
 
 log = structlog.get_logger("run")
@@ -48,6 +49,8 @@ class RunPlan:
     lease: Lease
     entities: tuple[str, ...]
     order: Order
+    most_requests: int | None = None
+    """A requeue's share of the hour's requests; None: no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class Run:
     def _read(self, name: str, fetcher: FetchAhead) -> EntityOutcome:
         entity = self._connector.entities[name]
         order, lease = self.plan.order, self.plan.lease
+        if order.mode == REQUEUE:
+            return self._requeue(entity)
         writer = PageWriter(self._database, self._clock, lease, entity, stop=self._stop_event, dry_run=order.dry_run)
         try:
             return EntityReading(
@@ -172,6 +177,19 @@ class Run:
             ).run()
         finally:
             writer.close()
+
+    def _requeue(self, entity: Entity) -> EntityOutcome:
+        return Requeue(
+            database=self._database,
+            clock=self._clock,
+            connector=self._connector,
+            entity=entity,
+            lease=self.plan.lease,
+            reporter=self._reporter,
+            patient=self._patient,
+            stop=self._stop_event,
+            most_requests=self.plan.most_requests,
+        ).run()
 
     def _check_identity(self, progress: _Progress) -> None:
         """Whose account is it? A swapped key would mix two companies' rows (the worst day)."""
@@ -225,7 +243,8 @@ class Run:
                 retries=self._reporter.retries,
                 waited_seconds=self._reporter.waited_seconds,
             )
-            runs.block_account(link, lease, end.blocked_until, end.blocked_code)
+            if end.blocked_code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
+                runs.block_account(link, lease, end.blocked_until, end.blocked_code)
             leases.fence(link, lease)
             leases.free(link, lease)
         return replace(end, written=written)

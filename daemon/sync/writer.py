@@ -5,7 +5,6 @@ The transaction holds no temporary table and no session lock, so it may run thro
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,8 @@ from common.store.leases import Lease
 from common.store.records import Provenance, Target
 from common.store.statements import statements
 from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import LineMaker, Prepared, payload_text, prepare, usable_id
+from daemon.sync.convert import LineMaker, Prepared, prepare, usable_id
+from daemon.sync.letters import letter_of
 
 RUNS = statements("runs")
 log = structlog.get_logger("writer")
@@ -164,7 +164,7 @@ class PageWriter:
                 prepared = prepare(record, self._entity.volatile)
                 good[prepared.id] = prepared
             except BadRecord as error:
-                bad.append(_letter(record, error))
+                bad.append(letter_of(record, error))
         return _Sorted(tuple(good.values()), tuple(bad), tuple(ids), duplicates)
 
     def _in_transaction(self, page: Page, checkpoint: Checkpoint, sorted_: _Sorted) -> PageCount:
@@ -201,7 +201,7 @@ class PageWriter:
             try:
                 lines.append((prepared, self._maker.line(prepared)))
             except BadRecord as error:
-                letters.append(_letter(prepared.record, error))
+                letters.append(letter_of(prepared.record, error))
         return lines, letters
 
     @staticmethod
@@ -256,7 +256,7 @@ class PageWriter:
         except records.REFUSED_BY_POSTGRES as error:
             if len(lines) == 1:
                 detail = mask(str(error).strip().splitlines()[0])[:200]
-                letters.append(_letter(lines[0][0].record, BadRecord("RECORD_REFUSED", detail=detail)))
+                letters.append(letter_of(lines[0][0].record, BadRecord("RECORD_REFUSED", detail=detail)))
                 return 0, 0
         middle = len(lines) // 2
         first, second = self._upsert(link, lines[:middle], letters), self._upsert(link, lines[middle:], letters)
@@ -297,16 +297,3 @@ class PageWriter:
 
 def _all_bad(page: Page, letters: list[DeadLetter]) -> bool:
     return len(letters) >= ALL_BAD_FROM and len(letters) == len(page.records)
-
-
-def _letter(record: Any, error: BadRecord) -> DeadLetter:
-    payload = payload_text(record)
-    kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
-    return DeadLetter(
-        record_id=usable_id(record),
-        payload=payload,
-        payload_hash=hashlib.blake2b(payload.encode("utf-8", "replace"), digest_size=16).hexdigest(),
-        code=error.code,
-        reason=error.cause,
-        fingerprint=hashlib.blake2b(kind.encode(), digest_size=8).hexdigest(),
-    )
