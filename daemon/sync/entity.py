@@ -16,6 +16,7 @@ from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import Bookmark, Order
+from daemon.sync.delta_report import DeltaReport
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
@@ -67,6 +68,7 @@ class EntityReading:
         self._writer = writer
         self._reporter = reporter
         self._patient = patient
+        self._delta = DeltaReport(database, lease, entity) if order.dry_run else None
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._warnings: list[dict[str, Any]] = []
         self._dead_new = 0
@@ -184,6 +186,8 @@ class EntityReading:
     def _write(self, reading: Reading, page: Page, *, again: bool = False) -> PageCount:
         count = self._writer.write(page, reading.checkpoint(page, again=again), reading.wanted)
         reading.note(page)
+        if self._delta is not None:
+            self._delta.note(page, reading.wanted)
         self._last_page = page.number
         self._dead_new += count.dead_new
         self._reporter.page(
@@ -259,6 +263,8 @@ class EntityReading:
                 runs.finish_entity(
                     link, self._lease.run_id, name, state=state, error=record, warnings=self._warnings, removed=removed
                 )
+                if self._delta is not None:
+                    self._delta.store(link)
                 leases.fence(link, self._lease)
 
         self._patient(finish)

@@ -1,7 +1,7 @@
 """Reads the records of queued dead letters again, by id or by one list pass, and says what became of each letter.
 
-It works for the bulk action whose ``run_id`` is this run's. Each letter (of a list: each page) is settled with its row in
-a transaction of its own, fenced by the lease; so a killed requeue goes on with the letters it has not come to.
+It works for the bulk action whose ``run_id`` is this run's. Each letter (of a list: each page) is settled with its row
+in a transaction of its own, fenced by the lease; so a killed requeue goes on with the letters it has not come to.
 """
 
 from __future__ import annotations

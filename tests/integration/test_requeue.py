@@ -290,6 +290,7 @@ def test_a_refused_key_ends_it_with_the_reason(house: Engine, drill: DrillServer
     found = ended(house, press_requeue(house))
     assert found["verdict"] == "0 of 2 recovered, 2 not read: DoorLoop refused the API key (401)."
     assert len(letters(database)) == 2
+    house.services.reporter.flush()
     group = one(database, "SELECT * FROM control.error_groups WHERE code = 'KEY_REFUSED'")
     assert str(found["run_id"]) in map(str, group["run_ids"])
 
