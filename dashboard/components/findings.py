@@ -9,7 +9,7 @@ from common.insights.findings import EntityDelta, ErrorGroup, SampledChange, Sch
 from common.rules.wording import clock, count, plural
 from dashboard.components.marks import chip
 from dashboard.components.tree import Node, el
-from dashboard.format import ago, short_id
+from dashboard.format import ago
 
 MOST_CHARACTERS = 160
 
@@ -73,12 +73,12 @@ def _entity(diff: SchemaDiff, now: datetime) -> Node:
         ("Columns never seen", [(name, "") for name in diff.never_seen]),
     )
     lists = [_list(title, pairs) for title, pairs in parts if pairs]
-    sampled = f"{plural(diff.sampled, 'record')} sampled {ago(diff.sampled_at, now)}. Whole records are in `raw`."
+    sampled = f"{plural(diff.sampled, 'record')} sampled {ago(diff.sampled_at, now)}; every key is kept in column raw."
     return el(
         "details",
         el("summary", el("strong", diff.entity), f" {plural(diff.differences, 'difference')}"),
         *lists,
-        el("p", sampled.replace("`", ""), cls="muted small"),
+        el("p", sampled, cls="muted small"),
         key=diff.entity,
     )
 
@@ -141,8 +141,3 @@ def _sample(sample: SampledChange) -> Node:
     return el(
         "div", el("p", el("code", sample.record_id), back, cls="small"), el("dl", *pairs, cls="plain"), cls="above"
     )
-
-
-def dry_run_head(run_id: str) -> list[Node | None]:
-    """Above the report of the latest run, when that was a dry one."""
-    return [el("p", f"Dry run {short_id(run_id)} has ended; no row was written.", cls="muted small")]

@@ -24,22 +24,22 @@ def letters_tree(
     groups: tuple[LetterGroup, ...], newest: tuple[LetterRow, ...], now: datetime, *, may_choose: bool
 ) -> list[Node | None]:
     """Two tables; a button sends ``group|entity|fingerprint`` or ``letter|id``."""
+    by_cause = [_group_row(group, now, may_choose=may_choose) for group in groups]
+    by_age = [_letter_row(letter, now) for letter in newest]
+    columns = ("Entity", "Reason", "Last seen")
     return [
-        _table("Letters by cause", ("Letters", "Entity", "Reason", "Last seen"), [
-            _group_row(group, now, may_choose=may_choose) for group in groups
-        ]),
-        el("h3", f"The newest {count(len(newest))}" if len(newest) > 1 else "The newest", cls="above"),
-        _table("The newest letters", ("Record", "Entity", "Reason", "Last seen"), [
-            _letter_row(letter, now) for letter in newest
-        ]),
-    ]  # fmt: skip
+        _table("Letters by cause", ("Letters", *columns), by_cause, may_choose=may_choose),
+        el("h3", "The newest", cls="above"),
+        _table("The newest letters", ("Record", *columns), by_age),
+    ]
 
 
-def _table(label: str, columns: tuple[str, ...], rows: list[Node]) -> Node:
+def _table(label: str, columns: tuple[str, ...], rows: list[Node], *, may_choose: bool = True) -> Node:
     head = [el("th", name, scope="col", cls="wide" if name == "Last seen" else None) for name in columns]
+    choose = el("th", "Choose", scope="col", cls="right") if may_choose else None
     table = el(
         "table",
-        el("thead", el("tr", *head, el("th", "Choose", scope="col", cls="right"))),
+        el("thead", el("tr", *head, choose)),
         el("tbody", *rows),
         cls="letters",
     )
@@ -55,14 +55,14 @@ def _group_row(group: LetterGroup, now: datetime, *, may_choose: bool) -> Node:
         el("td", group.entity),
         el("td", group.reason, el("span", f" {group.code}", cls="muted small wide"), cls="wraps"),
         el("td", ago(group.last_seen_at, now), cls="num wide", title=f"First seen {clock(group.first_seen_at, now)}"),
-        el("td", _choose(sends, "choose", label) if may_choose else None, cls="right"),
+        el("td", _choose(sends, "choose", label), cls="right") if may_choose else None,
         key=sends,
     )
 
 
 def _letter_row(letter: LetterRow, now: datetime) -> Node:
     name = letter.record_id or "without id"
-    seen = f", seen {letter.attempts} times" if letter.attempts > 1 else ""
+    seen = f" Seen {letter.attempts} times." if letter.attempts > 1 else ""
     return el(
         "tr",
         el("td", name, cls="wraps small"),

@@ -52,7 +52,7 @@ def panel(data: PageData, session: Session) -> None:
         show(notices.empty_tree(nothing), key="letters_none")
     _what_became(found)
     for action in found.actions:
-        with st.container(key=f"bulk_{action.id}", horizontal=True, vertical_alignment="center"):
+        with st.container(key=f"bulkrow_{action.id}", horizontal=True, vertical_alignment="center"):
             show(letters.action_tree(action, data.now), key=f"bulk_words_{action.id}")
             if action.is_unfinished and acts:
                 st.button(

@@ -80,7 +80,7 @@ def test_a_dry_since_run_predicts_too(database_url: str, database: Database) -> 
 
 
 def test_a_dry_run_reports_what_would_change(database_url: str, database: Database) -> None:
-    """Issue 3: per entity insert, update, unchanged, removed, dead, with sampled field diffs, personal fields masked."""
+    """Issue 3: per entity insert, update, unchanged, removed, dead, with sampled diffs, personal fields masked."""
     with DrillServer(rows=50, seed=11) as drill, engine(drill, database_url) as copier:
         copier.run(entities=ENTITIES)
         before = {record["id"]: record for record in drill.records("units")}
