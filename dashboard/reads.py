@@ -14,7 +14,7 @@ from common.errors import DatabaseAway
 from common.insights import control, findings, letters, overview, runs, streams
 from common.insights.control import CommandView
 from common.insights.findings import EntityDelta, ErrorGroup, SchemaDiff
-from common.insights.letters import BulkAction, LetterCount, LetterDetail, LetterGroup, LetterRow
+from common.insights.letters import BulkAction, LetterCount, LetterDetail, LetterFilter, LetterGroup, LetterRow
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
 from common.insights.streams import EventLine, RateSample
@@ -122,6 +122,13 @@ def dead_letters(integration: str, account_key: str) -> LettersData:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
+def letter_count(integration: str, account_key: str, which: LetterFilter) -> LetterCount:
+    """How many letters match, exactly: what a press would carry. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return letters.count(database, integration, account_key, which=which)
+
+
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
 def letter(letter_id: int, whole: bool) -> LetterDetail | None:
     """One letter with its payload. Raises ``DatabaseAway``."""
     with services.current().reading() as database:
@@ -159,3 +166,4 @@ def forget() -> None:
     _overview.clear()
     _page_data.clear()
     dead_letters.clear()
+    letter_count.clear()

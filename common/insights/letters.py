@@ -24,6 +24,8 @@ SQL = statements("letters")
 MOST_LETTERS = 200
 MOST_GROUPS = 100
 MOST_ACTIONS = 100
+GROUPED_LETTERS = 10_000
+"""Groups are made of the newest so many letters; `count` is exact for any filter."""
 UNFINISHED = ("queued", "running")
 
 
@@ -79,7 +81,7 @@ class LetterCount:
 
 @dataclass(frozen=True)
 class LetterGroup:
-    """Letters of one entity with one cause; ``reason`` is the newest one's."""
+    """Letters of one entity with one cause, counted among the newest; ``reason`` is the newest one's."""
 
     entity: str
     fingerprint: str
@@ -150,7 +152,8 @@ def groups(
     """Letters by entity and cause, the largest group first. At most ``MOST_GROUPS``."""
     params = _params(integration, account_key, LetterFilter(state=state))
     with database.transaction() as link:
-        rows = link.execute(SQL["groups"], {**params, "limit": _clamped(limit, MOST_GROUPS)}).fetchall()
+        clamped = {"limit": _clamped(limit, MOST_GROUPS), "among": GROUPED_LETTERS}
+        rows = link.execute(SQL["groups"], {**params, **clamped}).fetchall()
     return tuple(LetterGroup(**row) for row in rows)
 
 

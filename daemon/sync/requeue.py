@@ -110,9 +110,10 @@ class Requeue:
             if record is None:
                 self._check_list_answers()
             with self._database.transaction(self._lease.writer_name) as link:
-                self._settle(link, letter, record, fetched_at, page=letter.page or 0)
+                settling = self._settle(link, letter, record, fetched_at, page=letter.page or 0)
                 self._count(link, page=number, pages_expected=len(letters))
                 leases.fence(link, self._lease)
+            self._tell(letter, settling)
 
     def _check_list_answers(self) -> None:
         """A record's 404 counts only where its list is known: under a wrong address every record would look gone."""
@@ -157,13 +158,15 @@ class Requeue:
             if key in missing:
                 found[key] = record
         with self._database.transaction(self._lease.writer_name) as link:
-            for key, record in found.items():
-                self._settle(link, missing[key], record, fetched_at, page=page.number)
+            settled = {
+                key: self._settle(link, missing[key], record, fetched_at, page=page.number)
+                for key, record in found.items()
+            }
             bulk_actions.note_place(link, self._bulk_id, self._entity.name, page.number + 1)
             self._count(link, page=page.number, pages_expected=pages_expected)
             leases.fence(link, self._lease)
-        for key in found:
-            del missing[key]
+        for key, settling in settled.items():
+            self._tell(missing.pop(key), settling)
 
     def _settle_unmet(self, letters: Sequence[Waiting], *, proven: bool) -> None:
         with self._database.transaction(self._lease.writer_name) as link:
@@ -177,10 +180,14 @@ class Requeue:
 
     # --- one letter
 
-    def _settle(self, link: Link, letter: Waiting, record: Any, fetched_at: datetime, *, page: int) -> None:
+    def _settle(self, link: Link, letter: Waiting, record: Any, fetched_at: datetime, *, page: int) -> Settling:
         """Write the record, or why it is still bad, and what becomes of its letter. ``record`` None: it is gone."""
         settling = GONE if record is None else self._bring(link, letter, record, fetched_at, page=page)
         bulk_actions.settle_letter(link, self._bulk_id, letter.id, settling)
+        return settling
+
+    def _tell(self, letter: Waiting, settling: Settling) -> None:
+        """One line, once it is committed."""
         name = self._entity.name
         words = {"recovered": "recovered", "gone": "no longer at the vendor", "same": "the same error"}
         told = f"{name} {letter.record_id or 'without id'}: {words.get(settling.outcome, 'another error')}"

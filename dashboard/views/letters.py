@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from common.errors import DatabaseAway
-from common.insights.letters import LetterCount
+from common.insights.letters import LetterCount, LetterFilter
 from common.letter_wishes import Matching
 from common.rules.wording import plural
 from common.store.people import Session
@@ -36,15 +36,19 @@ def panel(data: PageData, session: Session) -> None:
     """The whole card."""
     account = (data.account.integration, data.account.account_key)
     try:
-        found = reads.dead_letters(*account)
+        _panel(data, session, account)
     except DatabaseAway:
         return  # the banner above has said so
+
+
+def _panel(data: PageData, session: Session, account: tuple[str, str]) -> None:
+    found = reads.dead_letters(*account)
     acts = state.may_act(session)
     _note(show(letters.head_tree(found.count, may_choose=acts), key="letters_head"))
     if found.count.number:
         tree = letters.letters_tree(found.groups, found.newest, data.now, may_choose=acts)
         _note(show(tree, key="letters"))
-        choice = choice_of(str(st.session_state.get(state.CHOSEN_LETTERS) or ""), found)
+        choice = _choice(str(st.session_state.get(state.CHOSEN_LETTERS) or ""), found, account)
         if choice is not None:
             _chosen(choice, data, session)
     else:
@@ -69,20 +73,18 @@ def _note(answer: Any) -> None:
         st.session_state[state.CHOSEN_LETTERS] = answer.open
 
 
-def choice_of(chosen: str, found: LettersData) -> Choice | None:
+def _choice(chosen: str, found: LettersData, account: tuple[str, str]) -> Choice | None:
     """The choice as the rows are now; None when nothing is chosen, or what was chosen is there no more."""
     kind, _, rest = chosen.partition("|")
     if kind == letters.ALL:
         return Choice(f"All {plural(found.count.number, 'open letter')}", Matching(), found.count)
-    if kind == "group":
-        entity, _, fingerprint = rest.partition("|")
-        for group in found.groups:
-            if (group.entity, group.fingerprint) == (entity, fingerprint):
-                title = f"{plural(group.number, 'letter')} of {entity}: {group.reason}"
-                which = Matching(entity=entity, fingerprint=fingerprint, code=group.code)
-                return Choice(title, which, LetterCount(group.number, group.last_id))
+    for group in found.groups:
+        if kind == "group" and rest == f"{group.entity}|{group.fingerprint}":
+            which = Matching(entity=group.entity, fingerprint=group.fingerprint, code=group.code)
+            seen = reads.letter_count(*account, LetterFilter(which.entity, which.code, which.fingerprint))
+            return Choice(f"{plural(seen.number, 'letter')} of {group.entity}: {group.reason}", which, seen)
     for letter in found.newest:
-        if chosen == f"letter|{letter.id}":
+        if kind == "letter" and rest == str(letter.id):
             title = f"One letter of {letter.entity}: {letter.record_id or 'without id'}"
             return Choice(title, Matching(ids=(letter.id,)), LetterCount(1, letter.id), letter.id)
     return None

@@ -25,14 +25,23 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s AND state 
   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s))
 
 -- name: groups
--- Letters with one cause, the largest group first.
-SELECT entity, fingerprint, code, count(*) AS number, max(id) AS last_id, min(first_seen_at) AS first_seen_at,
-       max(last_seen_at) AS last_seen_at, (array_agg(reason ORDER BY id DESC))[1] AS reason
-FROM control.dead_letters
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND state = %(state)s
-GROUP BY entity, fingerprint, code
-ORDER BY number DESC, last_id DESC
-LIMIT %(limit)s
+-- The newest letters by cause, the largest group first. Counted among so many, so that an answer costs the same as they grow.
+SELECT g.*, d.reason
+FROM (
+    SELECT entity, fingerprint, code, count(*) AS number, max(id) AS last_id, min(first_seen_at) AS first_seen_at,
+           max(last_seen_at) AS last_seen_at
+    FROM (
+        SELECT id, entity, fingerprint, code, first_seen_at, last_seen_at FROM control.dead_letters
+        WHERE integration = %(integration)s AND account_key = %(account_key)s AND state = %(state)s
+        ORDER BY id DESC
+        LIMIT %(among)s
+    ) AS newest
+    GROUP BY entity, fingerprint, code
+    ORDER BY number DESC, last_id DESC
+    LIMIT %(limit)s
+) AS g
+JOIN control.dead_letters AS d ON d.id = g.last_id
+ORDER BY g.number DESC, g.last_id DESC
 
 -- name: letter
 -- One letter with its payload.

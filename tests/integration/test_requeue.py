@@ -203,10 +203,51 @@ def test_at_most_half_of_the_hour_and_then_it_goes_on(drill: DrillServer, databa
         rows(house.database, "UPDATE control.bulk_actions SET not_before = now()")
         house.commands.bulk.run_once()
         assert action(house.database, bulk_id)["not_before"] > run["finished_at"]  # its hour is not over
-        rows(house.database, "UPDATE control.runs SET finished_at = finished_at - interval '1 hour'")
-        rows(house.database, "UPDATE control.bulk_actions SET not_before = now()")
+        let_an_hour_pass(house)
         assert ended(house, bulk_id)["verdict"] == "4 of 4 recovered"
         assert_tables_equal_truth(house.database, drill, ["units"])
+
+
+def test_a_list_pass_goes_on_at_its_page(drill: DrillServer, database_url: str) -> None:
+    """A list longer than the share of the hour is read in parts, the page before read again."""
+    with engine(drill, database_url) as house:
+        spoil(house, drill, 50)
+    drill.clear_faults()
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
+        serve(house.database)
+        bulk_id = press_requeue(house)
+        first = wait_for(lambda: _settled(house, bulk_id), "its share is used up", seconds=30)
+        assert (first["done"], first["places"]) == (30, {"units": 4})
+        let_an_hour_pass(house)
+        assert ended(house, bulk_id)["verdict"] == "50 of 50 recovered"
+        pages = [entry.query.split("page_number=")[1].split("&")[0] for entry in drill.log.entries() if entry.query]
+        assert pages == ["1", "2", "3", "3", "4", "5"]
+        assert_tables_equal_truth(house.database, drill, ["units"])
+
+
+def test_a_requeue_whose_lease_is_gone_writes_nothing(house: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 1: a requeue that wakes under an old term commits neither row nor letter; a next run does it."""
+    bad = spoil(house, drill, 2)
+    drill.clear_faults()
+    drill.set_fault("hang", entity="units")
+    bulk_id = press_requeue(house)
+    wait_for(lambda: asked(drill)[0], "the request is out")
+    rows(database, "UPDATE control.leases SET term = term + 1, holder = NULL, run_id = NULL, expires_at = NULL")
+    drill.clear_faults()
+    wait_for(lambda: "idle" in house.services.desk.doing(), "its thread has ended", seconds=60)
+    assert len(letters(database, "queued")) == 2
+    assert not set(bad) & set(table(database, "units"))
+    house.commands._take_one()  # looks for silent runs first
+    assert ended(house, bulk_id)["verdict"] == "2 of 2 recovered"
+    runs = rows(database, "SELECT state FROM control.runs WHERE mode = 'requeue' ORDER BY term")
+    assert [run["state"] for run in runs] == ["interrupted", "succeeded"]
+
+
+def let_an_hour_pass(house: Engine) -> None:
+    """For the request budget, for what requeues have spent, and for the moment to go on."""
+    rows(house.database, "UPDATE control.budgets SET windows = '{}'")
+    rows(house.database, "UPDATE control.runs SET finished_at = finished_at - interval '1 hour'")
+    rows(house.database, "UPDATE control.bulk_actions SET not_before = now()")
 
 
 def _settled(house: Engine, bulk_id: str) -> dict[str, Any] | None:
