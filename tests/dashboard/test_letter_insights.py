@@ -7,9 +7,10 @@ import json
 import pytest
 
 from common.catalog import DOORLOOP
-from common.insights import findings, letters
+from common.insights import findings, letters, overview
 from common.insights.letters import LetterFilter
 from common.store.database import Database
+from common.store.live_rows import LiveRowCounter
 from daemon.integrations.doorloop.entities import ENTITIES
 from tests.dashboard import letter_seed, seed
 
@@ -124,3 +125,19 @@ def test_a_schema_sample_of_an_earlier_version_is_read(database: Database) -> No
         )
     (diff,) = findings.schema_diffs(database, KEY)
     assert diff.unmapped == {"pet": {"number": (), "text": ()}}
+
+
+def test_letters_that_were_closed_since_are_no_news(database: Database) -> None:
+    """A requeue or discard takes the reason away, and with it the chip's "new dead letters"."""
+    seed.good_day(database)
+    with database.transaction() as link:
+        link.execute("UPDATE control.run_entities SET dead_new = 2 WHERE entity = 'units'")
+    ids = letter_seed.letters(database, 2)
+    account = overview.overview(database, LiveRowCounter()).accounts[0]
+    assert "2 new dead letters" in " ".join((account.verdict.title, *account.verdict.details))
+    with database.transaction() as link:
+        link.execute(
+            "UPDATE control.dead_letters SET state = 'recovered', finished_at = now() WHERE id = ANY (%s)", [ids]
+        )
+    account = overview.overview(database, LiveRowCounter()).accounts[0]
+    assert "dead letter" not in " ".join((account.verdict.title, *account.verdict.details))

@@ -49,23 +49,10 @@ def assert_done(yard: Yard, drill: DrillServer, bulk_id: str) -> None:
     assert_tables_equal_truth(yard.database, drill, ["units"])
 
 
-def test_a_killed_daemon_goes_on_with_the_requeue(yard: Yard, drill: DrillServer, database: Database) -> None:
-    """kill -9 between two letters: the next daemon reads the rest by itself, and none twice."""
-    spoiled(yard, drill)
-    drill.set_fault("hang", entity="units", after_requests=3)
-    first = yard.service()
-    bulk_id = press_requeue(yard)
-    wait_for(lambda: action(database, bulk_id)["done"] == 3, "three letters are settled", seconds=30)
-    first.kill()
-    drill.clear_faults()
-    yard.service()
-    assert_done(yard, drill, bulk_id)
-
-
-def test_a_kill_before_the_commit_of_a_letter_undoes_it_whole(
+def test_a_killed_daemon_goes_on_with_the_letters_it_had_not_settled(
     yard: Yard, drill: DrillServer, database: Database, database_url: str
 ) -> None:
-    """Law 2 for a letter: its row, its state and its outcome commit together, or nothing of them does."""
+    """Law 2 for a letter: killed before its commit, its row, state and outcome are undone; the next daemon goes on."""
     spoiled(yard, drill)
     drill.set_fault("hang", entity="units", after_requests=2)
     first = yard.service()
