@@ -20,6 +20,9 @@ class Action(StrEnum):
     PING = "ping"
     CONFIRM = "confirm"
     FORGET_DRILL = "forget_drill"
+    REQUEUE = "requeue"
+    DISCARD = "discard"
+    CANCEL_BULK = "cancel_bulk"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
@@ -28,6 +31,9 @@ _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.PING: frozenset({Role.ADMIN}),
     Action.CONFIRM: frozenset({Role.ADMIN}),
     Action.FORGET_DRILL: frozenset({Role.ADMIN}),
+    Action.REQUEUE: frozenset({Role.ADMIN}),
+    Action.DISCARD: frozenset({Role.ADMIN}),
+    Action.CANCEL_BULK: frozenset({Role.ADMIN}),
 }
 
 

@@ -22,7 +22,21 @@ class CatalogEntry:
     status_url: str
     limits_in_words: str
     module: str
+    plain_keys: frozenset[str] = frozenset()
+    """Top-level keys of a record that say nothing of a person; a viewer sees the values of these and of no other."""
 
+
+# Of DoorLoop fact sheet §8, what names or describes no person; an unknown key may, so it is not plain.
+_DOORLOOP_PLAIN = frozenset((
+    "id", "createdAt", "updatedAt", "active", "type", "typeDescription", "class", "status", "term", "start",
+    "end", "property", "units", "properties", "managementStartDate", "managementEndDate", "numActiveUnits",
+    "purchaseDate", "purchasePrice", "currentValue", "beds", "baths", "size", "marketRent", "inEviction",
+    "listed", "addressSameAsProperty", "rolloverToAtWill", "proofOfInsuranceRequired",
+    "proofOfInsuranceProvided", "proofOfInsuranceExpirationDate", "evictionPending", "evictonPending",
+    "recurringRentStatus", "recurringRentFrequency", "totalRecurringRent", "totalRecurringCharges",
+    "TotalRecurringCharges", "totalRecurringPayments", "totalRecurringCredits", "totalDepositsHeld",
+    "lastLateFeesProcessedDate", "timezone", "acceptedOnTOS",
+))  # fmt: skip
 
 DOORLOOP = CatalogEntry(
     key="doorloop",
@@ -35,6 +49,7 @@ DOORLOOP = CatalogEntry(
     status_url="https://status.doorloop.com",
     limits_in_words="50 requests a minute and 500 an hour (DoorLoop reference, rate limiting)",
     module="daemon.integrations.doorloop",
+    plain_keys=_DOORLOOP_PLAIN,
 )
 
 CATALOG: dict[str, CatalogEntry] = {entry.key: entry for entry in (DOORLOOP,)}

@@ -20,6 +20,7 @@ from common.signing import is_sealed
 from common.store import commands
 from common.store.database import Database, Link, Row
 from daemon import handlers
+from daemon.bulk import BulkDesk
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
 from daemon.run_desk import RunDesk
@@ -49,6 +50,7 @@ class CommandDesk:
         self._settings = settings
         self._daemon_id = daemon_id
         self._key = key
+        self.bulk = BulkDesk(database, desk, served)
         # Pings wait for the vendor, a stop may take most of a second: neither holds up the next command.
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="command")
 
@@ -138,6 +140,9 @@ class CommandDesk:
             ),
             Action.STOP: lambda: handlers.stop(self._desk, command),
             Action.CONFIRM: lambda: handlers.confirm(self._database, command),
+            Action.REQUEUE: lambda: self.bulk.accept(command),
+            Action.DISCARD: lambda: self.bulk.accept(command),
+            Action.CANCEL_BULK: lambda: self.bulk.cancel(command),
             Action.FORGET_DRILL: lambda: handlers.forget_drill(
                 self._database, self._accounts[command["integration"]], command
             ),

@@ -16,7 +16,7 @@ from common.errors import DatabaseAway, IccError, Refused, StopRequested
 from common.operator_actions import Actor
 from common.redact import mask_value
 from common.states import RunState
-from common.store import heartbeats, runs
+from common.store import dry_runs, heartbeats, runs
 from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
 from common.wishes import Wish
@@ -82,9 +82,12 @@ def _report(services: Services, run_id: str, state: RunState, error: dict[str, A
         entities = {
             result["entity"]: {name: result[name] for name in _COUNTERS} for result in runs.entity_results(link, run_id)
         }
+        samples = dry_runs.samples_of(link, run_id)
     if run is not None:  # what the database says counts: a forced stop is written by somebody else
         state, error = RunState(run["state"]), run["error"]
     line: dict[str, Any] = {"run_id": run_id, "state": state.value, "entities": entities}
+    if samples:  # a dry run's: some of what would change
+        line["samples"] = samples
     if error:
         line["error"] = error
     if run is not None and run["blocked_until"]:

@@ -146,10 +146,13 @@ class RunDesk:
 
     # --- stop
 
-    def stop(self, integration: str, account_key: str, by: str) -> dict[str, Any]:
-        """Stop the account's active run, whoever has it, within a second. Raises ``Refused`` when nothing runs."""
+    def stop(self, integration: str, account_key: str, by: str, *, only_run: str | None = None) -> dict[str, Any]:
+        """Stop the account's active run, whoever has it, within a second. Raises ``Refused`` when nothing runs.
+
+        ``only_run``: stop this one and no other.
+        """
         with self._database.transaction() as link:
-            row = runs.ask_to_stop(link, integration, account_key, by)
+            row = runs.ask_to_stop(link, integration, account_key, by, only_run=only_run)
         if row is None:
             raise Refused("NOTHING_RUNNING")
         lease = Lease(integration, account_key, str(row["id"]), row["term"])

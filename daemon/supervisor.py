@@ -23,6 +23,7 @@ LISTENING_POLL_SECONDS = 5.0
 POLL_SECONDS = 0.3
 SCHEDULE_SECONDS = 1.0
 RESCUE_SECONDS = 5.0
+BULK_SECONDS = 1.0
 SWEEP_SECONDS = 3600.0
 
 
@@ -92,6 +93,7 @@ class Supervisor:
         metronome.every(SWEEP_SECONDS, self._janitor.sweep, "janitor sweep")
         metronome.every(RESCUE_SECONDS, self._janitor.rescue, "janitor rescue")
         metronome.every(SCHEDULE_SECONDS, self._scheduler.run_once, "scheduler")
+        metronome.every(BULK_SECONDS, self._commands.bulk.run_once, "requeues and discards")
         metronome.run(self.stop)
 
     def _beat(self) -> None:

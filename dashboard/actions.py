@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from common.access import Action
 from common.errors import DatabaseAway, Refused
+from common.insights.letters import LetterCount
+from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wish
 from common.operator_actions import Actor
 from common.store.people import Session
 from common.wishes import Wish, run_wish
@@ -44,6 +47,38 @@ def answer(integration: str, account_key: str, confirmation_id: str, verdict: st
     """Answer an open question: ``verdict`` is confirmed or rejected."""
     payload = {"confirmation_id": confirmation_id, "answer": verdict, "reason": reason.strip()}
     submit(Wish(Action.CONFIRM, integration, account_key, payload))
+
+
+def requeue(integration: str, account_key: str, which: Matching, seen: LetterCount) -> None:
+    """Ask to have letters read again; ``seen`` is what the person was shown."""
+    _submit_made(
+        Action.REQUEUE,
+        lambda: requeue_wish(integration, which, counted=seen.number, last_id=seen.last_id, account_key=account_key),
+    )
+
+
+def discard(integration: str, account_key: str, which: Matching, seen: LetterCount, reason: str) -> None:
+    """Ask to close letters for good."""
+    _submit_made(
+        Action.DISCARD,
+        lambda: discard_wish(
+            integration, which, reason=reason, counted=seen.number, last_id=seen.last_id, account_key=account_key
+        ),
+    )
+
+
+def cancel(integration: str, account_key: str, bulk_id: str) -> None:
+    """Ask to end a requeue or discard where it is."""
+    _submit_made(Action.CANCEL_BULK, lambda: cancel_wish(integration, bulk_id, account_key=account_key))
+
+
+def _submit_made(action: Action, make: Callable[[], Wish]) -> None:
+    try:
+        wish = make()
+    except Refused as refusal:
+        state.refused(action.value, refusal)
+        return
+    submit(wish)
 
 
 def submit(wish: Wish) -> None:

@@ -11,8 +11,10 @@ from datetime import datetime
 import streamlit as st
 
 from common.errors import DatabaseAway
-from common.insights import control, overview, runs, streams
+from common.insights import control, findings, letters, overview, runs, streams
 from common.insights.control import CommandView
+from common.insights.findings import EntityDelta, ErrorGroup, SchemaDiff
+from common.insights.letters import BulkAction, LetterCount, LetterDetail, LetterFilter, LetterGroup, LetterRow
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
 from common.insights.streams import EventLine, RateSample
@@ -21,6 +23,9 @@ from dashboard import services
 SHARED_SECONDS = 1.0
 RUNS_SHOWN = 20
 LINES_SHOWN = 120
+LETTERS_SHOWN = 10
+GROUPS_SHOWN = 8
+ACTIONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,24 @@ class PageData:
     def now(self) -> datetime:
         """The database's clock when this was read."""
         return self.overview.now
+
+
+@dataclass(frozen=True)
+class LettersData:
+    """Dead letters of one account: how many are open, by cause, the newest, and what was done with them last."""
+
+    count: LetterCount
+    groups: tuple[LetterGroup, ...]
+    newest: tuple[LetterRow, ...]
+    actions: tuple[BulkAction, ...]
+
+
+@dataclass(frozen=True)
+class FindingsData:
+    """What runs of one account found besides rows."""
+
+    errors: tuple[ErrorGroup, ...]
+    schema: tuple[SchemaDiff, ...]
 
 
 _last_good: dict[tuple[str, str, str], PageData] = {}
@@ -86,6 +109,49 @@ def run_detail(run_id: str) -> RunDetail | None:
         return runs.detail(database, run_id)
 
 
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=8)
+def dead_letters(integration: str, account_key: str) -> LettersData:
+    """The panel of dead letters. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return LettersData(
+            count=letters.count(database, integration, account_key),
+            groups=letters.groups(database, integration, account_key, limit=GROUPS_SHOWN),
+            newest=letters.letters(database, integration, account_key, limit=LETTERS_SHOWN),
+            actions=letters.bulk_actions(database, integration, account_key, limit=ACTIONS_SHOWN),
+        )
+
+
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
+def letter_count(integration: str, account_key: str, which: LetterFilter) -> LetterCount:
+    """How many letters match, exactly: what a press would carry. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return letters.count(database, integration, account_key, which=which)
+
+
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
+def letter(letter_id: int, whole: bool) -> LetterDetail | None:
+    """One letter with its payload. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return letters.letter(database, letter_id, whole=whole)
+
+
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=8)
+def found(integration: str, account_key: str) -> FindingsData:
+    """Alike errors, and keys against columns. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return FindingsData(
+            findings.error_groups(database, integration, account_key, limit=GROUPS_SHOWN),
+            findings.schema_diffs(database, integration, account_key),
+        )
+
+
+@st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
+def dry_run(run_id: str) -> tuple[EntityDelta, ...]:
+    """What a dry run would change. Raises ``DatabaseAway``."""
+    with services.current().reading() as database:
+        return findings.dry_run(database, run_id)
+
+
 def command(command_id: str) -> CommandView | None:
     """What became of a command: read by its giver only, so it is not shared. None while the database is away."""
     try:
@@ -99,3 +165,5 @@ def forget() -> None:
     """After a press the next look must be a new one."""
     _overview.clear()
     _page_data.clear()
+    dead_letters.clear()
+    letter_count.clear()

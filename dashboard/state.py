@@ -17,6 +17,7 @@ LIVE = "live_on"
 LEVEL = "log_level"
 OPEN_RUN = "open_run"
 FOCUS_RUN = "focus_run"
+CHOSEN_LETTERS = "chosen_letters"
 _TICK_SEEN = "tick_seen"
 _LAST_SESSION = "last_session"
 

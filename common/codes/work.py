@@ -42,6 +42,33 @@ WORK = (
         "{count} records were put aside.",
         "See the dead letters for each one's reason.",
     ),
+    # --- requeue and discard
+    Code(
+        "LETTERS_GREW",
+        "refused",
+        "More letters match now ({now}) than were counted ({counted}).",
+        "Look at the letters again, and press again if it is still meant.",
+    ),
+    Code(
+        "NO_SUCH_LETTERS",
+        "refused",
+        "No open letter matches.",
+        "Nothing to do: they were recovered, discarded, or are queued already.",
+    ),
+    Code("REASON_MISSING", "refused", "A discard says why.", "Give a reason; it is kept with each letter."),
+    Code("LETTERS_UNCOUNTED", "refused", "{problem}.", "Name letters by id, or count what matches and send the count."),
+    Code(
+        "UNKNOWN_BULK_ACTION",
+        "refused",
+        "There is no unfinished requeue or discard {id}.",
+        "It may have ended already.",
+    ),
+    Code(
+        "REQUEUE_SHARE_SPENT",
+        "run deferred",
+        "Requeues take at most half of the hour's requests, and that half is used up.",
+        "Nothing to do: the requeue goes on by itself; other runs may use the other half.",
+    ),
     # --- runs and commands
     Code("ENTITIES_FAILED", "run failed", "None of the entities could be read.", "See each entity's error."),
     Code(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from common.insights.problems import Problem, of_code, problem
-from common.rules.wording import exact_span
+from common.rules.wording import exact_span, plural
 from common.states import CommandState
 from common.store.database import Database, Row
 from common.store.statements import statements
@@ -74,4 +74,7 @@ def _sentence(action: str, state: CommandState, result: dict[str, Any]) -> str:
     if action == "ping":
         elapsed = result.get("elapsed_ms")
         return f"It answered in {exact_span(float(elapsed) / 1000)}." if elapsed is not None else "It answered."
+    letters = result.get("letters")
+    if letters is not None:  # a requeue or discard was accepted; what becomes of it is its own story
+        return f"{plural(int(letters), 'letter')} queued."
     return {"run": "The run has started.", "stop": "The run was told to stop."}.get(action, "Done.")

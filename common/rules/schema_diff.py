@@ -5,12 +5,16 @@ Judged on a sample; it never changes a table, since ``raw`` keeps every record w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 MOST_EXAMPLES = 3
+MOST_DIGITS = 6
+_CONSTANT = re.compile(r"[A-Z][A-Z_]{1,30}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FITTING: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text", "number", "boolean"}),
     "boolean": frozenset({"boolean"}),
@@ -47,25 +51,64 @@ def json_type(value: Any) -> str:
 
 
 def schema_diff(records: Iterable[Any], columns: Iterable[Mapped]) -> dict[str, Any]:
-    """``{"unmapped": {key: [types]}, "never_seen": [column], "drift": {column: {type: [examples]}}}``, names sorted.
+    """``{"unmapped": {key: {type: [examples]}}, "never_seen": [column], "drift": {column: {type: [examples]}}}``.
 
-    Values of sensitive columns are not shown.
+    Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
+    columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
     """
     sample = [record for record in records if isinstance(record, dict)]
     mapped = list(columns)
-    known = {source.split(".")[0] for column in mapped for source in column.sources} | {"id"}
-    unmapped: dict[str, set[str]] = {}
-    for record in sample:
-        for key, value in record.items():
-            if key not in known:
-                unmapped.setdefault(str(key), set()).add(json_type(value))
+    unmapped = _unmapped(sample, {source for column in mapped for source in column.sources} | {"id"})
     never_seen = [column.name for column in mapped if not any(_values(record, column) for record in sample)]
     drift = {column.name: found for column in mapped if (found := _drift(sample, column))}
     return {
-        "unmapped": {key: sorted(unmapped[key] - {"nothing"}) for key in sorted(unmapped)},
+        "unmapped": {key: unmapped[key] for key in sorted(unmapped)},
         "never_seen": sorted(never_seen) if sample else [],
         "drift": {name: drift[name] for name in sorted(drift)},
     }
+
+
+def _unmapped(sample: list[dict[str, Any]], sources: set[str]) -> dict[str, dict[str, list[str]]]:
+    opened = {source.split(".")[0] for source in sources if "." in source}
+    known = {source.split(".")[0] for source in sources}
+    inner = {".".join(source.split(".")[:2]) for source in sources if "." in source}
+    found: dict[str, dict[str, list[str]]] = {}
+    for record in sample:
+        for key, value in record.items():
+            if key not in known:
+                _note(found, str(key), value)
+            elif key in opened and isinstance(value, dict):
+                for name, part in value.items():
+                    if f"{key}.{name}" not in inner:
+                        _note(found, f"{key}.{name}", part)
+    return found
+
+
+def _note(found: dict[str, dict[str, list[str]]], key: str, value: Any) -> None:
+    types = found.setdefault(key, {})
+    if value is None:
+        return
+    examples = types.setdefault(json_type(value), [])
+    shown = harmless(value)
+    if len(examples) < MOST_EXAMPLES and shown not in examples:
+        examples.append(shown)
+
+
+def harmless(value: Any) -> str:
+    """An example of a value nobody has judged: itself if it is a flag, a short number, a day or a CONSTANT; else its
+    shape, since a name, address or account number must not get into a report.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | Decimal):
+        digits = sum(character.isdigit() for character in str(value))
+        return str(value) if digits <= MOST_DIGITS else f"{digits} digits"
+    if isinstance(value, str):
+        return value if _CONSTANT.fullmatch(value) or _DAY.fullmatch(value) else f"{len(value)} characters"
+    if isinstance(value, list):
+        return f"{len(value)} items"
+    keys = ", ".join(sorted(str(key) for key in value)[:6])
+    return f"keys {keys}" if keys else "no keys"
 
 
 def _drift(sample: list[dict[str, Any]], column: Mapped) -> dict[str, list[str]]:

@@ -67,9 +67,9 @@ def where_it_was(link: Link, run_id: str) -> tuple[str, int] | None:
     return (row["entity"], row["page"]) if row else None
 
 
-def ask_to_stop(link: Link, integration: str, account_key: str, by: str) -> Row | None:
-    """Mark the active run as stopping and tell its owner; None when nothing runs."""
-    params = {"integration": integration, "account_key": account_key, "by": by}
+def ask_to_stop(link: Link, integration: str, account_key: str, by: str, *, only_run: str | None = None) -> Row | None:
+    """Mark the active run (or ``only_run``, if it is that) as stopping and tell its owner; None when nothing runs."""
+    params = {"integration": integration, "account_key": account_key, "by": by, "only_run": only_run}
     row = link.execute(SQL["ask_to_stop"], params).fetchone()
     if row is not None:
         link.execute(SQL["notify_run"], {"run_id": str(row["id"])})

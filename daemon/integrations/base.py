@@ -113,6 +113,10 @@ class Connector(Protocol):
         """One page. Raises a ``VendorFault``, ``Deferred`` or ``StopRequested``."""
         ...
 
+    def record(self, entity: Entity, record_id: str) -> Any:
+        """One record by its id, as the list would hold it; None when the vendor has none such. Raises as ``page``."""
+        ...
+
     def ping(self) -> PingResult:
         """At most two requests: is the vendor there, does it know us, does it give data?"""
         ...

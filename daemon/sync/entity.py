@@ -17,6 +17,7 @@ from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import Bookmark, Order
 from daemon.sync.convert import readable
+from daemon.sync.delta_report import DeltaReport
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
@@ -78,6 +79,7 @@ class EntityReading:
         self._writer = writer
         self._reporter = reporter
         self._patient = patient
+        self._delta = DeltaReport(database, lease, entity) if order.dry_run else None
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._together = pages_together(connector.page_size)
         self._warnings: list[dict[str, Any]] = []
@@ -210,6 +212,8 @@ class EntityReading:
     def _write(self, works: Sequence[Work]) -> None:
         for work, count in self._writer.write(works):
             page = work.page
+            if self._delta is not None:
+                self._delta.note(page)
             self._last_page = page.number
             self._dead_new += count.dead_new
             self._sorter.expects_changes = 2 * count.changed > page.rows
@@ -285,6 +289,8 @@ class EntityReading:
                 runs.finish_entity(
                     link, self._lease.run_id, name, state=state, error=record, warnings=self._warnings, removed=removed
                 )
+                if self._delta is not None:
+                    self._delta.store(link)
                 leases.fence(link, self._lease)
 
         self._patient(finish)

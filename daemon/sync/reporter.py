@@ -13,7 +13,7 @@ import structlog
 
 from common.clock import Clock
 from common.codes import CODES
-from common.errors import DatabaseAway, IccError, TransientFault
+from common.errors import DatabaseAway, IccError, RateLimited, TransientFault
 from common.http.transport import Answer
 from common.redact import mask
 from common.store import event_log
@@ -171,6 +171,9 @@ class RunReporter:
         """An error with its remedy, as one line."""
         facts = _scalars(error.facts)
         self.event(level, error.code, f"{error.cause} {error.remedy}", **{**facts, "entity": entity})
+        self._group(error)
+
+    def _group(self, error: IccError) -> None:
         status = error.facts.get("status")
         self._reporter.group(
             GroupedError(
@@ -240,6 +243,8 @@ class RunReporter:
         """A request is tried again (called by the guard)."""
         with self._lock:
             self.retries += 1
+        if not isinstance(error, RateLimited):  # law 7: being rate-limited is not failing
+            self._group(error)
         msg = f"{error.cause} Trying again in {wait_seconds:.1f} s (attempt {attempt})."
         self.event("warn", "request_retried", msg, entity=entity, cause=error.code, **_scalars(error.facts))
 

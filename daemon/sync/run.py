@@ -30,13 +30,14 @@ from common.states import EntityState, RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link
 from common.store.leases import Lease
-from daemon.integrations.base import Connector
+from daemon.integrations.base import Connector, Entity
 from daemon.sync.bookmark import Order
 from daemon.sync.convert import LineMaker
 from daemon.sync.entity import EntityOutcome, EntityReading, pages_together
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
+from daemon.sync.requeue import REQUEUE, SHARE_SPENT, Requeue
 from daemon.sync.sorting import Sorter
 from daemon.sync.writer import PageWriter
 
@@ -50,6 +51,8 @@ class RunPlan:
     lease: Lease
     entities: tuple[str, ...]
     order: Order
+    most_requests: int | None = None
+    """A requeue's share of the hour's requests; None: no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ class Run:
     def _read(self, name: str, fetcher: FetchAhead) -> EntityOutcome:
         entity = self._connector.entities[name]
         order, lease = self.plan.order, self.plan.lease
+        if order.mode == REQUEUE:
+            return self._requeue(entity)
         maker, stop = LineMaker(entity), self._stop_event
         writer = PageWriter(self._database, self._clock, lease, entity, maker, stop=stop, dry_run=order.dry_run)
         try:
@@ -178,6 +183,19 @@ class Run:
             ).run()
         finally:
             writer.close()
+
+    def _requeue(self, entity: Entity) -> EntityOutcome:
+        return Requeue(
+            database=self._database,
+            clock=self._clock,
+            connector=self._connector,
+            entity=entity,
+            lease=self.plan.lease,
+            reporter=self._reporter,
+            patient=self._patient,
+            stop=self._stop_event,
+            most_requests=self.plan.most_requests,
+        ).run()
 
     def _check_identity(self, progress: _Progress) -> None:
         """Whose account is it? A swapped key would mix two companies' rows (the worst day)."""
@@ -231,7 +249,8 @@ class Run:
                 retries=self._reporter.retries,
                 waited_seconds=self._reporter.waited_seconds,
             )
-            runs.block_account(link, lease, end.blocked_until, end.blocked_code)
+            if end.blocked_code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
+                runs.block_account(link, lease, end.blocked_until, end.blocked_code)
             leases.fence(link, lease)
             leases.free(link, lease)
         return replace(end, written=written)

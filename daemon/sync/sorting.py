@@ -5,7 +5,6 @@ This needs no database, so the threads that fetch do it while the writing thread
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,11 +18,11 @@ from daemon.sync.convert import (
     arrived,
     created_at,
     moment_or_none,
-    payload_text,
     readable,
     updated_at,
     usable_id,
 )
+from daemon.sync.letters import letter_of
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,3 @@ def is_wanted(record: Any, since: datetime) -> bool:
     """Whether the record was created or updated since, as far as it says."""
     stamps = [stamp for stamp in (updated_at(record), created_at(record)) if stamp is not None]
     return not stamps or max(stamps) >= since
-
-
-def letter_of(record: Any, error: BadRecord) -> DeadLetter:
-    """A record that is put aside, with why."""
-    record = readable(record)
-    payload = payload_text(record)
-    kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
-    return DeadLetter(
-        record_id=usable_id(record),
-        payload=payload,
-        payload_hash=hashlib.blake2b(payload.encode("utf-8", "replace"), digest_size=16).hexdigest(),
-        code=error.code,
-        reason=error.cause,
-        fingerprint=hashlib.blake2b(kind.encode(), digest_size=8).hexdigest(),
-    )

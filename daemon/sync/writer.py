@@ -25,7 +25,8 @@ from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
 from daemon.integrations.base import Entity
 from daemon.sync.convert import Arrived, LineMaker
-from daemon.sync.sorting import SortedPage, letter_of
+from daemon.sync.letters import letter_of
+from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint, PageCount, Work, count_each, sum_of
 
 log = structlog.get_logger("writer")

@@ -32,6 +32,8 @@ TONES: Final[dict[str, tuple[str, str]]] = {
     EntityState.WAITING: ("○", "idle"),
     EntityState.COMPLETE: ("✓", "ok"),
     EntityState.SKIPPED: ("–", "idle"),
+    "done": ("✓", "ok"),
+    "cancelled": ("■", "idle"),
     "error": ("✕", "bad"),
     "warning": ("▲", "warn"),
     "info": ("i", "idle"),

@@ -19,6 +19,9 @@ _WORDS = {
     "ping": "Ping",
     "stop": "Stop",
     "confirm": "Answer",
+    "requeue": "Requeue",
+    "discard": "Discard",
+    "cancel_bulk": "Cancel",
 }
 
 

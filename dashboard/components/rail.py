@@ -124,16 +124,3 @@ def findings_tree(account: AccountOverview) -> list[Node | None]:
         _card_head("Settings", state),
         el("div", *(problem_node(one) for one in account.findings[:10]), cls="stack small"),
     ]
-
-
-def dead_letters_tree(account: AccountOverview) -> list[Node | None]:
-    """How many records are put aside."""
-    number = account.open_dead_letters
-    label = f"{'1000 or more' if number >= 1000 else count(number)} open"
-    return [
-        _card_head(
-            "Dead letters",
-            chip("warning" if number else "info", label) if number else el("span", label, cls="chip"),
-            lonely=True,
-        )
-    ]

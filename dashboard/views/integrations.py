@@ -15,10 +15,10 @@ from common.errors import DatabaseAway
 from common.states import Chip
 from common.store.people import Session
 from dashboard import actions, reads, state
-from dashboard.components import connection, entities, header, log, notices, rail, runs
+from dashboard.components import connection, entities, findings, header, log, notices, rail, runs
 from dashboard.components.tree import ASSETS, el, show
 from dashboard.reads import PageData
-from dashboard.views import faces, questions, run_panel
+from dashboard.views import faces, letters, questions, run_panel
 
 ICON = ASSETS / "icon.svg"
 LIVE_MILLISECONDS = 2000
@@ -103,6 +103,8 @@ def _main(data: PageData, session: Session) -> None:
         run_panel.panel(data, session)
     with st.container(key="card_runs"):
         _runs(data)
+    with st.container(key="card_letters"):
+        letters.panel(data, session)
     with st.container(key="card_log"):
         _log(data)
 
@@ -158,11 +160,24 @@ def _rail(data: PageData, session: Session) -> None:
         "schedule": rail.schedule_tree(account, now),
         "budget": rail.budget_tree(data.samples, now),
         "findings": rail.findings_tree(account),
-        "dead_letters": rail.dead_letters_tree(account),
     }
     for name, tree in cards.items():
         with st.container(key=f"card_{name}"):
             show(tree, key=name)
+    _found(data)
+
+
+def _found(data: PageData) -> None:
+    try:
+        found = reads.found(data.account.integration, data.account.account_key)
+    except DatabaseAway:
+        return
+    with st.container(key="card_errors"):
+        answer: Any = show(findings.errors_tree(found.errors, data.now), key="errors")
+        if answer.open:
+            st.session_state[state.OPEN_RUN] = answer.open
+    with st.container(key="card_schema"):
+        show(findings.schema_tree(found.schema, data.now), key="schema")
 
 
 def _drawer(data: PageData) -> None:
@@ -184,6 +199,8 @@ def _run_dialog(run_id: str, data: PageData) -> None:
         return
     tree = runs.detail_tree(detail, data.now) if detail else notices.empty_tree("There is no such run.")
     show(tree, key="run_detail")
+    if detail and detail.run.dry_run and (deltas := reads.dry_run(run_id)):
+        show(findings.delta_tree(deltas), key="run_delta")
 
 
 def _timer() -> None:

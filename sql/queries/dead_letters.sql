@@ -1,7 +1,8 @@
 -- Records put aside. common/store/dead_letters.py runs these inside a page's transaction; the caller commits.
 
 -- name: put_aside
--- Seen again: counted, not stored again. A discarded one stays so unless it comes with another hash.
+-- Seen again: counted, not stored again; one that is queued stays so, since its requeue or discard is still to come.
+-- A discarded one stays so unless it comes with another hash.
 INSERT INTO control.dead_letters (integration, account_key, entity, record_id, payload, payload_hash, code, reason,
                                   fingerprint, page, run_id)
 SELECT %(integration)s, %(account_key)s, %(entity)s, l.record_id, l.payload, l.payload_hash, l.code, l.reason, l.fingerprint,
@@ -15,7 +16,7 @@ WHERE NOT EXISTS (
 ON CONFLICT (integration, account_key, entity, (coalesce(record_id, payload_hash))) WHERE state IN ('open', 'queued')
 DO UPDATE SET attempts = control.dead_letters.attempts + 1, last_seen_at = clock_timestamp(), payload = excluded.payload,
     payload_hash = excluded.payload_hash, code = excluded.code, reason = excluded.reason,
-    fingerprint = excluded.fingerprint, page = excluded.page, run_id = excluded.run_id, state = 'open'
+    fingerprint = excluded.fingerprint, page = excluded.page, run_id = excluded.run_id
 RETURNING (xmax = 0) AS is_new
 
 -- name: recover

@@ -100,6 +100,7 @@ UPDATE control.runs
 SET state = 'stopping', stop_requested_at = coalesce(stop_requested_at, clock_timestamp()),
     stop_requested_by = coalesce(stop_requested_by, %(by)s)
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND state IN ('running', 'stopping')
+  AND (%(only_run)s::uuid IS NULL OR id = %(only_run)s)
 RETURNING id, term, daemon_id, stop_requested_by
 
 -- name: notify_run
@@ -145,12 +146,12 @@ WHERE run_id = %(run_id)s ORDER BY position
 
 -- name: due_continuations
 -- Deferred runs whose time has come, that nothing has continued or overtaken, and that nothing keeps from starting now: a
--- due time is taken once, so one that met an active run would never come again.
+-- due time is taken once, so one that met an active run would never come again. A requeue is its bulk action's business.
 SELECT r.id, r.integration, r.account_key, r.mode, r.since, r.blocked_until,
        array_agg(e.entity ORDER BY e.position) FILTER (WHERE e.state <> 'complete') AS entities
 FROM control.runs AS r
 JOIN control.run_entities AS e ON e.run_id = r.id
-WHERE r.state = 'deferred' AND NOT r.dry_run AND r.blocked_until <= clock_timestamp()
+WHERE r.state = 'deferred' AND NOT r.dry_run AND r.mode <> 'requeue' AND r.blocked_until <= clock_timestamp()
   AND r.integration = %(integration)s AND r.account_key = %(account_key)s
   AND NOT EXISTS (
       SELECT FROM control.runs AS active

@@ -133,7 +133,8 @@ def emptied(database: Database) -> None:
             """TRUNCATE control.sessions, control.people, control.sign_in_attempts, control.commands, control.runs,
                         control.run_entities, control.passes, control.leases, control.daemons, control.accounts_synced,
                         control.integrations, control.pings, control.events, control.rate_limit_samples,
-                        control.confirmations, control.dry_run_reports, doorloop.owners"""
+                        control.confirmations, control.dry_run_reports, control.dead_letters, control.bulk_actions,
+                        control.bulk_letters, control.error_groups, control.schema_diffs, doorloop.owners"""
         )
 
 

@@ -54,8 +54,10 @@ def test_once_ends_with_its_code_and_one_json_line(yard: Yard, drill: DrillServe
     assert "\r" not in child.stderr  # no bar where nobody looks
 
     drill.set_fault("bad_money", every=10)
+    changed = drill.mutate("units", change_ids=[next(drill.records("units"))["id"]]).changed
     code, line = ended(yard.once("delta", "--dry-run", entities="units"))
     assert (code, line["entities"]["units"]["dead"]) == (0, 3)
+    assert [sample["id"] for sample in line["samples"]["units"]] == list(changed)
     code, line = ended(yard.once(entities="units"))
     assert (code, line["state"], line["error"]["code"]) == (3, "incomplete", "NEW_DEAD_LETTERS")
     drill.clear_faults()

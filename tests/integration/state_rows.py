@@ -194,6 +194,7 @@ BASE: dict[str, Row] = {
         "counted": 1,
         "state": "queued",
     },
+    "bulk_letters": {"bulk_id": PARENT, "letter_id": 1},
     "alerts": {**ACCOUNT, "id": RUN, "rule": "r", "cause": "c", **alert("firing")},
     "alert_deliveries": {"channel": "teams", "kind": "firing", "body": Jsonb({})},
     "people": {"id": RUN, "issuer": "local", "subject": "ann", "name": "Ann", "role": "admin", "password_hash": "h"},
@@ -207,6 +208,8 @@ def prepare(link: Link) -> None:
     insert(link, "integrations", {"key": "doorloop", "label": "DoorLoop"})
     insert(link, "runs", {**BASE["runs"], "id": PARENT})
     insert(link, "leases", {**ACCOUNT, "account_key": "other"})
+    insert(link, "dead_letters", {**BASE["dead_letters"], "integration": "dropbox"})  # a fresh database's first: id 1
+    insert(link, "bulk_actions", {**BASE["bulk_actions"], "id": PARENT})
 
 
 def insert(link: Link, table: str, row: Row) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.insights.findings import dry_run
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import engine
@@ -76,3 +77,40 @@ def test_a_dry_since_run_predicts_too(database_url: str, database: Database) -> 
         dry = copier.run("delta", since=moment, dry_run=True)
         assert dump_synced(database) == before
         assert copier.run("delta", since=moment).counts("owners") == dry.counts("owners") == (2, 3, 0, 0, 0)
+
+
+def test_a_dry_run_reports_what_would_change(database_url: str, database: Database) -> None:
+    """Issue 3: per entity insert, update, unchanged, removed, dead, with sampled diffs, personal fields masked."""
+    with DrillServer(rows=50, seed=11) as drill, engine(drill, database_url) as copier:
+        copier.run(entities=ENTITIES)
+        before = {record["id"]: record for record in drill.records("units")}
+        changed = drill.mutate("units", change=3, add=2, delete=1).changed
+        drill.set_fault("bad_money", every=50, entity="units")
+        drill.mutate("owners", change=2)
+        dry = copier.run(entities=ENTITIES, dry_run=True)
+        units, owners = dry_run(database, str(dry.run["id"]))[::-1]
+        assert (units.entity, owners.entity) == ("units", "owners")
+        assert (units.insert, units.update, units.unchanged, units.removed, units.dead) == dry.counts("units")
+        assert {sample.record_id for sample in units.samples} == set(changed) - set(drill.bad_ids("bad_money", "units"))
+        after = {record["id"]: record for record in drill.records("units")}
+        for sample in units.samples:
+            old, new = before[sample.record_id], after[sample.record_id]
+            assert sample.fields["updatedAt"] == (str(old["updatedAt"]), str(new["updatedAt"]))
+            assert not sample.was_removed
+        assert [sample.fields["notes"] for sample in owners.samples] == [("•••", "•••")] * 2
+
+
+def test_a_report_is_short_and_knows_revived_rows(database_url: str, database: Database) -> None:
+    """Issue 3: up to 20 sampled field diffs; a row that was marked removed and is back is said so."""
+    with DrillServer(rows=50, seed=11) as drill, engine(drill, database_url) as copier:
+        copier.run()
+        gone = drill.mutate("owners", delete=1).deleted
+        copier.run()
+        drill.mutate("owners", restore_ids=gone)
+        revived = copier.run(dry_run=True)
+        (owners,) = dry_run(database, str(revived.run["id"]))
+        assert [(sample.record_id, sample.was_removed) for sample in owners.samples] == [(gone[0], True)]
+        drill.mutate("owners", change=40)
+        (owners,) = dry_run(database, str(copier.run(dry_run=True).run["id"]))
+        assert 0 < sum(len(sample.fields) for sample in owners.samples) <= 20
+        assert dry_run(database, str(copier.run().run["id"])) == ()

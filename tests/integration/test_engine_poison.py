@@ -66,7 +66,9 @@ def test_a_bad_record_is_put_aside_and_recovered(
     assert all(letter["reason"] and letter["page"] and letter["payload_hash"] for letter in found)
     second = copier.run(entities=[entity])
     assert (second.state, second.counts(entity)[4]) == ("succeeded", 4)
-    assert all(letter["attempts"] > 1 for letter in letters(database))
+    assert all(
+        letter["attempts"] > 1 and letter["last_seen_at"] > letter["first_seen_at"] for letter in letters(database)
+    )
     drill.clear_faults()
     third = copier.run(entities=[entity])
     assert (third.state, third.counts(entity)) == ("succeeded", (4, 0, 46, 0, 0))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from common.clock import SystemClock
+from common.insights.findings import error_groups
 from common.store.database import Database
 from common.store.event_log import Flush, GroupedError, write
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import engine
 
 RUN, OTHER_RUN = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 
@@ -23,3 +26,15 @@ def test_alike_errors_are_one_group_with_its_runs(database: Database) -> None:
     assert [row["count"] for row in rows] == [3, 1]
     assert [str(run_id) for run_id in rows[0]["run_ids"]] == [OTHER_RUN, RUN]
     assert rows[0]["first_seen_at"] < rows[0]["last_seen_at"]
+
+
+def test_every_failed_request_is_in_its_group(database_url: str, database: Database) -> None:
+    """Issue 3: an error that was tried again counts like the one that ended its entity; a rate limit is no error."""
+    with DrillServer(rows=50, seed=4) as drill, engine(drill, database_url, ICC_RETRY_ATTEMPTS="2") as copier:
+        drill.set_fault("http_500", entity="owners", only_page=2, times=1)
+        drill.set_fault("http_502", entity="units")
+        drill.set_fault("rate_limited", entity="tenants", retry_after="0", times=1)
+        run = copier.run(entities=["owners", "units", "tenants"])
+    groups = {(group.status, group.path_template): group for group in error_groups(database, "doorloop")}
+    assert {key: group.count for key, group in groups.items()} == {(500, "/owners"): 1, (502, "/units"): 2}
+    assert all(group.run_ids == (str(run.run["id"]),) for group in groups.values())

@@ -142,6 +142,8 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "bulk_actions_state_check": ("bulk_actions", {"state": "lost"}),
     "bulk_actions_end_has_time": ("bulk_actions", {"state": "done"}),
     "bulk_actions_discard_says_why": ("bulk_actions", {"action": "discard"}),
+    "bulk_actions_source_check": ("bulk_actions", {"source": "schedule"}),
+    "bulk_letters_outcome_check": ("bulk_letters", {"outcome": "lost"}),
     "alerts_state_check": ("alerts", {"state": "quiet"}),
     "alerts_resolved_has_time": ("alerts", {"state": "resolved"}),
     "alerts_acknowledged_has_person": ("alerts", {"state": "acknowledged"}),

@@ -24,7 +24,7 @@ def test_unmapped_keys_never_seen_columns_and_drift_are_told() -> None:
         "not a record",
     ]
     assert schema_diff(records, COLUMNS) == {
-        "unmapped": {"pet": ["number", "text"]},
+        "unmapped": {"pet": {"number": ["3"], "text": ["3 characters"]}},
         "never_seen": ["unit_ids"],
         "drift": {"active": {"text": ["'true'"]}, "born": {"number": ["•••"]}},
     }
@@ -42,4 +42,31 @@ def test_a_list_of_ids_inside_objects_is_no_drift() -> None:
         "unmapped": {},
         "never_seen": [],
         "drift": {},
+    }
+
+
+def test_keys_inside_mapped_objects_are_told_and_examples_tell_of_nobody() -> None:
+    """Unmapped keys have examples, but none that could be a name, a number of an account or an address."""
+    columns = (Mapped("city", "text", ("address.city",)),)
+    record = {
+        "id": "a",
+        "address": {"city": "Rome", "valid": True, "lat": 41.9},
+        "taxId": 123456789,
+        "status": "IN_REVIEW",
+        "since": "2026-11-01",
+        "nickname": "Ann",
+        "pets": [1, 2],
+        "portal": {"login": "x", "allow": True},
+        "nothing": None,
+    }
+    assert schema_diff([record], columns)["unmapped"] == {
+        "address.lat": {"number": ["41.9"]},
+        "address.valid": {"boolean": ["true"]},
+        "nickname": {"text": ["3 characters"]},
+        "nothing": {},
+        "pets": {"list": ["2 items"]},
+        "portal": {"object": ["keys allow, login"]},
+        "since": {"text": ["2026-11-01"]},
+        "status": {"text": ["IN_REVIEW"]},
+        "taxId": {"number": ["9 digits"]},
     }

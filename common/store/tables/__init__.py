@@ -17,7 +17,7 @@ from common.store.tables.accounts import (
 )
 from common.store.tables.alerts import Alert, AlertDelivery
 from common.store.tables.commands import AdminLog, Command, Daemon, IdempotencyKey
-from common.store.tables.dead_letters import BulkAction, DeadLetter
+from common.store.tables.dead_letters import BulkAction, BulkLetter, DeadLetter
 from common.store.tables.people import ApiToken, Person, SignInAttempt, SignInSession
 from common.store.tables.runs import DryRunReport, Pass, Run, RunEntity, SchemaDiff, SeenIds
 from common.store.tables.telemetry import ErrorGroup, Event, EventHead, RateLimitSample, SeriesPoint
@@ -30,6 +30,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "BulkAction",
+    "BulkLetter",
     "Command",
     "Confirmation",
     "Daemon",

@@ -39,7 +39,7 @@ class DeadLetter(SQLModel, table=True):
 
 
 class BulkAction(SQLModel, table=True):
-    """A requeue or discard of many dead letters."""
+    """A requeue or discard of dead letters."""
 
     __tablename__ = "bulk_actions"
     __table_args__ = IN_CONTROL
@@ -57,3 +57,20 @@ class BulkAction(SQLModel, table=True):
     verdict: str | None = text(null=True)
     created_at: datetime = moment(made=True)
     finished_at: datetime | None = moment(null=True)
+    source: str = text(made=True)
+    run_id: UUID | None = unique(null=True)
+    not_before: datetime | None = moment(null=True)
+    places: Any = document(made=True)
+    cancel_asked_by: str | None = text(null=True)
+    started_at: datetime | None = moment(null=True)
+
+
+class BulkLetter(SQLModel, table=True):
+    """One letter of a bulk action, and what became of it."""
+
+    __tablename__ = "bulk_letters"
+    __table_args__ = IN_CONTROL
+
+    bulk_id: UUID = unique(key=True)
+    letter_id: int = big(key=True)
+    outcome: str | None = text(null=True)

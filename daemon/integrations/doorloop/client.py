@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from common.clock import Clock
 from common.errors import Deferred, EntityRefused, IccError, StopRequested
@@ -49,6 +50,16 @@ class DoorLoop:
             request_seconds=answer.elapsed_seconds,
             bare_array=isinstance(body, list),
         )
+
+    def record(self, entity: Entity, record_id: str) -> Any:
+        """One record by its id (``GET /{resource}/{id}``, fact sheet §7); None for 404."""
+        try:
+            body, _ = self._guard.get(f"{entity.path}/{quote(record_id, safe='')}", {}, entity=entity.name)
+        except EntityRefused as refusal:
+            if refusal.code == "NOT_FOUND":
+                return None
+            raise
+        return body
 
     def ping(self) -> PingResult:
         """``/users/me`` and a one-row list, one try each: a person waits for it."""

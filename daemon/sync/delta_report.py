@@ -1,0 +1,69 @@
+"""What a dry run would change, by example: some fields that differ, before and after. It writes no synced row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.errors import BadRecord
+from common.rules.field_diff import field_diffs, plain_fields
+from common.store import dry_runs, records
+from common.store.database import Database, Link, Row
+from common.store.leases import Lease
+from common.store.records import Target
+from daemon.guard.answers import loads
+from daemon.integrations.base import Entity
+from daemon.sync.convert import Arrived, LineMaker, Prepared, prepare
+from daemon.sync.sorting import SortedPage
+
+MOST_DIFFS = 20
+
+
+class DeltaReport:
+    """One entity of a dry run. ``note`` each page, ``store`` at its end."""
+
+    def __init__(self, database: Database, lease: Lease, entity: Entity) -> None:
+        self._database = database
+        self._lease = lease
+        self._entity = entity
+        self._maker = LineMaker(entity)
+        self._target = Target(lease.integration, entity.name, self._maker.columns)
+        self._plain = plain_fields((column.sources, column.sensitive) for column in entity.columns)
+        self._samples: list[dict[str, Any]] = []
+        self._left = MOST_DIFFS
+
+    def note(self, page: SortedPage) -> None:
+        """Sample the page's changed records, until there are enough."""
+        if self._left <= 0:
+            return
+        account_key, good = self._lease.account_key, page.good
+        hashes = b"".join([arrived.wire_hash for arrived in good])
+        with self._database.transaction() as link:
+            differing = records.differing(link, self._target, account_key, [arrived.id for arrived in good], hashes)
+            usable = [self._usable(good[position]) for position, stored in differing if stored is not None]
+            prepared = {one.id: one for one in usable if one is not None}
+            payloads = {one.id: one.payload_hash for one in prepared.values()}
+            changed = dry_runs.changed_rows(link, self._target, account_key, payloads, self._left)
+        for row in changed:
+            self._sample(row, prepared[row["id"]])
+
+    def store(self, link: Link) -> None:
+        """Write the report beside the entity's counters, which have their final values by now."""
+        dry_runs.store(link, self._lease, self._entity.name, self._samples)
+
+    def _usable(self, arrived: Arrived) -> Prepared | None:
+        """The record if a run would write it; a bad one is counted as dead, not as a change."""
+        try:
+            prepared = prepare(arrived.record, self._entity.volatile)
+            self._maker.line(prepared)
+        except BadRecord:
+            return None
+        return prepared
+
+    def _sample(self, row: Row, prepared: Prepared) -> None:
+        if self._left <= 0:
+            return
+        # Both versions through one parser: a number that is the same in both must not differ by its Python type.
+        diffs = field_diffs(loads(row["raw"].encode()), loads(prepared.dumped), self._plain)
+        kept = dict(list(diffs.items())[: self._left])
+        self._left -= max(1, len(kept))
+        self._samples.append({"id": row["id"], "was_removed": row["was_removed"], "fields": kept})

@@ -1,0 +1,40 @@
+"""What differs between two versions of a record, and what of it may be shown."""
+
+from __future__ import annotations
+
+from common.rules.field_diff import field_diffs, plain_fields
+
+COLUMNS = ((("address.city",), False), (("emails.0.address",), True), (("owners.*.owner",), False), (("name",), True))
+
+
+def test_fields_of_plain_columns_are_shown_and_no_other() -> None:
+    """Issue 3: sensitive fields masked; a field that no column knows may be personal, so it is masked, too."""
+    plain = plain_fields(COLUMNS)
+    assert plain == {"address.city", "owners"}
+    before = {"id": "a", "name": "Ann", "address": {"city": "Rome", "zip": "1"}, "emails": [{"address": "a@b.c"}]}
+    after = {"id": "a", "name": "Bea", "address": {"city": "Oslo", "zip": "2"}, "taxId": "123-45", "owners": ["x"]}
+    assert field_diffs(before, after, plain) == {
+        "address.city": ("Rome", "Oslo"),
+        "address.zip": ("•••", "•••"),
+        "emails": ("•••", "(absent)"),
+        "name": ("•••", "•••"),
+        "owners": ("(absent)", '["x"]'),
+        "taxId": ("(absent)", "•••"),
+    }
+
+
+def test_a_column_read_from_a_personal_field_keeps_it_hidden() -> None:
+    """Two columns of one field, one of them sensitive: the field is."""
+    assert plain_fields([(("phones.0.number",), True), (("phones.0.type",), False)]) == frozenset()
+
+
+def test_long_values_are_clipped_and_equal_ones_left_out() -> None:
+    """A diff is for reading."""
+    diffs = field_diffs({"notes": "x" * 200, "same": None}, {"notes": 1, "same": None}, {"notes"})
+    assert list(diffs) == ["notes"]
+    assert (len(diffs["notes"][0]), diffs["notes"][1]) == (80, "1")
+
+
+def test_null_and_absent_are_two_things() -> None:
+    """The vendor sends both; a hash tells them apart, so the report does."""
+    assert field_diffs({"a": None}, {}, {"a"}) == {"a": ("null", "(absent)")}
