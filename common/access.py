@@ -20,6 +20,9 @@ class Action(StrEnum):
     PING = "ping"
     CONFIRM = "confirm"
     FORGET_DRILL = "forget_drill"
+    FORCE_BREAKER = "force_breaker"
+    LOWER_LIMITS = "lower_limits"
+    SCHEDULE = "schedule"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
@@ -28,6 +31,9 @@ _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.PING: frozenset({Role.ADMIN}),
     Action.CONFIRM: frozenset({Role.ADMIN}),
     Action.FORGET_DRILL: frozenset({Role.ADMIN}),
+    Action.FORCE_BREAKER: frozenset({Role.ADMIN}),
+    Action.LOWER_LIMITS: frozenset({Role.ADMIN}),
+    Action.SCHEDULE: frozenset({Role.ADMIN}),
 }
 
 

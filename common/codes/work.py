@@ -100,6 +100,9 @@ WORK = (
     Code("UNKNOWN_ENTITY", "refused", "There is no entity {entity}.", "Use some of: {known}."),
     Code("UNKNOWN_MODE", "refused", "There is no mode {mode}.", "Use backfill, delta, or delta with a since."),
     Code("UNKNOWN_CONFIRMATION", "refused", "There is no open question {id}.", "It may have been answered already."),
+    Code("REASON_MISSING", "refused", "No reason was given.", "Say why in a sentence; it is kept in the audit log."),
+    Code("VALUE_UNUSABLE", "refused", "{what} is {value}.", "Give {expected}."),
+    Code("NOTHING_TO_LIFT", "refused", "{what}.", "Nothing to do."),
     Code(
         "SINCE_UNUSABLE",
         "refused",

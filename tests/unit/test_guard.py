@@ -12,10 +12,14 @@ import pytest
 
 from common.errors import Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
+from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience
-from daemon.guard.limiter import Limiter, Permit
+from daemon.guard.lanes import Lanes
+from daemon.guard.limiter import Limiter, Permit, Usage
+from daemon.guard.quota_headers import Quota
+from daemon.guard.rate_note import RateNote
 from tests.unit.answer_maker import answer
-from tests.unit.no_breaker import NoBreaker
+from tests.unit.no_breaker import NoBreaker, NoCeiling
 from tests.unit.virtual_time import START, VirtualClock
 
 
@@ -43,12 +47,14 @@ class Permits:
         self.out = 0
         self.taken = 0
         self.held: list[float] = []
+        self.heeded: list[Quota | None] = []
+        self.usage = Usage(used_minute=3, limit_minute=50)
 
     def take(self, stop: threading.Event, *, for_ping: bool = False) -> Permit:
         """Give one."""
         self.out += 1
         self.taken += 1
-        return Permit("p", 0.0)
+        return Permit("p", 0.0, self.usage)
 
     def give_back(self, permit: Permit) -> None:
         """Take one back."""
@@ -58,6 +64,10 @@ class Permits:
         """Remember."""
         self.held.append(seconds)
 
+    def heed(self, told: Quota | None) -> None:
+        """Remember."""
+        self.heeded.append(told)
+
 
 class Notes:
     """A witness that keeps notes."""
@@ -65,10 +75,16 @@ class Notes:
     def __init__(self) -> None:
         self.statuses: list[int | None] = []
         self.waits: list[float] = []
+        self.notes: list[RateNote] = []
 
-    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+    def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """Note the status."""
         self.statuses.append(answer.status if answer else None)
+        self.notes.append(note)
+
+    def deferred(self, note: RateNote) -> None:
+        """Note it."""
+        self.notes.append(note)
 
     def breaker(self, level: str, sentence: str) -> None:
         """Not asked here."""
@@ -87,6 +103,7 @@ class Scene:
         self.clock, self.stop = VirtualClock(), threading.Event()
         self.guard = Guard(
             breaker=NoBreaker(),
+            lanes=Lanes(self.clock, cast("Ceiling", NoCeiling()), 4),
             transport=cast("Transport", self.vendor),
             limiter=cast("Limiter", self.permits),
             clock=self.clock,

@@ -14,7 +14,9 @@ from common.errors import DatabaseAway, Deferred, StopRequested
 from common.rules.budget import BudgetLimits
 from common.store import budgets
 from common.store.database import Database
-from daemon.guard.limiter import Limiter
+from daemon.guard.ceiling import Ceiling
+from daemon.guard.limiter import Limiter, Usage
+from tests.unit.no_breaker import NoCeiling
 from tests.unit.virtual_time import START, VirtualClock
 
 NEVER = threading.Event()
@@ -62,6 +64,7 @@ def limiter_of(clock: VirtualClock, limits: BudgetLimits, longest_wait_seconds: 
         integration="doorloop",
         account_key="main",
         limits=limits,
+        ceiling=cast("Ceiling", NoCeiling()),
         flight_seconds=120,
         longest_wait_seconds=longest_wait_seconds,
     )
@@ -74,13 +77,13 @@ def test_without_limits_nothing_is_stored(clock: VirtualClock, row: OneRow) -> N
     limiter.give_back(permit)
     limiter.settle()
     assert row.decisions == 0
-    assert (permit.used_minute, permit.used_hour) == (None, None)
+    assert permit.usage == Usage()
 
 
 def test_permits_are_counted_over_all_limiters(clock: VirtualClock, row: OneRow) -> None:
     """Runs and pings of every daemon share one row."""
     one, other = (limiter_of(clock, BudgetLimits(per_minute=3)) for _ in range(2))
-    used = [limiter.take(NEVER).used_minute for limiter in (one, other, one)]
+    used = [limiter.take(NEVER).usage.used_minute for limiter in (one, other, one)]
     assert used == [1, 2, 3]
     assert len(row.windows["flights"]) == 3
 
@@ -92,7 +95,7 @@ def test_a_spent_minute_is_waited_for(clock: VirtualClock, row: OneRow) -> None:
         limiter.give_back(limiter.take(NEVER))
     permit = limiter.take(NEVER)
     assert 60 <= permit.waited_seconds <= 62
-    assert permit.used_hour is None
+    assert permit.usage.used_hour is None
 
 
 def test_a_long_wait_is_deferred_not_slept(clock: VirtualClock, row: OneRow) -> None:
