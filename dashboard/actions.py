@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
 
 from common.access import Action
 from common.errors import DatabaseAway, Refused
+from common.limit_wishes import force_breaker_wish, lower_limits_wish, schedule_wish
 from common.operator_actions import Actor
 from common.store.people import Session
 from common.wishes import Wish, run_wish
@@ -44,6 +46,42 @@ def answer(integration: str, account_key: str, confirmation_id: str, verdict: st
     """Answer an open question: ``verdict`` is confirmed or rejected."""
     payload = {"confirmation_id": confirmation_id, "answer": verdict, "reason": reason.strip()}
     submit(Wish(Action.CONFIRM, integration, account_key, payload))
+
+
+def schedule(integration: str, account_key: str, *, paused: bool, reason: str) -> None:
+    """Pause what starts by itself, or let it go on."""
+    _wished(Action.SCHEDULE, lambda: schedule_wish(integration, paused=paused, reason=reason, account_key=account_key))
+
+
+def force_breaker(integration: str, account_key: str, *, wanted: str, minutes: int | None, reason: str) -> None:
+    """Force the circuit breaker ``open`` or ``closed``, or ``none`` of the two again."""
+    _wished(
+        Action.FORCE_BREAKER,
+        lambda: force_breaker_wish(integration, state=wanted, minutes=minutes, reason=reason, account_key=account_key),
+    )
+
+
+def lower_limits(
+    integration: str, account_key: str, *, to: dict[str, int | None], lift: bool, minutes: int | None, reason: str
+) -> None:
+    """Allow less than is set for a while, or ``lift`` that."""
+
+    def wish() -> Wish:
+        if not lift and not any(to.values()):
+            raise Refused("VALUE_UNUSABLE", what="What to lower", value="empty", expected="at least one limit")
+        return lower_limits_wish(integration, to=to, minutes=minutes, reason=reason, account_key=account_key)
+
+    _wished(Action.LOWER_LIMITS, wish)
+
+
+def _wished(action: Action, wish: Callable[[], Wish]) -> None:
+    """Submit what ``wish`` makes, or remember why it is nonsense."""
+    try:
+        made = wish()
+    except Refused as refusal:
+        state.refused(action.value, refusal)
+    else:
+        submit(made)
 
 
 def submit(wish: Wish) -> None:

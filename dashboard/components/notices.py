@@ -19,6 +19,9 @@ _WORDS = {
     "ping": "Ping",
     "stop": "Stop",
     "confirm": "Answer",
+    "force_breaker": "Circuit breaker",
+    "lower_limits": "Limits",
+    "schedule": "Schedule",
 }
 
 

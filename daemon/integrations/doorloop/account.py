@@ -70,6 +70,11 @@ class DoorLoopAccount:
         )
         return BudgetLimits(per_second=rps, per_minute=int(minute), per_hour=int(hour))
 
+    @property
+    def page_size(self) -> int:
+        """Records asked for per request."""
+        return self._doorloop.doorloop_page_size
+
     def published(self) -> dict[str, Any]:
         """The settings as they run, masked, by variable name; plus ``mode``."""
         shown = {name.upper(): str(value) for name, value in self._doorloop.model_dump().items()}
