@@ -62,8 +62,10 @@ def lower_limits_wish(
 
 
 def schedule_wish(integration: str, *, paused: bool, reason: str | None, account_key: str = "main") -> Wish:
-    """Pause what starts by itself, or let it go on. Raises ``Refused`` without a reason."""
-    return _wish(Action.SCHEDULE, integration, account_key, {"paused": bool(paused), "reason": _reason(reason)})
+    """Pause what starts by itself, or let it go on. Raises ``Refused`` for nonsense."""
+    if not isinstance(paused, bool):  # whoever leaves it out must not let the schedule go on by that
+        raise Refused("VALUE_UNUSABLE", what="paused", value=_shown(paused), expected="true or false")
+    return _wish(Action.SCHEDULE, integration, account_key, {"paused": paused, "reason": _reason(reason)})
 
 
 def checked(action: str, integration: str, account_key: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,7 +89,8 @@ def checked(action: str, integration: str, account_key: str, payload: Mapping[st
             account_key=account_key,
         )
     else:
-        wish = schedule_wish(integration, paused=bool(payload.get("paused")), reason=reason, account_key=account_key)
+        paused: Any = payload.get("paused")
+        wish = schedule_wish(integration, paused=paused, reason=reason, account_key=account_key)
     return wish.payload
 
 

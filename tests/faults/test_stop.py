@@ -70,7 +70,7 @@ def test_stop_while_waiting_for_the_budget(yard: Yard, drill: DrillServer) -> No
     yard.service(DOORLOOP_RATE_LIMIT_PER_MINUTE="6")
     yard.press_run()
     wait_for(lambda: yard.page() >= 2, "two pages")
-    wait_for(lambda: len(drill.log.entries()) >= 5, "the permits are spent")
+    wait_for(lambda: len(drill.log.entries()) >= 6, "the permits are spent")
     assert_stops(yard)
     sent = len(drill.log.entries())
     rows(yard.database, "UPDATE control.budgets SET windows = '{}'")
