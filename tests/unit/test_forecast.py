@@ -34,7 +34,7 @@ def plan(*totals: int | None, page_size: int = 100, minutes: float = 10, in_orde
     ],
 )
 def test_the_busiest_hour(found: Plan, requests: int) -> None:
-    """One full copy and the deltas beside it: an identity each, and a delta in order reads at most three pages a list."""
+    """One full copy and the deltas beside it: an identity each; a delta in order reads at most three pages a list."""
     assert busiest_hour(found) == requests
 
 

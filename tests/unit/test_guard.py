@@ -231,3 +231,46 @@ def test_a_stop_during_the_back_off_ends_it() -> None:
     with pytest.raises(StopRequested):
         scene.get()
     assert len(scene.vendor.asked) == 1
+
+
+def test_a_minute_is_not_over_a_minute() -> None:
+    """DoorLoop's own Retry-After of 60 s is slept, whatever little is added to it; 61 s end the run deferred."""
+    scene = Scene(answer(status=429, retry_after="60"), answer(b"[]"))
+    assert scene.get() == []
+    assert 60 <= scene.clock.waits[0] <= 60.25
+    with pytest.raises(Deferred):
+        Scene(answer(status=429, retry_after="61")).get()
+
+
+def test_after_a_deferral_no_thread_of_the_run_sends_anything() -> None:
+    """Told to come back in an hour, the other requests of the run stay at home."""
+    scene = Scene(answer(status=429, retry_after="3600"))
+    for _ in range(3):
+        with pytest.raises(Deferred) as caught:
+            scene.get()
+        assert caught.value.until - START <= timedelta(seconds=3601)
+    assert len(scene.vendor.asked) == 1
+    assert [note.decision for note in scene.notes.notes] == ["sent", "deferred"]
+
+
+def test_each_request_leaves_a_note_of_what_was_said_and_counted() -> None:
+    """Issue 3: samples carry the decision taken; the vendor's word is labelled `header`, our own count `counted`."""
+    scene = Scene(answer(b"[]", x_ratelimit_limit="100", x_ratelimit_remaining="40"), answer(b"[]"))
+    scene.get()
+    scene.get()
+    first, second = scene.notes.notes
+    assert (first.source, first.request_limit, first.remaining, first.used_minute) == ("header", 100, 40, 3)
+    assert (second.source, second.request_limit, second.remaining, second.limit_minute) == ("counted", None, None, 50)
+    assert second.as_event() == {"source": "counted", "decision": "sent", "usedMinute": 3, "limitMinute": 50}
+    assert [one is None for one in scene.permits.heeded] == [False, True]
+
+
+def test_a_503_with_nothing_left_waits_for_the_reset_and_a_500_does_not() -> None:
+    """Fact sheet §4: a reset counts after a 429 or 503 only; another error is no word about a quota."""
+    spent = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "9"}
+    scene = Scene(answer(status=503, **spent), answer(b"[]"))
+    scene.get()
+    assert scene.clock.waits[0] >= 9
+    scene = Scene(answer(status=500, **spent), answer(b"[]"))
+    scene.get()
+    assert scene.clock.waits[0] <= 0.5

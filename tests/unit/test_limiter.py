@@ -11,11 +11,12 @@ from typing import Any, cast
 import pytest
 
 from common.errors import DatabaseAway, Deferred, StopRequested
-from common.rules.budget import BudgetLimits
+from common.rules.budget import BudgetLimits, Lowered
 from common.store import budgets
 from common.store.database import Database
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.limiter import Limiter, Usage
+from daemon.guard.quota_headers import Quota
 from tests.unit.no_breaker import NoCeiling
 from tests.unit.virtual_time import START, VirtualClock
 
@@ -155,3 +156,70 @@ def test_while_the_database_is_away_no_permit_is_given(clock: VirtualClock, row:
     row.away = True
     with pytest.raises(DatabaseAway):
         limiter_of(clock, BudgetLimits(per_minute=5)).take(NEVER)
+
+
+def test_a_hold_counts_in_every_daemon(clock: VirtualClock, row: OneRow) -> None:
+    """The vendor said 429 to one; the other one waits, too, pings included."""
+    one, other = (limiter_of(clock, BudgetLimits(per_minute=50)) for _ in range(2))
+    one.hold(30)
+    one.hold(3)
+    assert other.take(NEVER, for_ping=True).waited_seconds == pytest.approx(30)
+    assert other.take(NEVER).waited_seconds == 0
+
+
+def test_a_hold_of_a_minute_and_a_little_is_slept(clock: VirtualClock, row: OneRow) -> None:
+    """What the vendor asked for at most is not deferred for the jitter on top."""
+    one, other = (limiter_of(clock, BudgetLimits(per_minute=50)) for _ in range(2))
+    one.hold(60.2)
+    assert other.take(NEVER).waited_seconds == pytest.approx(60.2)
+
+
+def test_lowered_limits_count_for_who_waits_already(clock: VirtualClock, row: OneRow) -> None:
+    """A wait begun under one limit is judged anew when another counts."""
+    limiter, ceiling = limiter_of(clock, BudgetLimits(per_minute=50)), NoCeiling()
+    limiter._ceiling = cast("Ceiling", ceiling)
+    ceiling.what = Lowered(per_minute=1)
+    limiter.give_back(limiter.take(NEVER))
+    wait = clock.wait
+
+    def lifted_in_the_middle(event: threading.Event, seconds: float) -> bool:
+        if clock.seconds >= 5:
+            ceiling.what = Lowered()
+        return wait(event, seconds)
+
+    clock.wait = lifted_in_the_middle  # type: ignore[method-assign]
+    permit = limiter.take(NEVER)
+    assert 5 <= permit.waited_seconds <= 7
+    assert permit.usage == Usage(2, 50)
+
+
+def test_lowering_limits_nothing_that_was_not_and_raises_nothing() -> None:
+    """Lowered means lower: a larger number changes nothing, a limit that was off is on."""
+    base = BudgetLimits(per_second=4, per_minute=50)
+    assert Lowered(per_minute=70).limits(base) == base
+    assert Lowered(per_minute=7, per_hour=9).limits(base) == BudgetLimits(per_second=4, per_minute=7, per_hour=9)
+    assert (Lowered(concurrency=9).connections(4), Lowered(concurrency=1).connections(4)) == (4, 1)
+
+
+def test_the_pace_is_stretched_and_let_go_by_what_the_vendor_says(clock: VirtualClock, row: OneRow) -> None:
+    """A fifth of a tenth left for ten seconds: requests come apart and say `slowed`; unknown lets the pace go."""
+    limiter = limiter_of(clock, BudgetLimits())
+    limiter.heed(Quota(100, 4, START + timedelta(seconds=10), told_at=START))
+    permits = [limiter.take(NEVER) for _ in range(3)]
+    assert [permit.waited_seconds for permit in permits] == pytest.approx([0, 2, 2])
+    assert [permit.slowed for permit in permits] == [False, True, True]
+    assert not limiter.take(NEVER, for_ping=True).slowed
+    limiter.heed(None)
+    assert limiter.take(NEVER).waited_seconds == 0
+
+
+def test_what_was_not_told_is_told_when_the_database_is_back(clock: VirtualClock, row: OneRow) -> None:
+    """An answer met while the database was away still frees its flight afterwards."""
+    limiter = limiter_of(clock, BudgetLimits(per_minute=5))
+    limiter.give_back(limiter.take(NEVER))
+    row.away = True
+    with pytest.raises(DatabaseAway):
+        limiter.take(NEVER)
+    row.away = False
+    limiter.settle()
+    assert row.windows["flights"] == {}

@@ -51,7 +51,10 @@ EPOCH = str(int(IN_MINUTE.timestamp()))
         ({"ratelimit": '"default"; r=50; t=60'}, Quota(None, 50, IN_MINUTE)),
         ({"ratelimit": '"a, b";r=5;pk=:cHNrPQ==:'}, Quota(None, 5)),
         (
-            {"ratelimit": '"bytes";r=1;t=60,"calls";r=9', "ratelimit-policy": '"bytes";q=99;qu="content-bytes","calls";q=10'},
+            {
+                "ratelimit": '"bytes";r=1;t=60,"calls";r=9',
+                "ratelimit-policy": '"bytes";q=99;qu="content-bytes","calls";q=10',
+            },
             Quota(10, 9),
         ),
         ({"x-ratelimit-limit": "5000, 20", "x-ratelimit-remaining": "100, 19"}, Quota(5000, 100)),
@@ -70,7 +73,11 @@ EPOCH = str(int(IN_MINUTE.timestamp()))
             Quota(400, 1, IN_MINUTE),
         ),
         (
-            {"x-mws-quota-max": "3600", "x-mws-quota-remaining": "10", "x-mws-quota-resetson": "2026-11-23T12:01:00.000Z"},
+            {
+                "x-mws-quota-max": "3600",
+                "x-mws-quota-remaining": "10",
+                "x-mws-quota-resetson": "2026-11-23T12:01:00.000Z",
+            },
             Quota(3600, 10, IN_MINUTE),
         ),
         (
@@ -142,7 +149,7 @@ def test_a_vendor_known_to_count_milliseconds_is_read_so() -> None:
     assert seconds.reset_at == NOW + timedelta(seconds=60000)
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.text("0123456789.,;:/\"-abrqtw= ")))
+@given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.text('0123456789.,;:/"-abrqtw= ')))
 def test_no_header_breaks_it(headers: dict[str, str]) -> None:
     """Law 8: whatever a vendor sends, it is read or unknown, never an error of ours."""
     found = quota(headers, NOW)
