@@ -134,9 +134,11 @@ def forecast(configuration: Configuration, database: Database | None) -> tuple[F
 def forecast_if_known(configuration: Configuration) -> tuple[Finding, ...]:
     """The same for `check`, which starts nothing: from the database when it answers, else what is certain anyway."""
     try:
-        url = known_url(configuration.settings)
+        url = known_url(configuration.settings) if configuration.schedule.auto_sync_enabled else None
         if url is not None:
-            with Database(url, name="icc:check", most=2) as database:
+            database = Database(url, name="icc:check", most=2)
+            database.connect("icc:check").close()  # one try; the pool's would be many, and loud
+            with database:
                 return forecast(configuration, database)
     except (DatabaseAway, EmbeddedPostgresError) as away:
         log.warning("the forecast knows no totals", why=away.cause)

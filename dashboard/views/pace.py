@@ -1,4 +1,4 @@
-"""What an admin may do about the pace, pause the schedule, force the breaker, lower the limits; and what became of it."""
+"""What an admin may do about the pace: pause the schedule, force the breaker, lower the limits; and what came of it."""
 
 from __future__ import annotations
 

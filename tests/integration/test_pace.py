@@ -239,3 +239,20 @@ def test_the_forecast_follows_the_totals(drill: DrillServer, database_url: str, 
         assert "446 requests" in finding["cause"]
         assert finding["remedy"] == "Set DOORLOOP_PAGE_SIZE=1000, or AUTO_SYNC_INTERVAL_MINUTES=2."
         assert wiring.forecast_if_known(configuration)[0].facts["needed"] == 446
+
+
+def test_a_list_that_does_not_come_in_order_costs_more(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """The forecast knows which lists a delta must read whole, by what the last delta met."""
+    scheduled = {"AUTO_SYNC_ENABLED": "true", "AUTO_SYNC_INTERVAL_MINUTES": "30", "SYNC_ENTITIES": "owners"}
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="30", **scheduled) as copier:
+        rows(database, "UPDATE control.budgets SET windows = '{}'")
+        copier.run()
+        configuration = copier.services.configuration
+        assert wiring.forecast(configuration, database) == ()
+        drill.set_fault("ignore_sort")
+        rows(database, "UPDATE control.budgets SET windows = '{}'")
+        assert copier.run("delta").warnings("owners") == ["ORDER_NOT_PROVEN"]
+        (finding,) = wiring.forecast(configuration, database)
+        assert finding.facts["needed"] == 17 + 18
