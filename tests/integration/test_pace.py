@@ -194,7 +194,7 @@ def test_without_headers_our_own_count_is_kept_and_labelled(
 
 def test_a_low_quota_slows_the_run_down(drill: DrillServer, database_url: str, database: Database) -> None:
     """With a tenth left the rest is spread until the reset, the samples say `slowed`; it does not end the run."""
-    drill.set_limits(LimitSettings(per_minute=30, minute_seconds=4.0, convention="draft-structured"))
+    drill.set_limits(LimitSettings(per_minute=30, minute_seconds=2.0, convention="draft-structured"))
     with engine(drill, database_url, DOORLOOP_PAGE_SIZE="10") as copier:
         assert copier.run().state == "succeeded"
     decisions = [sample["decision"] for sample in samples(database)]
