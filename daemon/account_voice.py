@@ -27,11 +27,11 @@ class AccountVoice:
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """A ping's request went out."""
         del entity, answer
-        self.deferred(note)
+        self._sample(note)
 
     def deferred(self, note: RateNote) -> None:
         """A ping's request is put off."""
-        self._reporter.sample(RateSample(self._clock.now(), *self._account, **vars(note)))
+        self._sample(note)
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
         """A ping is tried again."""
@@ -41,3 +41,6 @@ class AccountVoice:
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back."""
         self.event(level, "breaker", sentence)
+
+    def _sample(self, note: RateNote) -> None:
+        self._reporter.sample(RateSample(self._clock.now(), *self._account, **vars(note)))

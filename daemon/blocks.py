@@ -31,13 +31,12 @@ class Blocks:
         return [name for name, account in self._served.items() if self._judge(name, account.limits)]
 
     def _judge(self, integration: str, base: BudgetLimits) -> bool:
-        lowered = budgets.lowered(self._database, integration, MAIN)
         with self._database.transaction() as link:
             block = budgets.blocked_by_us(link, integration, MAIN)
             if block is None:
                 return False
             now = block["now"]
-            limits = lowered.limits(base)
+            limits = budgets.as_lowered(block["lowered_to"]).limits(base)
             until = now + ask(block["windows"], limits, permit="", now=now, flight_seconds=0).wait_seconds
             if until > block["blocked_epoch"] - WORTH_MOVING_SECONDS:
                 return False

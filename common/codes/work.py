@@ -92,7 +92,7 @@ WORK = (
     Code(
         "BLOCKED_UNTIL",
         "refused",
-        "The vendor's budget is used up until {until}.",
+        "DoorLoop or our own request budget asked to wait until {until}.",
         "Nothing to do: the run goes on by itself then.",
     ),
     Code("NOTHING_RUNNING", "refused", "Nothing is running.", "Nothing to do."),

@@ -209,7 +209,10 @@ class RunReporter:
         self._reporter.tally(self._lease.integration, self._lease.account_key, entity, requests=1, failures=int(failed))
         self._sample(note)
         if note.waited_seconds > 1:
-            self.event("info", "waiting", f"waited {note.waited_seconds:.1f} s for the request budget", entity=entity)
+            why = (
+                "since little of the vendor's quota is left" if note.decision == "slowed" else "for the request budget"
+            )
+            self.event("info", "waiting", f"waited {note.waited_seconds:.1f} s {why}", entity=entity)
 
     def deferred(self, note: RateNote) -> None:
         """A request is put off (called by the guard)."""

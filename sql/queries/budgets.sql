@@ -41,6 +41,7 @@ RETURNING integration
 -- name: blocked_by_us
 -- An account that our own budget holds back, with what its block was judged by; locked, since a run may end meanwhile.
 SELECT a.blocked_until, coalesce(b.windows, '{}'::jsonb) AS windows,
+       CASE WHEN b.lowered_until > clock_timestamp() THEN b.lowered_to END AS lowered_to,
        extract(epoch FROM clock_timestamp())::double precision AS now,
        extract(epoch FROM a.blocked_until)::double precision AS blocked_epoch
 FROM control.accounts_synced AS a

@@ -146,6 +146,24 @@ def test_a_block_of_ours_ends_with_the_limits_that_made_it(
         assert kind == "continuation"
 
 
+def test_a_block_of_ours_ends_with_the_lowering_that_made_it(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """A run deferred by lowered limits goes on when they are lifted, and not a moment sooner."""
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="500") as copier:
+        blocks = Blocks(database, copier.services.configuration.accounts)
+        lower(copier, perHour=3)
+        assert copier.run().state == "deferred"
+        assert blocks.run_once() == []
+        do(copier, lower_limits_wish("doorloop", to={}, reason="all well"))
+        assert blocks.run_once() == ["doorloop"]
+        assert blocks.run_once() == []
+        following = copier.continue_by_schedule()
+        assert following is not None
+        assert following.state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
 def test_a_block_of_the_vendors_stands(drill: DrillServer, database_url: str, database: Database) -> None:
     """What DoorLoop asked for is not ours to shorten."""
     drill.set_fault("rate_limited", retry_after="3600", entity="owners", only_page=2)
