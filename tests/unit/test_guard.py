@@ -267,10 +267,9 @@ def test_each_request_leaves_a_note_of_what_was_said_and_counted() -> None:
 
 def test_a_503_with_nothing_left_waits_for_the_reset_and_a_500_does_not() -> None:
     """Fact sheet §4: a reset counts after a 429 or 503 only; another error is no word about a quota."""
-    spent = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "9"}
-    scene = Scene(answer(status=503, **spent), answer(b"[]"))
+    scene = Scene(answer(status=503, x_ratelimit_remaining="0", x_ratelimit_reset="9"), answer(b"[]"))
     scene.get()
     assert scene.clock.waits[0] >= 9
-    scene = Scene(answer(status=500, **spent), answer(b"[]"))
+    scene = Scene(answer(status=500, x_ratelimit_remaining="0", x_ratelimit_reset="9"), answer(b"[]"))
     scene.get()
     assert scene.clock.waits[0] <= 0.5

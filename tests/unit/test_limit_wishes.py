@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from common.access import Action
 from common.errors import Refused
 from common.limit_wishes import checked, force_breaker_wish, lower_limits_wish, schedule_wish
+from common.wishes import Wish
 
 
 def test_each_wish_holds_what_it_needs_and_no_more() -> None:
@@ -33,11 +35,12 @@ def test_each_wish_holds_what_it_needs_and_no_more() -> None:
 @pytest.mark.parametrize("reason", [None, "", "  \n ", 7])
 def test_without_a_reason_nothing_is_wished(reason: Any) -> None:
     """An admin says why."""
-    for wish in (
+    wishes: list[Callable[[], Wish]] = [
         lambda: force_breaker_wish("doorloop", state="open", minutes=1, reason=reason),
         lambda: lower_limits_wish("doorloop", to={"perHour": 1}, minutes=1, reason=reason),
         lambda: schedule_wish("doorloop", paused=True, reason=reason),
-    ):
+    ]
+    for wish in wishes:
         with pytest.raises(Refused) as refusal:
             wish()
         assert refusal.value.code == "REASON_MISSING"
