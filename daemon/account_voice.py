@@ -29,6 +29,10 @@ class AccountVoice:
         del entity, answer
         self._sample(note)
 
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """A ping's request begins to wait."""
+        self.event("info", "waiting", f"a ping is waiting {seconds:.0f} s {why}", ping_of=entity)
+
     def deferred(self, note: RateNote) -> None:
         """A ping's request is put off."""
         self._sample(note)

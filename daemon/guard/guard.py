@@ -35,6 +35,10 @@ class Witness(Protocol):
         """A request went out; ``answer`` None when none came back."""
         ...
 
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """A request begins to wait before it goes out."""
+        ...
+
     def deferred(self, note: RateNote) -> None:
         """A request is put off, and the run with it."""
         ...
@@ -161,7 +165,11 @@ class Guard:
         if self._put_off is not None:  # another thread of this run was told to come back later: so were we
             raise Deferred(self._put_off.until, self._put_off.code)
         try:
-            permit = self._limiter.take(self._stop, for_ping=for_ping)
+            permit = self._limiter.take(
+                self._stop,
+                for_ping=for_ping,
+                tell=lambda seconds, why: self._witness.waiting(entity=entity, seconds=seconds, why=why),
+            )
         except Deferred as deferral:
             raise self._deferral(deferral) from None
         answer = told = None

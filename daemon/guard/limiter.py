@@ -23,6 +23,9 @@ from daemon.guard.ceiling import LOOK_SECONDS, Ceiling
 from daemon.guard.quota_headers import Quota
 
 T = TypeVar("T")
+Tell = Callable[[float, str], None]
+"""Called with (seconds, why) when a wait begins."""
+WORTH_TELLING_SECONDS = 1.0
 JITTER_SECONDS = 1.0
 """A server-given wait is slept with a little on top, which does not make it a longer one."""
 
@@ -86,10 +89,13 @@ class Limiter:
         self.usage = Usage()
         """As it was when a permit was last asked for."""
 
-    def take(self, stop: threading.Event, *, for_ping: bool = False) -> Permit:
-        """A permit, after waiting for it if need be. Raises ``StopRequested``, or ``Deferred`` for a long wait."""
+    def take(self, stop: threading.Event, *, for_ping: bool = False, tell: Tell = lambda _, __: None) -> Permit:
+        """A permit, after waiting for it if need be; a wait worth telling is told as it begins.
+
+        Raises ``StopRequested``, or ``Deferred`` for a long wait.
+        """
         started = self._clock.monotonic()
-        slowed = not for_ping and self._keep_pace(stop)
+        slowed = not for_ping and self._keep_pace(stop, tell)
         while True:
             limits = self._in_force()
             key, wait, window = None, self._hold_left(), "hold"
@@ -99,7 +105,10 @@ class Limiter:
                 wait, window = decision.wait_seconds, decision.window or ""
             if wait <= 0:
                 return Permit(key, self._clock.monotonic() - started, self.usage, slowed)
-            self._wait(stop, wait, window, limits)
+            self._refuse_long(wait, window)
+            if wait > WORTH_TELLING_SECONDS:
+                tell(wait, "after DoorLoop asked to slow down" if window == "hold" else f"for this {window}'s requests")
+            self._wait(stop, wait, limits)
 
     def give_back(self, permit: Permit) -> None:
         """The answer arrived (or the request failed). Told to the database with the next permit, or by ``settle``."""
@@ -135,7 +144,7 @@ class Limiter:
     def _in_force(self) -> BudgetLimits:
         return self._ceiling.lowered().limits(self._limits)
 
-    def _keep_pace(self, stop: threading.Event) -> bool:
+    def _keep_pace(self, stop: threading.Event, tell: Tell) -> bool:
         """Wait for this request's turn when the pace is stretched; whether there was anything to wait for."""
         with self._lock:
             now = self._clock.monotonic()
@@ -143,15 +152,20 @@ class Limiter:
             self._next_at = turn + self._gap
         if turn <= now:
             return False
+        if turn - now > WORTH_TELLING_SECONDS:
+            tell(turn - now, "since little of the vendor's quota is left")
         if self._clock.wait(stop, turn - now):
             raise StopRequested
         return True
 
-    def _wait(self, stop: threading.Event, seconds: float, window: str, limits: BudgetLimits) -> None:
-        """Wait so long, or until other limits count; a long wait leaves as ``Deferred``."""
+    def _refuse_long(self, seconds: float, window: str) -> None:
+        """A long wait leaves as ``Deferred``."""
         if seconds > self._longest_wait_seconds + (JITTER_SECONDS if window == "hold" else 0.0):
             code = "RATE_LIMITED" if window == "hold" else "BUDGET_SPENT"
             raise Deferred(self._clock.now() + timedelta(seconds=seconds), code)
+
+    def _wait(self, stop: threading.Event, seconds: float, limits: BudgetLimits) -> None:
+        """Wait so long, or until other limits count."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             if self._clock.wait(stop, min(left, LOOK_SECONDS)):

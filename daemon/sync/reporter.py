@@ -208,11 +208,10 @@ class RunReporter:
             self.waited_seconds += note.waited_seconds
         self._reporter.tally(self._lease.integration, self._lease.account_key, entity, requests=1, failures=int(failed))
         self._sample(note)
-        if note.waited_seconds > 1:
-            why = (
-                "since little of the vendor's quota is left" if note.decision == "slowed" else "for the request budget"
-            )
-            self.event("info", "waiting", f"waited {note.waited_seconds:.1f} s {why}", entity=entity)
+
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """A request begins to wait (called by the guard)."""
+        self.event("info", "waiting", f"waiting {seconds:.0f} s {why}", entity=entity)
 
     def deferred(self, note: RateNote) -> None:
         """A request is put off (called by the guard)."""

@@ -43,6 +43,9 @@ class Unwitnessed:
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """Nothing."""
 
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """Nothing."""
+
     def deferred(self, note: RateNote) -> None:
         """Nothing."""
 

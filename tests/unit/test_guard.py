@@ -15,7 +15,7 @@ from common.http.transport import Answer, Transport
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience
 from daemon.guard.lanes import Lanes
-from daemon.guard.limiter import Limiter, Permit, Usage
+from daemon.guard.limiter import Limiter, Permit, Tell, Usage
 from daemon.guard.quota_headers import Quota
 from daemon.guard.rate_note import RateNote
 from tests.unit.answer_maker import answer
@@ -50,8 +50,9 @@ class Permits:
         self.heeded: list[Quota | None] = []
         self.usage = Usage(used_minute=3, limit_minute=50)
 
-    def take(self, stop: threading.Event, *, for_ping: bool = False) -> Permit:
+    def take(self, stop: threading.Event, *, for_ping: bool = False, tell: Tell) -> Permit:
         """Give one."""
+        tell(5.0, "for this minute's requests")
         self.out += 1
         self.taken += 1
         return Permit("p", 0.0, self.usage)
@@ -76,6 +77,11 @@ class Notes:
         self.statuses: list[int | None] = []
         self.waits: list[float] = []
         self.notes: list[RateNote] = []
+        self.told: list[str] = []
+
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """Note why."""
+        self.told.append(f"{entity}: {seconds:g} s {why}")
 
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """Note the status."""
@@ -126,6 +132,7 @@ def test_a_good_answer_costs_one_request() -> None:
     assert scene.get() == {"total": 0}
     assert scene.vendor.asked == ["https://app.doorloop.com/api/owners"]
     assert (scene.permits.taken, scene.permits.out) == (1, 0)
+    assert scene.notes.told == ["owners: 5 s for this minute's requests"]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

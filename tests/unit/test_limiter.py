@@ -223,3 +223,22 @@ def test_what_was_not_told_is_told_when_the_database_is_back(clock: VirtualClock
     row.away = False
     limiter.settle()
     assert row.windows["flights"] == {}
+
+
+def test_a_wait_is_told_as_it_begins(clock: VirtualClock, row: OneRow) -> None:
+    """Whoever looks meanwhile reads what the run waits for and how long; a short wait is not worth a line."""
+    limiter = limiter_of(clock, BudgetLimits(per_second=4, per_minute=5))
+    told: list[tuple[int, str, float]] = []
+
+    def tell(seconds: float, why: str) -> None:
+        told.append((round(seconds), why, clock.seconds))
+
+    for _ in range(6):
+        limiter.give_back(limiter.take(NEVER, tell=tell))
+    ((seconds, why, at),) = told
+    assert why == "for this minute's requests"
+    assert at == pytest.approx(1.0, abs=0.1)
+    assert 58 <= seconds <= 60
+    limiter.hold(20)
+    limiter.take(NEVER, tell=tell)
+    assert told[-1][:2] == (20, "after DoorLoop asked to slow down")
