@@ -23,6 +23,9 @@ class Action(StrEnum):
     REQUEUE = "requeue"
     DISCARD = "discard"
     CANCEL_BULK = "cancel_bulk"
+    FORCE_BREAKER = "force_breaker"
+    LOWER_LIMITS = "lower_limits"
+    SCHEDULE = "schedule"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
@@ -34,6 +37,9 @@ _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.REQUEUE: frozenset({Role.ADMIN}),
     Action.DISCARD: frozenset({Role.ADMIN}),
     Action.CANCEL_BULK: frozenset({Role.ADMIN}),
+    Action.FORCE_BREAKER: frozenset({Role.ADMIN}),
+    Action.LOWER_LIMITS: frozenset({Role.ADMIN}),
+    Action.SCHEDULE: frozenset({Role.ADMIN}),
 }
 
 

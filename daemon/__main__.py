@@ -88,7 +88,8 @@ def _wish(options: argparse.Namespace) -> Wish:
 
 def _check(configuration: wiring.Configuration) -> int:
     """Print every finding; 2 when one is an error."""
-    worst_first = sorted(configuration.findings, key=lambda f: ("error", "warning", "info").index(f.severity))
+    found = (*configuration.findings, *wiring.forecast_if_known(configuration))
+    worst_first = sorted(found, key=lambda f: ("error", "warning", "info").index(f.severity))
     for finding in worst_first:
         _say(finding)
     if not worst_first:

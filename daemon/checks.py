@@ -32,7 +32,7 @@ def check_channels(channels: ChannelSettings) -> tuple[Finding, ...]:
 
 
 def check_schedule(schedule: ScheduleSettings, served: Mapping[str, Account]) -> tuple[Finding, ...]:
-    """Entities nobody knows, and a schedule that needs more requests than its vendor allows."""
+    """Entities nobody knows. Whether the schedule fits into the budget is forecast (``daemon/forecast.py``)."""
     findings: list[Finding] = []
     for integration, account in served.items():
         unknown = [name for name in scheduled_entities(schedule) if name not in account.entry.entities]
@@ -43,21 +43,9 @@ def check_schedule(schedule: ScheduleSettings, served: Mapping[str, Account]) ->
                 "expected": ",".join(account.entry.entities),
             }
             findings.append(Finding("SETTING_INVALID", "error", facts, integration, holds=True))
-        findings.extend(_over_budget(schedule, integration, account))
     return tuple(findings)
 
 
 def scheduled_entities(schedule: ScheduleSettings) -> tuple[str, ...]:
     """The names in SYNC_ENTITIES."""
     return tuple(name.strip() for name in schedule.sync_entities.split(",") if name.strip())
-
-
-def _over_budget(schedule: ScheduleSettings, integration: str, account: Account) -> tuple[Finding, ...]:
-    allowed = account.limits.per_hour
-    # At best one request per entity and one for whose account it is; a real forecast needs the vendor's totals.
-    per_run = len(scheduled_entities(schedule)) + 1
-    needed = round(per_run * 60 / schedule.auto_sync_interval_minutes)
-    if not schedule.auto_sync_enabled or not allowed or needed <= allowed:
-        return ()
-    facts = {"needed": needed, "allowed": allowed, "minutes": -(-per_run * 60 // allowed)}
-    return (Finding("SCHEDULE_OVER_BUDGET", "warning", facts, integration),)

@@ -19,7 +19,7 @@ from common.errors import DatabaseAway, IccError, Refused
 from common.signing import is_sealed
 from common.store import commands
 from common.store.database import Database, Link, Row
-from daemon import handlers
+from daemon import handlers, limit_handlers
 from daemon.bulk import BulkDesk
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
@@ -134,9 +134,10 @@ class CommandDesk:
 
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
+        voice = self._desk.voice(command["integration"], command["account_key"])
         acts: dict[str, Callable[[], dict[str, Any]]] = {
             Action.PING: lambda: handlers.ping(
-                self._database, self._clock, self._accounts[command["integration"]], command
+                self._database, self._clock, self._accounts[command["integration"]], command, voice
             ),
             Action.STOP: lambda: handlers.stop(self._desk, command),
             Action.CONFIRM: lambda: handlers.confirm(self._database, command),
@@ -146,6 +147,7 @@ class CommandDesk:
             Action.FORGET_DRILL: lambda: handlers.forget_drill(
                 self._database, self._accounts[command["integration"]], command
             ),
+            **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(self._database, voice, command)),
         }
         command_id = str(command["id"])
         try:

@@ -12,7 +12,7 @@ from common.errors import Refused
 from common.store import accounts, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
-from daemon.guard.guard import Unwitnessed
+from daemon.guard.guard import Witness
 from daemon.integrations.base import Account, PingResult
 from daemon.run_desk import RunDesk
 
@@ -21,9 +21,9 @@ _NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
 ANSWERS = ("confirmed", "rejected")
 
 
-def ping(database: Database, clock: Clock, account: Account, command: Row) -> dict[str, Any]:
-    """Ask the vendor whether it is there; the result is stored for everybody."""
-    result = _forbidden(account) or _ask(database, clock, account)
+def ping(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
+    """Ask the vendor whether it is there; the result is stored for everybody, ``witness`` hears of the requests."""
+    result = _forbidden(account) or _ask(database, clock, account, witness)
     row = {
         "ok": result.ok,
         "code": result.code,
@@ -41,8 +41,8 @@ def ping(database: Database, clock: Clock, account: Account, command: Row) -> di
     return row
 
 
-def _ask(database: Database, clock: Clock, account: Account) -> PingResult:
-    opened = account.open(database, clock, stop=threading.Event(), witness=Unwitnessed())
+def _ask(database: Database, clock: Clock, account: Account, witness: Witness) -> PingResult:
+    opened = account.open(database, clock, stop=threading.Event(), witness=witness)
     try:
         return opened.connector.ping()
     finally:

@@ -17,6 +17,7 @@ from common.states import RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link, Row
 from common.store.leases import Lease
+from daemon.account_voice import AccountVoice
 from daemon.integrations.base import Account, Opened
 from daemon.sync.bookmark import Order
 from daemon.sync.reporter import Reporter, RunReporter
@@ -107,10 +108,7 @@ class RunDesk:
         """Execute it here, to its end."""
         stop = threading.Event()
         account = self._accounts[plan.lease.integration]
-        limits = account.limits
-        reporter = RunReporter(
-            self._reporter, self._clock, plan.lease, (limits.per_minute or None, limits.per_hour or None)
-        )
+        reporter = RunReporter(self._reporter, self._clock, plan.lease)
         try:
             opened = account.open(self._database, self._clock, stop=stop, witness=reporter)
         except Exception as error:
@@ -212,6 +210,10 @@ class RunDesk:
                 log.warning("the database is away; the lease could not be renewed", run=run.plan.lease.run_id)
                 continue
             self.look_at(run.plan.lease.run_id)
+
+    def voice(self, integration: str, account_key: str) -> AccountVoice:
+        """Who tells of what happens to an account outside of its runs."""
+        return AccountVoice(self._reporter, self._clock, integration, account_key)
 
     def doing(self) -> str:
         """What this process is doing, for its heartbeat."""

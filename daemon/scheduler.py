@@ -18,7 +18,7 @@ from common.config import ScheduleSettings
 from common.errors import DatabaseAway, Refused
 from common.operator_actions import Actor, Gate
 from common.rules.due import due
-from common.store import runs, slots
+from common.store import accounts, runs, slots
 from common.store.database import Database
 from common.wishes import Wish, run_wish
 from daemon.checks import scheduled_entities
@@ -76,6 +76,9 @@ class Scheduler:
     def _start_scheduled(self, integration: str) -> list[tuple[str, str]]:
         settings = self._settings
         with self._database.transaction() as link:
+            account = accounts.read(link, integration, MAIN)
+            if account is not None and account["paused_at"] is not None:
+                return []  # its slots stay untaken, so that the latest one is caught up when it goes on
             found = due(
                 self._clock.now(),
                 interval_minutes=settings.auto_sync_interval_minutes,

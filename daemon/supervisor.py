@@ -8,10 +8,13 @@ from types import FrameType
 
 import structlog
 
+from common.config import Finding
 from common.errors import DatabaseAway
 from common.store import heartbeats
 from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
+from daemon import wiring
+from daemon.blocks import Blocks
 from daemon.commands import CommandDesk
 from daemon.janitor import Janitor
 from daemon.scheduler import Metronome, Scheduler
@@ -25,6 +28,7 @@ SCHEDULE_SECONDS = 1.0
 RESCUE_SECONDS = 5.0
 BULK_SECONDS = 1.0
 SWEEP_SECONDS = 3600.0
+FORECAST_SECONDS = 5.0
 
 
 class Supervisor:
@@ -46,6 +50,8 @@ class Supervisor:
             key=services.key,
         )
         self._janitor = Janitor(services.database, configuration.settings, self._commands)
+        self._blocks = Blocks(services.database, configuration.accounts)
+        self._forecasts: tuple[Finding, ...] | None = None
         self._scheduler = Scheduler(
             services.database,
             services.clock,
@@ -92,9 +98,18 @@ class Supervisor:
         metronome = Metronome(self._services.clock)
         metronome.every(SWEEP_SECONDS, self._janitor.sweep, "janitor sweep")
         metronome.every(RESCUE_SECONDS, self._janitor.rescue, "janitor rescue")
+        metronome.every(SCHEDULE_SECONDS, self._blocks.run_once, "blocks")
         metronome.every(SCHEDULE_SECONDS, self._scheduler.run_once, "scheduler")
         metronome.every(BULK_SECONDS, self._commands.bulk.run_once, "requeues and discards")
+        metronome.every(FORECAST_SECONDS, self._forecast, "forecast")
         metronome.run(self.stop)
+
+    def _forecast(self) -> None:
+        """Totals change as runs end; what follows from them is published when it changes."""
+        found = wiring.forecast(self._services.configuration, self._services.database)
+        if found != self._forecasts:
+            wiring.publish(self._services, found)
+            self._forecasts = found
 
     def _beat(self) -> None:
         services = self._services

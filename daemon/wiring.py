@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -16,10 +16,13 @@ from common.errors import DatabaseAway
 from common.operator_actions import Gate
 from common.store import accounts, heartbeats
 from common.store.database import Database
-from common.store.door import opened
+from common.store.door import known_url, opened
+from common.store.embedded import EmbeddedPostgresError
 from common.store.migrate import migrate
 from daemon import process_identity
+from daemon.blocks import Blocks
 from daemon.checks import check_channels, check_schedule
+from daemon.forecast import over_budget
 from daemon.integrations.base import Account
 from daemon.integrations.registry import accounts_of
 from daemon.rescue import bury_the_dead
@@ -117,12 +120,34 @@ def _enlist(services: Services, daemon: dict[str, Any]) -> None:
         heartbeats.enlist(link, daemon)
         for integration, account in services.configuration.accounts.items():
             accounts.ensure(link, integration, MAIN, account.entry.label)
-    publish(services)
+    Blocks(services.database, services.configuration.accounts).run_once()
+    publish(services, forecast(services.configuration, services.database))
 
 
-def publish(services: Services) -> None:
+def forecast(configuration: Configuration, database: Database | None) -> tuple[Finding, ...]:
+    """Findings that follow from how much there is to copy. Raises ``DatabaseAway``."""
+    schedule = configuration.schedule
+    found = (over_budget(schedule, name, account, database) for name, account in configuration.accounts.items())
+    return tuple(finding for findings in found for finding in findings)
+
+
+def forecast_if_known(configuration: Configuration) -> tuple[Finding, ...]:
+    """The same for `check`, which starts nothing: from the database when it answers, else what is certain anyway."""
+    try:
+        url = known_url(configuration.settings) if configuration.schedule.auto_sync_enabled else None
+        if url is not None:
+            database = Database(url, name="icc:check", most=2)
+            database.connect("icc:check").close()  # one try; the pool's would be many, and loud
+            with database:
+                return forecast(configuration, database)
+    except (DatabaseAway, EmbeddedPostgresError) as away:
+        log.warning("the forecast knows no totals", why=away.cause)
+    return forecast(configuration, None)
+
+
+def publish(services: Services, forecasts: tuple[Finding, ...]) -> None:
     """Put the masked settings and the findings where the page reads them."""
-    configuration = services.configuration
+    configuration = replace(services.configuration, findings=(*services.configuration.findings, *forecasts))
     shared = {
         **{name.upper(): str(value) for name, value in configuration.schedule.model_dump().items()},
         "INTEGRATIONS_TEAMS_WEBHOOK": redact.shape(configuration.channels.integrations_teams_webhook),

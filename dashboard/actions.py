@@ -11,6 +11,7 @@ from common.access import Action
 from common.errors import DatabaseAway, Refused
 from common.insights.letters import LetterCount
 from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wish
+from common.limit_wishes import force_breaker_wish, lower_limits_wish, schedule_wish
 from common.operator_actions import Actor
 from common.store.people import Session
 from common.wishes import Wish, run_wish
@@ -51,7 +52,7 @@ def answer(integration: str, account_key: str, confirmation_id: str, verdict: st
 
 def requeue(integration: str, account_key: str, which: Matching, seen: LetterCount) -> None:
     """Ask to have letters read again; ``seen`` is what the person was shown."""
-    _submit_made(
+    _wished(
         Action.REQUEUE,
         lambda: requeue_wish(integration, which, counted=seen.number, last_id=seen.last_id, account_key=account_key),
     )
@@ -59,7 +60,7 @@ def requeue(integration: str, account_key: str, which: Matching, seen: LetterCou
 
 def discard(integration: str, account_key: str, which: Matching, seen: LetterCount, reason: str) -> None:
     """Ask to close letters for good."""
-    _submit_made(
+    _wished(
         Action.DISCARD,
         lambda: discard_wish(
             integration, which, reason=reason, counted=seen.number, last_id=seen.last_id, account_key=account_key
@@ -69,16 +70,43 @@ def discard(integration: str, account_key: str, which: Matching, seen: LetterCou
 
 def cancel(integration: str, account_key: str, bulk_id: str) -> None:
     """Ask to end a requeue or discard where it is."""
-    _submit_made(Action.CANCEL_BULK, lambda: cancel_wish(integration, bulk_id, account_key=account_key))
+    _wished(Action.CANCEL_BULK, lambda: cancel_wish(integration, bulk_id, account_key=account_key))
 
 
-def _submit_made(action: Action, make: Callable[[], Wish]) -> None:
+def schedule(integration: str, account_key: str, *, paused: bool, reason: str) -> None:
+    """Pause what starts by itself, or let it go on."""
+    _wished(Action.SCHEDULE, lambda: schedule_wish(integration, paused=paused, reason=reason, account_key=account_key))
+
+
+def force_breaker(integration: str, account_key: str, *, wanted: str, minutes: int | None, reason: str) -> None:
+    """Force the circuit breaker ``open`` or ``closed``, or ``none`` of the two again."""
+    _wished(
+        Action.FORCE_BREAKER,
+        lambda: force_breaker_wish(integration, state=wanted, minutes=minutes, reason=reason, account_key=account_key),
+    )
+
+
+def lower_limits(
+    integration: str, account_key: str, *, to: dict[str, int | None], lift: bool, minutes: int | None, reason: str
+) -> None:
+    """Allow less than is set for a while, or ``lift`` that."""
+
+    def wish() -> Wish:
+        if not lift and not any(to.values()):
+            raise Refused("VALUE_UNUSABLE", what="What to lower", value="empty", expected="at least one limit")
+        return lower_limits_wish(integration, to=to, minutes=minutes, reason=reason, account_key=account_key)
+
+    _wished(Action.LOWER_LIMITS, wish)
+
+
+def _wished(action: Action, wish: Callable[[], Wish]) -> None:
+    """Submit what ``wish`` makes, or remember why it is nonsense."""
     try:
-        wish = make()
+        made = wish()
     except Refused as refusal:
         state.refused(action.value, refusal)
-        return
-    submit(wish)
+    else:
+        submit(made)
 
 
 def submit(wish: Wish) -> None:

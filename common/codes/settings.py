@@ -65,8 +65,8 @@ SETTINGS = (
     Code(
         "SCHEDULE_OVER_BUDGET",
         "finding",
-        "The present schedule needs about {needed} requests an hour; DoorLoop allows {allowed}.",
-        "Set DOORLOOP_PAGE_SIZE=1000, or AUTO_SYNC_INTERVAL_MINUTES={minutes}.",
+        "The present schedule needs about {needed} requests in its busiest hour; DoorLoop allows {allowed}.",
+        "{remedy}",
     ),
     # --- database
     Code(

@@ -119,6 +119,12 @@ VENDOR = (
         "It tries again by itself after its cool-down; look at the last error for the cause.",
     ),
     Code(
+        "BREAKER_FORCED_OPEN",
+        "run incomplete",
+        "{by} holds the circuit breaker open until {until}: {reason}",
+        "Wait until then, or let an admin lift it on the page.",
+    ),
+    Code(
         "WRONG_ENVELOPE",
         "entity failed",
         "The answer at {path} is not a list: {problem}.",

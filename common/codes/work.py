@@ -119,7 +119,7 @@ WORK = (
     Code(
         "BLOCKED_UNTIL",
         "refused",
-        "The vendor's budget is used up until {until}.",
+        "DoorLoop or our own request budget asked to wait until {until}.",
         "Nothing to do: the run goes on by itself then.",
     ),
     Code("NOTHING_RUNNING", "refused", "Nothing is running.", "Nothing to do."),
@@ -127,6 +127,9 @@ WORK = (
     Code("UNKNOWN_ENTITY", "refused", "There is no entity {entity}.", "Use some of: {known}."),
     Code("UNKNOWN_MODE", "refused", "There is no mode {mode}.", "Use backfill, delta, or delta with a since."),
     Code("UNKNOWN_CONFIRMATION", "refused", "There is no open question {id}.", "It may have been answered already."),
+    Code("REASON_MISSING", "refused", "No reason was given.", "Say why in a sentence; it is kept in the audit log."),
+    Code("VALUE_UNUSABLE", "refused", "{what} is {value}.", "Give {expected}."),
+    Code("NOTHING_TO_LIFT", "refused", "{what}.", "Nothing to do."),
     Code(
         "SINCE_UNUSABLE",
         "refused",

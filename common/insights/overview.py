@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.catalog import CATALOG, CatalogEntry
+from common.insights import limits
 from common.insights.daemons import DaemonView, daemons, service_heartbeat
 from common.insights.entities import EntityRow, entity_rows
+from common.insights.limits import Forced, LoweredLimits
 from common.insights.problems import Problem, problem, problems
 from common.insights.runs import RunRow, run_row
 from common.insights.schedule import Schedule, schedule_of
@@ -68,6 +70,8 @@ class AccountOverview:
     blocked_code: str | None
     breaker_state: str | None
     breaker_until: datetime | None
+    breaker_forced: Forced | None
+    lowered: LoweredLimits | None
     ping: Ping | None
     entities: tuple[EntityRow, ...]
     findings: tuple[Problem, ...]
@@ -169,6 +173,8 @@ def _account(
         blocked_code=row.get("blocked_code"),
         breaker_state=row.get("breaker_state"),
         breaker_until=row.get("forced_until") or row.get("cool_down_until"),
+        breaker_forced=limits.forced(row),
+        lowered=limits.lowered(row),
         ping=ping,
         entities=entities,
         findings=_worst_first(problems(row.get("findings"))),
@@ -197,10 +203,10 @@ def _facts(link: Link, account: AccountOverview, row: Row, views: tuple[DaemonVi
         heartbeat_age_seconds=age,
         heartbeat_seconds=heartbeat_seconds,
         entities=tuple(entity.facts for entity in account.entities),
-        paused=account.paused,
+        paused=account.paused or _held_open(account, row),
         ping_failure=_ping_failure(account.ping, succeeded_at),
         run_failure=_run_failure(link, account, succeeded_at),
-        breaker_open_since=row["breaker_opened_at"] if account.breaker_state in ("open", "forced_open") else None,
+        breaker_open_since=row["breaker_opened_at"] if account.breaker_state == "open" else None,
         errors_found=tuple(
             Failure(one.code, one.cause, one.remedy, account.published_at or _LONG_AGO)
             for one in account.findings
@@ -216,6 +222,14 @@ def _facts(link: Link, account: AccountOverview, row: Row, views: tuple[DaemonVi
         running_mode=account.active_run.mode if account.active_run else None,
         was_pinged=account.ping is not None,
     )
+
+
+def _held_open(account: AccountOverview, row: Row) -> Pause | None:
+    """A breaker that an admin holds open is no failure: somebody meant it."""
+    force = account.breaker_forced
+    if force is None or force.state != "forced_open":
+        return None
+    return Pause(force.by, force.reason, row["breaker_opened_at"])
 
 
 def _ping_failure(ping: Ping | None, succeeded_at: datetime | None) -> Failure | None:

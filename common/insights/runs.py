@@ -20,7 +20,7 @@ from common.store.statements import statements
 SQL = statements("insights")
 MOST_RUNS = 200
 MOST_MARKS = 600
-WAITING_CODES = frozenset({"waiting", "request_retried"})
+WAITING_CODES = frozenset({"waiting", "request_retried", "breaker"})
 
 
 @dataclass(frozen=True)

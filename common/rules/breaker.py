@@ -46,6 +46,8 @@ class Breaker:
     probe_token: str | None = None
     probe_expires_at: float | None = None
     forced_until: float | None = None
+    forced_by: str | None = None
+    forced_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,17 @@ class Admission:
     is_probe: bool = False
 
 
+FORCED = (BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED)
+
+
+def force(state: BreakerState, *, until: float, by: str, reason: str) -> Breaker:
+    """The breaker as an admin wants it, until a moment: open holds runs back, closed lets all requests through."""
+    return Breaker(state, forced_until=until, forced_by=by, forced_reason=reason)
+
+
 def unforced(breaker: Breaker, now: float) -> Breaker:
     """A force that has expired is over: the breaker is closed and starts to count anew."""
-    forced = breaker.state in (BreakerState.FORCED_OPEN, BreakerState.FORCED_CLOSED)
-    if forced and breaker.forced_until is not None and breaker.forced_until <= now:
+    if breaker.state in FORCED and breaker.forced_until is not None and breaker.forced_until <= now:
         return Breaker()
     return breaker
 

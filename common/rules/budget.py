@@ -2,22 +2,26 @@
 
 A permit counts from when it is given and expires one window after its *answer* arrived: the vendor may count the
 request at any moment in between, so whichever it takes, no window of its own ever holds more than allowed. Answers are
-kept in sixtieths of a window, rounded up.
+kept in small parts of a window, rounded up. What a window of length W can give is therefore W / (W + flight) of its
+rate: 99.5 % of a minute's with 300 ms, but no more than about 85 % of a second's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-BUCKETS = 60
+BUCKETS = {"second": 60, "minute": 240, "hour": 120}
+"""Parts of a window in which answers are counted together: fine enough to give away nothing, few enough for one row."""
 SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+ONE_RESERVED_OF = 25
+"""One permit of so many may be kept for pings: at most 4 %, so that runs have 95 % of the rate after all rounding."""
 
 
 @dataclass(frozen=True)
 class BudgetLimits:
-    """Requests allowed per window; 0 means no such limit. ``reserved`` of them are kept for pings."""
+    """Requests allowed per window; 0 means no such limit. Up to ``reserved`` of them are kept for pings."""
 
     per_second: float = 0
     per_minute: int = 0
@@ -40,6 +44,44 @@ class BudgetLimits:
     def unlimited(self) -> bool:
         """No limit at all."""
         return not self.windows()
+
+    @property
+    def most_an_hour(self) -> float | None:
+        """Requests that an hour can hold by all limits together; None without any."""
+        rates = (self.per_second * HOUR, self.per_minute * HOUR / MINUTE, self.per_hour)
+        return min((rate for rate in rates if rate > 0), default=None)
+
+    def kept_back(self, allowed: int) -> int:
+        """How many of a window's requests only pings may use."""
+        return min(self.reserved, allowed // ONE_RESERVED_OF)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What an admin allows for a while instead; None leaves a limit as it is set, and nothing raises one."""
+
+    per_minute: int | None = None
+    per_hour: int | None = None
+    concurrency: int | None = None
+
+    def limits(self, base: BudgetLimits) -> BudgetLimits:
+        """The limits in force."""
+        return replace(
+            base,
+            per_minute=_lower(base.per_minute, self.per_minute),
+            per_hour=_lower(base.per_hour, self.per_hour),
+        )
+
+    def connections(self, most: int) -> int:
+        """The requests at a time in force."""
+        return most if self.concurrency is None else min(most, self.concurrency)
+
+
+def _lower(base: int, lowered: int | None) -> int:
+    """The smaller of the two, where a base of 0 is no limit."""
+    if lowered is None:
+        return base
+    return min(base, lowered) if base > 0 else lowered
 
 
 @dataclass(frozen=True)
@@ -73,9 +115,10 @@ def ask(
     ``flight_seconds`` is when a permit whose holder died counts as answered. Pings may use the reserved ones.
     """
     pruned = _prune(state, limits, now)
-    worst, binding = 0.0, None
+    held = pruned.get("held_until", now) - now
+    worst, binding = (held, "hold") if held > 0 else (0.0, None)
     for window, (length, allowed) in limits.windows().items():
-        kept_back = 0 if for_ping else min(limits.reserved, allowed // 5)
+        kept_back = 0 if for_ping else limits.kept_back(allowed)
         room = allowed - kept_back - used(pruned, window, length, now)
         if room <= 0:
             wait = _until_room(pruned, window, length, now, 1 - room)
@@ -96,9 +139,15 @@ def answered(state: Mapping[str, Any], limits: BudgetLimits, *, permit: str, now
     return _count(pruned | {"flights": flights}, limits, now)
 
 
+def hold(state: Mapping[str, Any], limits: BudgetLimits, *, until: float, now: float) -> dict[str, Any]:
+    """The vendor asked to slow down: no permit for anybody before ``until``. A shorter hold never shortens one."""
+    pruned = _prune(state, limits, now)
+    return pruned | {"held_until": max(until, pruned.get("held_until", until))}
+
+
 def _count(state: dict[str, Any], limits: BudgetLimits, moment: float) -> dict[str, Any]:
     for window, (length, _) in limits.windows().items():
-        width = length / BUCKETS
+        width = length / BUCKETS[window]
         end = (int(moment / width) + 1) * width
         buckets = [list(bucket) for bucket in state.get(window, ())]
         if buckets and buckets[-1][0] >= end:
@@ -112,6 +161,8 @@ def _count(state: dict[str, Any], limits: BudgetLimits, moment: float) -> dict[s
 def _prune(state: Mapping[str, Any], limits: BudgetLimits, now: float) -> dict[str, Any]:
     """Forget what no window counts any more; flights whose holder died become answered."""
     fresh: dict[str, Any] = {"flights": {}}
+    if state.get("held_until", now) > now:
+        fresh["held_until"] = state["held_until"]
     windows = limits.windows()
     for window, (length, _) in windows.items():
         fresh[window] = [bucket for bucket in state.get(window, ()) if bucket[0] + length > now]

@@ -54,6 +54,17 @@ def claim_source(link: Link, integration: str, account_key: str, kind: str) -> b
     return link.execute(SQL["claim_source"], params).fetchone() is not None
 
 
+def pause(link: Link, integration: str, account_key: str, *, by: str, reason: str) -> bool:
+    """Nothing of the account starts by itself from now on; false when that was so already."""
+    params = {**_account(integration, account_key), "by": by, "reason": mask(reason)}
+    return link.execute(SQL["pause"], params).fetchone() is not None
+
+
+def resume(link: Link, integration: str, account_key: str) -> bool:
+    """What is due starts by itself again; false when it was not paused."""
+    return link.execute(SQL["resume"], _account(integration, account_key)).fetchone() is not None
+
+
 def forget_source(link: Link, integration: str, account_key: str) -> None:
     """The account's rows are gone: so are its kind, identity, readings, dead letters and open questions."""
     for name in (

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from psycopg.types.json import Jsonb
 
-from common.rules.breaker import Breaker
+from common.rules.breaker import Breaker, unforced
 from common.states import BreakerState
 from common.store.database import Database, Row
 from common.store.statements import statements
@@ -28,18 +28,26 @@ def decide(
     integration: str,
     account_key: str,
     rule: Callable[[Breaker, float], tuple[Breaker, T]],
-) -> tuple[Breaker, Breaker, T]:
-    """Apply a pure rule ``(breaker, now) -> (breaker, verdict)`` to the locked row; (before, after, verdict)."""
+) -> tuple[list[Breaker], T]:
+    """Apply a pure rule ``(breaker, now) -> (breaker, verdict)`` to the locked row.
+
+    Returns the course it took, from what it was to what it is now (one element when nothing changed), and the verdict.
+    """
     account = {"integration": integration, "account_key": account_key}
     with database.transaction() as link:
         link.execute(SQL["ensure"], account)
         row = link.execute(SQL["lock"], account).fetchone()
         assert row is not None
         before = _from_row(row)
-        after, verdict = rule(before, row["now"])
-        if after != before:
-            link.execute(SQL["store"], {**account, **_to_row(after)})
-    return before, after, verdict
+        # A force that ran out is over first: from forced to open would be no legal move.
+        freed = unforced(before, row["now"])
+        after, verdict = rule(freed, row["now"])
+        course = [before]
+        for step in (freed, after):
+            if step != course[-1]:
+                link.execute(SQL["store"], {**account, **_to_row(step)})
+                course.append(step)
+    return course, verdict
 
 
 def _from_row(row: Row) -> Breaker:
@@ -51,6 +59,8 @@ def _from_row(row: Row) -> Breaker:
         probe_token=str(row["probe_token"]) if row["probe_token"] else None,
         probe_expires_at=row["probe_epoch"],
         forced_until=row["forced_epoch"],
+        forced_by=row["forced_by"],
+        forced_reason=row["forced_reason"],
     )
 
 

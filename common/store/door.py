@@ -10,6 +10,16 @@ from common.store import embedded
 from common.store.database import Database
 
 
+def known_url(settings: SharedSettings) -> str | None:
+    """The database's address when it can be had without starting or making anything; None when it cannot."""
+    if settings.database_url:
+        return settings.database_url
+    if not settings.icc_data_dir.exists():
+        return None
+    found = embedded.status(settings.icc_data_dir)
+    return found.url if found.answers else None
+
+
 @contextmanager
 def opened(
     settings: SharedSettings, *, name: str, on_progress: Callable[[str], None] = lambda _: None

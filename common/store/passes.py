@@ -8,11 +8,12 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from common.redact import mask_value
 from common.store.arrays import text_array
-from common.store.database import Link, Row
+from common.store.database import Database, Link, Row
 from common.store.leases import Lease
 from common.store.statements import statements
 
@@ -107,3 +108,16 @@ def latest_backfill(link: Link, integration: str, account_key: str, entity: str)
     params = {"integration": integration, "account_key": account_key, "entity": entity}
     row = link.execute(SQL["latest_backfill"], params).fetchone()
     return int(row["id"]) if row else None
+
+
+def list_sizes(database: Database, integration: str, account_key: str, entities: tuple[str, ...]) -> list[Row]:
+    """Per entity the vendor's ``total`` and whether its deltas come ``in_order``; none before the schema is there.
+
+    Raises ``DatabaseAway``.
+    """
+    params = {"integration": integration, "account_key": account_key, "entities": list(entities)}
+    try:
+        with database.transaction() as link:
+            return link.execute(SQL["list_sizes"], params).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return []

@@ -1,24 +1,29 @@
 """Asks the breaker before a request and tells it what came; waits at most one cool-down, then gives the run up.
 
-While it is closed a success costs nothing and a look at the row is at most a second old: other daemons' failures are
-noticed within that, and one's own at once.
+While it is closed a success costs nothing and a look at the row is at most a second old: other daemons' failures and an
+admin's force are noticed within that, and one's own failures at once.
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
 
 from common.clock import Clock
 from common.errors import BreakerHolds, StopRequested
-from common.rules.breaker import Admission, Breaker, BreakerLimits, Outcome, admit, record
+from common.rules.breaker import FORCED, Admission, Breaker, BreakerLimits, Outcome, admit, record
 from common.states import BreakerState
 from common.store import breakers
 from common.store.database import Database
 
 LOOK_SECONDS = 1.0
+MOST_SUCCESSES = 100
+"""Successes remembered for the failed share; more of them would not change what opens it."""
 Tell = Callable[[str, str], None]
 """Called with (level, sentence) at every transition and refused call."""
 
@@ -37,7 +42,7 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._failing = False
-        self._successes = 0
+        self._successes: deque[float] = deque(maxlen=MOST_SUCCESSES)
         self._held_since: float | None = None
 
     def enter(self, stop: threading.Event, *, for_ping: bool) -> str:
@@ -48,45 +53,55 @@ class CircuitBreaker:
         token = str(uuid.uuid4())
         if for_ping or self._seen_closed():
             return token
+        told = False
         while True:
-            admission = self._ask(token)
+            breaker, admission = self._ask(token)
             if admission.allowed:
                 return token
-            self._tell("warn", f"held a request back for {admission.wait_seconds:.0f} s")
-            self._give_up_in_time(admission.wait_seconds)
-            if self._clock.wait(stop, admission.wait_seconds):
+            if not told:
+                self._tell("warn", f"held a request back for {admission.wait_seconds:.0f} s: {in_words(breaker)}")
+                told = True
+            self._give_up_in_time(breaker, admission.wait_seconds)
+            # In short waits, so that a force is obeyed, and its end, while we wait.
+            if self._clock.wait(stop, min(LOOK_SECONDS, admission.wait_seconds)):
                 raise StopRequested
 
     def leave(self, token: str, outcome: Outcome) -> None:
         """After a request: what it says about the vendor's health."""
+        at = self._clock.monotonic()
         with self._lock:
             if outcome is Outcome.SUCCESS:
                 self._held_since = None
             if outcome is Outcome.SUCCESS and not self._failing:
-                self._successes += 1
+                self._successes.append(at)
                 return
-            successes, self._successes = self._successes, 0
-        if outcome is Outcome.NEUTRAL and not self._failing:
-            return
+            if outcome is Outcome.NEUTRAL and not self._failing:
+                return
+            ages = [at - moment for moment in self._successes]
+            self._successes.clear()
 
         def rule(breaker: Breaker, now: float) -> tuple[Breaker, None]:
-            if successes and breaker.state is BreakerState.CLOSED:
-                quiet = tuple((now, True) for _ in range(min(successes, 100)))
+            if ages and breaker.state is BreakerState.CLOSED:
+                quiet = tuple((now - age, True) for age in ages)
                 breaker = replace(breaker, consecutive_failures=0, outcomes=(*breaker.outcomes, *quiet))
             return record(breaker, self._limits, outcome, now=now, token=token), None
 
-        before, after, _ = breakers.decide(self._database, *self._account, rule)
-        self._notice(before, after)
+        course, _ = breakers.decide(self._database, *self._account, rule)
+        self._notice(course)
 
-    def _give_up_in_time(self, wait_seconds: float) -> None:
+    def _give_up_in_time(self, breaker: Breaker, wait_seconds: float) -> None:
         """One cool-down since a request of this run was first held back, whoever waits; then the run ends."""
         now = self._clock.monotonic()
         with self._lock:
             if self._held_since is None:
                 self._held_since = now
             waited = now - self._held_since
-        if waited + wait_seconds > self._limits.cool_down_seconds + LOOK_SECONDS:
-            raise BreakerHolds("BREAKER_OPEN")
+        if waited + wait_seconds <= self._limits.cool_down_seconds + LOOK_SECONDS:
+            return
+        if breaker.state is BreakerState.FORCED_OPEN:
+            by, until = breaker.forced_by, _moment(breaker.forced_until)
+            raise BreakerHolds("BREAKER_FORCED_OPEN", by=by, until=until, reason=breaker.forced_reason)
+        raise BreakerHolds("BREAKER_OPEN")
 
     def _seen_closed(self) -> bool:
         now = self._clock.monotonic()
@@ -99,17 +114,43 @@ class CircuitBreaker:
             self._failing = not closed
         return closed
 
-    def _ask(self, token: str) -> Admission:
+    def _ask(self, token: str) -> tuple[Breaker, Admission]:
         def rule(breaker: Breaker, now: float) -> tuple[Breaker, Admission]:
             return admit(breaker, self._limits, now=now, token=token)
 
-        before, after, admission = breakers.decide(self._database, *self._account, rule)
-        self._notice(before, after)
-        return admission
+        course, admission = breakers.decide(self._database, *self._account, rule)
+        self._notice(course)
+        return course[-1], admission
 
-    def _notice(self, before: Breaker, after: Breaker) -> None:
+    def _notice(self, course: list[Breaker]) -> None:
+        after = course[-1]
         with self._lock:
             self._failing = after.state is not BreakerState.CLOSED or after.consecutive_failures > 0
-        if before.state is not after.state:
-            level = "warn" if after.state is BreakerState.OPEN else "info"
-            self._tell(level, f"circuit breaker: {before.state} → {after.state}")
+        for sentence, level in transitions(course):
+            self._tell(level, sentence)
+
+
+def transitions(course: list[Breaker]) -> list[tuple[str, str]]:
+    """Each change of state as (sentence, level)."""
+    return [
+        (
+            f"circuit breaker: {before.state} → {after.state}: {in_words(after)}",
+            "warn" if after.state in (BreakerState.OPEN, BreakerState.FORCED_OPEN) else "info",
+        )
+        for before, after in pairwise(course)
+        if before.state is not after.state
+    ]
+
+
+def in_words(breaker: Breaker) -> str:
+    """Why it is as it is."""
+    if breaker.state in FORCED:
+        return f"forced by {breaker.forced_by} until {_moment(breaker.forced_until)}: {breaker.forced_reason}"
+    return {
+        BreakerState.OPEN: f"too many requests failed; the next try is at {_moment(breaker.cool_down_until)}",
+        BreakerState.HALF_OPEN: "one request is on its way to see whether the vendor is back",
+    }.get(breaker.state, "requests go out")
+
+
+def _moment(epoch_seconds: float | None) -> str:
+    return f"{datetime.fromtimestamp(epoch_seconds or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"

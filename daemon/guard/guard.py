@@ -1,4 +1,4 @@
-"""Breaker, budget, request, classification, retry: the one way a connector asks its vendor anything.
+"""Lanes, breaker, budget, request, classification, retry: the one way a connector asks its vendor anything.
 
 Law 7: being rate-limited is not failing. A wait longer than ``longest_wait_seconds`` is never slept: it leaves as
 ``Deferred`` and the run goes on by itself later.
@@ -19,7 +19,10 @@ from common.http.transport import Answer, Transport
 from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
 from daemon.guard.answers import loads, parsed
-from daemon.guard.limiter import Limiter, Permit
+from daemon.guard.lanes import Lanes
+from daemon.guard.limiter import Limiter
+from daemon.guard.quota_headers import Quota, quota
+from daemon.guard.rate_note import RateNote, of_deferral, of_request
 
 WITHOUT_HINT_SECONDS = 60.0
 """How long to stay away after repeated 429s that name no time."""
@@ -28,8 +31,16 @@ WITHOUT_HINT_SECONDS = 60.0
 class Witness(Protocol):
     """Who is told of requests, waits and retries (the run's reporter)."""
 
-    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+    def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """A request went out; ``answer`` None when none came back."""
+        ...
+
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """A request begins to wait before it goes out."""
+        ...
+
+    def deferred(self, note: RateNote) -> None:
+        """A request is put off, and the run with it."""
         ...
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
@@ -39,19 +50,6 @@ class Witness(Protocol):
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back."""
         ...
-
-
-class Unwitnessed:
-    """Nobody is told."""
-
-    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
-        """Nothing."""
-
-    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
-        """Nothing."""
-
-    def breaker(self, level: str, sentence: str) -> None:
-        """Nothing."""
 
 
 class Breaker(Protocol):
@@ -81,6 +79,7 @@ class Guard:
         self,
         *,
         transport: Transport,
+        lanes: Lanes,
         limiter: Limiter,
         breaker: Breaker,
         clock: Clock,
@@ -92,6 +91,7 @@ class Guard:
         dice: random.Random,
     ) -> None:
         self._transport = transport
+        self._lanes = lanes
         self._limiter = limiter
         self._breaker = breaker
         self._clock = clock
@@ -101,6 +101,8 @@ class Guard:
         self._headers = dict(headers)
         self._witness = witness
         self._dice = dice
+        self._told: Quota | None = None
+        self._put_off: Deferred | None = None
 
     def get(
         self,
@@ -133,6 +135,25 @@ class Guard:
     def _try(
         self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool, parse: Callable[[bytes], Any]
     ) -> tuple[Any, Answer]:
+        """One attempt in a lane of its own."""
+        lane = self._lanes.enter(self._stop, for_ping=for_ping)
+        try:
+            found = self._admitted(path, params, entity, for_ping=for_ping, parse=parse)
+        except RateLimited:
+            self._lanes.limited(lane)
+            raise
+        except TransientFault:
+            self._lanes.badly(lane)
+            raise
+        else:
+            self._lanes.well(lane)
+            return found
+        finally:
+            self._lanes.leave(lane)
+
+    def _admitted(
+        self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool, parse: Callable[[bytes], Any]
+    ) -> tuple[Any, Answer]:
         """One attempt between breaker and breaker."""
         token = self._breaker.enter(self._stop, for_ping=for_ping)
         outcome = Outcome.NEUTRAL
@@ -152,22 +173,42 @@ class Guard:
     def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> Answer:
         if self._stop.is_set():
             raise StopRequested
-        permit = self._limiter.take(self._stop, for_ping=for_ping)
-        answer = None
+        if self._put_off is not None:  # another thread of this run was told to come back later: so were we
+            raise Deferred(self._put_off.until, self._put_off.code)
+        try:
+            permit = self._limiter.take(
+                self._stop,
+                for_ping=for_ping,
+                tell=lambda seconds, why: self._witness.waiting(entity=entity, seconds=seconds, why=why),
+            )
+        except Deferred as deferral:
+            raise self._deferral(deferral) from None
+        answer = told = None
         try:
             answer = self._transport.get(self._base_url + path, params=params, headers=self._headers)
+            told = self._told = quota(answer.headers, answer.received_at)
+            self._limiter.heed(told)
             return answer
         finally:
             self._limiter.give_back(permit)
-            self._witness.sent(entity=entity, permit=permit, answer=answer)
+            self._witness.sent(entity=entity, note=of_request(permit, told), answer=answer)
 
     def _give_up_or_defer(self, fault: TransientFault, attempt: int, most: int, pause: float) -> None:
         limited = isinstance(fault, RateLimited)
-        if pause > self._patience.longest_wait_seconds:
-            raise Deferred(self._clock.now() + timedelta(seconds=pause), fault.code) from fault
+        # What the vendor asks for is judged without the little that we add to it: a minute is not "over a minute".
+        if min(pause, fault.retry_after_seconds or pause) > self._patience.longest_wait_seconds:
+            raise self._deferral(self._later(fault, pause)) from fault
         if attempt >= most:
             if limited:
-                raise Deferred(self._clock.now() + timedelta(seconds=WITHOUT_HINT_SECONDS), fault.code) from fault
+                raise self._deferral(self._later(fault, WITHOUT_HINT_SECONDS)) from fault
             raise fault
         if limited:
             self._limiter.hold(pause)
+
+    def _later(self, fault: TransientFault, seconds: float) -> Deferred:
+        return Deferred(self._clock.now() + timedelta(seconds=seconds), fault.code)
+
+    def _deferral(self, deferral: Deferred) -> Deferred:
+        self._put_off = deferral
+        self._witness.deferred(of_deferral(self._limiter.usage, self._told))
+        return deferral

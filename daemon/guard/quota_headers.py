@@ -5,24 +5,26 @@ Absent or malformed means unknown, never zero or 100 %. With several policies th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 
-FIRST_EPOCH_MILLISECOND = 1e11
-FIRST_EPOCH_SECOND = 1e9
-FARTHEST = timedelta(hours=24)
+from daemon.guard.header_values import MEANINGLESS, count, counts, decimal, http_date, reset
+from daemon.guard.structured_headers import policies
+
 _TRIPLES = (
-    ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
-    ("x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset"),
-    ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"),
-    ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset-after"),
-    ("hour-quota-limit", "hour-quota-remaining", "hour-quota-resettime"),
+    ("x-ratelimit-limit", "x-ratelimit-remaining", ("x-ratelimit-reset", "x-ratelimit-reset-after")),
+    ("x-rate-limit-limit", "x-rate-limit-remaining", ("x-rate-limit-reset",)),
+    ("ratelimit-limit", "ratelimit-remaining", ("ratelimit-reset",)),
+    ("x-sib-ratelimit-limit", "x-sib-ratelimit-remaining", ("x-sib-ratelimit-reset",)),
+    ("x-mws-quota-max", "x-mws-quota-remaining", ("x-mws-quota-resetson",)),
+    ("x-current-token-limit", "x-current-token-count", ("x-next-replenishment-time",)),
+    ("hour-quota-limit", "hour-quota-remaining", ("hour-quota-resettime",)),
+    ("minute-quota-limit", "minute-quota-remaining", ("minute-quota-resettime",)),
 )
-_NUMBER = re.compile(r"^-?[0-9]+(\.[0-9]+)?$")
-_POLICY = re.compile(r'^"(?P<name>[^"]*)"(?P<parameters>(?:;[a-z]+=[^;,]+)*)$')
+"""(limit, remaining, where the reset may stand): GitHub and most, Miro, SharePoint, Brevo, Amazon, Walmart, Trestle."""
+_THROTTLE_SHARE = "x-ms-throttle-limit-percentage"
+"""Microsoft Graph: the used share of the limit, sent from 0.8 on; above 1 it throttles."""
 
 
 @dataclass(frozen=True)
@@ -32,98 +34,78 @@ class Quota:
     limit: int | None = None
     remaining: int | None = None
     reset_at: datetime | None = None
+    used_share: float | None = None
+    """Where it tells a share instead of numbers: 0.8 is four fifths of the limit."""
+    told_at: datetime | None = field(default=None, compare=False)
+    """The vendor's clock when it said so."""
+
+    @property
+    def share_left(self) -> float | None:
+        """The share of the quota that is left; None where the vendor does not say."""
+        if self.used_share is not None:
+            return max(0.0, 1.0 - self.used_share)
+        if self.remaining is None or not self.limit:
+            return None
+        return self.remaining / self.limit
+
+    @property
+    def seconds_to_reset(self) -> float | None:
+        """By the vendor's own clock, whatever ours says."""
+        if self.reset_at is None or self.told_at is None:
+            return None
+        return (self.reset_at - self.told_at).total_seconds()
 
 
-def quota(headers: Mapping[str, str], received_at: datetime) -> Quota | None:
-    """The quota an answer tells of, None when it tells nothing. ``headers`` have lower-case names."""
-    now = _date(headers.get("date", "")) or received_at
+def quota(headers: Mapping[str, str], received_at: datetime, *, delta_unit_seconds: float = 1.0) -> Quota | None:
+    """The quota an answer tells of, None when it tells nothing. ``headers`` have lower-case names.
+
+    ``delta_unit_seconds``: the unit of a bare number of a reset; 0.001 for vendors known to count in milliseconds.
+    """
+    now = http_date(headers.get("date", "")) or received_at
     structured = _structured(headers, now)
     if structured is not None:
         return structured
-    for limit_name, remaining_name, reset_name in _TRIPLES:
-        if limit_name in headers or remaining_name in headers:
-            found = Quota(
-                _count(headers.get(limit_name, "")),
-                _count(headers.get(remaining_name, "")),
-                _reset(headers.get(reset_name, ""), now),
-            )
-            if found != Quota():
-                return found
-    return None
+    for limit_name, remaining_name, reset_names in _TRIPLES:
+        limit, remaining = _pair(headers.get(limit_name, ""), headers.get(remaining_name, ""))
+        if limit is None and remaining is None:
+            continue
+        resets = (reset(headers.get(name, ""), now, unit_seconds=delta_unit_seconds) for name in reset_names)
+        return Quota(limit, remaining, next((one for one in resets if one), None), told_at=now)
+    used = decimal(headers.get(_THROTTLE_SHARE, ""))
+    return None if used is None else Quota(used_share=used, told_at=now)
 
 
-def _count(text: str) -> int | None:
-    """A count of requests; of several stacked limiters the smallest. Negative ("unlimited") and text are unknown."""
-    first = text.split(";", maxsplit=1)[0]
-    parts = [part.strip() for part in first.split(",") if part.strip()]
-    if not parts or not all(_NUMBER.match(part) for part in parts):
-        return None
-    least = min(float(part) for part in parts)
-    return int(least) if least >= 0 else None
-
-
-def _reset(text: str, now: datetime) -> datetime | None:
-    """Epoch milliseconds, epoch seconds, seconds from now, an ISO moment or an HTTP date; outside 24 h is unknown."""
-    text = text.strip()
-    if not text:
-        return None
-    first = text.split(",")[0].strip()
-    try:
-        if _NUMBER.match(first):
-            number = float(first)
-            if number > FIRST_EPOCH_MILLISECOND:
-                moment = datetime.fromtimestamp(number / 1000, UTC)
-            elif number > FIRST_EPOCH_SECOND:
-                moment = datetime.fromtimestamp(number, UTC)
-            else:
-                moment = now + timedelta(seconds=number)
-        else:
-            moment = _iso(text) or _date(text) or now - timedelta(seconds=1)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return moment if now <= moment <= now + FARTHEST else None
+def _pair(limit_text: str, remaining_text: str) -> tuple[int | None, int | None]:
+    """Limit and remaining of the tightest limiter, where several are joined by commas."""
+    limits, left = counts(limit_text), counts(remaining_text)
+    if len(limits) == len(left) > 1:
+        pairs = [(limit, rest) for limit, rest in zip(limits, left, strict=True) if limit > 0]
+        if pairs:
+            limit, rest = min(pairs, key=lambda pair: pair[1] / pair[0])
+            return limit, max(0, rest)
+    # The older drafts put the limit that counts first and the policies after it.
+    limit_or_none = limits[0] if limits and limits[0] >= 0 else None
+    if not left:
+        return limit_or_none, None
+    least = min(left)
+    # Below zero is overdrawn, unless the limit says "unlimited" in the same breath.
+    unlimited = bool(limit_text.strip()) and limit_or_none is None
+    return limit_or_none, None if least < 0 and (unlimited or least == MEANINGLESS) else max(0, least)
 
 
 def _structured(headers: Mapping[str, str], now: datetime) -> Quota | None:
     """The current draft: ``RateLimit: "name";r=50;t=30`` beside ``RateLimit-Policy: "name";q=100``."""
-    left = _policies(headers.get("ratelimit", ""))
-    if not left:
-        return None
-    allowed = _policies(headers.get("ratelimit-policy", "")) or {}
+    left = policies(headers.get("ratelimit", ""))
+    allowed = policies(headers.get("ratelimit-policy", "")) or {}
     found: list[tuple[float, Quota]] = []
-    for name, parameters in left.items():
-        remaining = _count(parameters.get("r", ""))
-        if remaining is None:
+    for name, parameters in (left or {}).items():
+        policy = allowed.get(name, {})
+        if policy.get("qu", "requests") != "requests":
+            continue  # bytes or connections left say nothing of requests
+        remaining, seconds = count(parameters.get("r", "")), parameters.get("t")
+        if remaining is None or (seconds is not None and count(seconds) is None):
             return None  # a malformed field is ignored as a whole, not repaired
-        limit = _count(allowed.get(name, {}).get("q", ""))
+        limit = count(policy.get("q", ""))
         tightness = remaining / limit if limit else float(remaining)
-        found.append((tightness, Quota(limit, remaining, _reset(parameters.get("t", ""), now))))
-    return min(found, key=lambda pair: pair[0])[1]
-
-
-def _policies(text: str) -> dict[str, dict[str, str]] | None:
-    """Name → parameters of a structured list; None when any part of it is malformed."""
-    policies: dict[str, dict[str, str]] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        match = _POLICY.match(part.replace("; ", ";"))
-        if match is None:
-            return None
-        pairs = (pair.split("=", 1) for pair in match["parameters"].split(";") if pair)
-        policies[match["name"]] = {key: value.strip() for key, value in pairs}
-    return policies
-
-
-def _iso(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+        found.append((tightness, Quota(limit, remaining, reset(seconds or "", now), told_at=now)))
+    return min(found, key=lambda pair: pair[0])[1] if found else None

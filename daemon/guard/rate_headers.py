@@ -1,16 +1,29 @@
-"""What rate-limit headers say (rate-limit header fact sheet). Absent or malformed means unknown, never zero."""
+"""How long the vendor asks us to wait (rate-limit header fact sheet §1, §4). What is absent or malformed is unknown."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
+from typing import Any
+
+from daemon.guard.header_values import http_date
+from daemon.guard.quota_headers import quota
 
 LONGEST = timedelta(hours=24)
 SMALLEST_SECONDS = 0.05
-_NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$")
+_NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$", re.ASCII)
+_DATES = re.compile(r"(?<=GMT),\s*")
+
+
+def asked_wait_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
+    """What a 429 or 503 asks for: ``Retry-After``, else the body's ``retry_after`` (Dropbox), else, with nothing left,
+    the moment its quota starts anew. None when it says nothing usable."""
+    for asked in (retry_after_seconds(headers, now), _of_body(body), _of_quota(headers, now)):
+        if asked is not None:
+            return asked
+    return None
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -24,19 +37,33 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
         return None
     numbers = [part.strip() for part in text.split(",")]
     if all(_NUMBER.match(part) for part in numbers):
-        seconds = max(float(part) for part in numbers)
-        seconds = math.ceil(min(seconds, LONGEST.total_seconds()))  # enough digits make it infinite
-    else:
-        until = _http_date(text)
-        if until is None:
-            return None
-        seconds = (until - (_http_date(headers.get("date", "")) or now)).total_seconds()
-    return min(max(seconds, SMALLEST_SECONDS), LONGEST.total_seconds())
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
+        return _bounded(max(float(part) for part in numbers))
+    dates = [http_date(part) for part in _DATES.split(text)]
+    known = [date for date in dates if date is not None]
+    if len(known) < len(dates):
         return None
+    return _bounded((max(known) - (http_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def _of_body(body: Any) -> float | None:
+    """``retry_after`` at the top of a body, or in its ``error``."""
+    if not isinstance(body, Mapping):
+        return None
+    inner = body.get("error")
+    for place in (body, inner if isinstance(inner, Mapping) else {}):
+        value = place.get("retry_after")
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return _bounded(float(value))
+    return None
+
+
+def _of_quota(headers: Mapping[str, str], now: datetime) -> float | None:
+    told = quota(headers, now)
+    if told is None or told.remaining != 0 or told.seconds_to_reset is None:
+        return None
+    return _bounded(told.seconds_to_reset)
+
+
+def _bounded(seconds: float) -> float:
+    """Fractions up; enough digits make it infinite, so the cap comes first."""
+    return max(math.ceil(min(seconds, LONGEST.total_seconds())), SMALLEST_SECONDS)

@@ -154,6 +154,11 @@ class Account(Protocol):
         """Requests allowed per window."""
         ...
 
+    @property
+    def page_size(self) -> int:
+        """Records asked for per request."""
+        ...
+
     def published(self) -> dict[str, Any]:
         """Settings as they run, masked, for the page."""
         ...

@@ -20,8 +20,7 @@ from common.store import event_log
 from common.store.database import Database
 from common.store.event_log import Event, Flush, GroupedError, RateSample, Tally
 from common.store.leases import Lease
-from daemon.guard.limiter import Permit
-from daemon.guard.quota_headers import quota
+from daemon.guard.rate_note import RateNote
 
 FLUSH_SECONDS = 0.1
 MOST_WAITING = 20_000
@@ -129,15 +128,15 @@ class Reporter:
 class RunReporter:
     """One run's voice: its events, samples and own counters. Threads share it."""
 
-    def __init__(self, reporter: Reporter, clock: Clock, lease: Lease, limits: tuple[int | None, int | None]) -> None:
+    def __init__(self, reporter: Reporter, clock: Clock, lease: Lease) -> None:
         self._reporter = reporter
         self._clock = clock
         self._lease = lease
-        self._limit_minute, self._limit_hour = limits
         self._lock = threading.Lock()
         self.requests = 0
         self.retries = 0
         self.waited_seconds = 0.0
+        self._note: RateNote | None = None
 
     def event(
         self,
@@ -201,39 +200,33 @@ class RunReporter:
         changes = f"{changed} changed" if changed else "unchanged"
         put_aside = f", {dead} put aside" if dead else ""
         msg = f"{entity} page {page}{of}: {rows} rows, {changes}{put_aside}"
-        self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests)
+        rate: dict[str, Any] = {"rateLimit": self._note.as_event()} if self._note else {}
+        self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests, **rate)
         self._reporter.tally(self._lease.integration, self._lease.account_key, entity, rows=rows, dead=dead)
 
-    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+    def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """A request went out (called by the guard)."""
         failed = answer is None or answer.status >= 400
-        waited_seconds = permit.waited_seconds
         with self._lock:
             self.requests += 1
-            self.waited_seconds += waited_seconds
-        account = (self._lease.integration, self._lease.account_key)
-        told = quota(answer.headers, answer.received_at) if answer is not None else None
-        self._reporter.tally(*account, entity, requests=1, failures=int(failed))
+            self.waited_seconds += note.waited_seconds
+        self._reporter.tally(self._lease.integration, self._lease.account_key, entity, requests=1, failures=int(failed))
+        self._sample(note)
+
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """A request begins to wait (called by the guard)."""
+        self.event("info", "waiting", f"waiting {seconds:.0f} s {why}", entity=entity)
+
+    def deferred(self, note: RateNote) -> None:
+        """A request is put off (called by the guard)."""
+        self._sample(note)
+
+    def _sample(self, note: RateNote) -> None:
+        self._note = note
+        lease = self._lease
         self._reporter.sample(
-            RateSample(
-                ts=self._clock.now(),
-                integration=account[0],
-                account_key=account[1],
-                run_id=self._lease.run_id,
-                decision="waited" if waited_seconds > 0.05 else "sent",
-                waited_seconds=round(waited_seconds, 3),
-                source="counted" if told is None else "header",
-                request_limit=told.limit if told else None,
-                remaining=told.remaining if told else None,
-                reset_at=told.reset_at if told else None,
-                used_minute=permit.used_minute,
-                used_hour=permit.used_hour,
-                limit_minute=self._limit_minute,
-                limit_hour=self._limit_hour,
-            )
+            RateSample(self._clock.now(), lease.integration, lease.account_key, run_id=lease.run_id, **vars(note))
         )
-        if waited_seconds > 1:
-            self.event("info", "waiting", f"waited {waited_seconds:.1f} s for the request budget", entity=entity)
 
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back (called by the guard)."""

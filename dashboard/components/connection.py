@@ -31,6 +31,8 @@ def connection_tree(account: AccountOverview, now: datetime) -> list[Node | None
             ("Key", {True: "accepted", False: "refused", None: "not known"}[ping.authenticated]),
         ]
     facts.append(("Breaker", _breaker(account, now)))
+    if account.breaker_forced:
+        facts.append(("Forced by", f"{account.breaker_forced.by}: {account.breaker_forced.reason}"))
     if account.blocked_until:
         facts.append(("Waits until", clock(account.blocked_until, now)))
     return [

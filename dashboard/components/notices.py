@@ -22,6 +22,9 @@ _WORDS = {
     "requeue": "Requeue",
     "discard": "Discard",
     "cancel_bulk": "Cancel",
+    "force_breaker": "Circuit breaker",
+    "lower_limits": "Limits",
+    "schedule": "Schedule",
 }
 
 

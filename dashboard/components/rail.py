@@ -57,39 +57,57 @@ def schedule_tree(account: AccountOverview, now: datetime) -> list[Node | None]:
     due = clock(schedule.next_delta_at, now) if schedule.next_delta_at else f"within {every}"
     pairs = [("Every", every), ("Nightly full", nightly)]
     if schedule.enabled:
-        pairs.insert(1, ("Next", due))
+        pairs.insert(1, ("Next", "when it goes on" if account.paused else due))
+    if account.paused:
+        paused = account.paused
+        pairs.append(("Paused by", f"{paused.by}, {ago(paused.since, now)}: {paused.reason}"))
     off = el(
         "p", "Set AUTO_SYNC_ENABLED=true and restart the daemon to let runs start by themselves.", cls="muted small"
     )
     return [_card_head("Scheduler", state), _facts(pairs), None if schedule.enabled else off]
 
 
-def budget_tree(samples: tuple[RateSample, ...], now: datetime) -> list[Node | None]:
-    """How much of the vendor's limits is used, by its own word or by our count."""
+def budget_tree(account: AccountOverview, samples: tuple[RateSample, ...], now: datetime) -> list[Node | None]:
+    """How much of the vendor's limits is used, by its own word or by our count, and what an admin has lowered."""
+    lowered = _facts(_lowered(account, now)) if account.lowered else None
     if not samples:
-        return [_card_head("Request budget", el("span", "no request yet", cls="muted small"), lonely=True)]
+        return [_card_head("Request budget", el("span", "no request yet", cls="muted small"), lonely=True), lowered]
     last = samples[-1]
     age = (now - last.ts).total_seconds()
-    source = "counted here" if last.source == "counted" else "as the vendor says"
     counts = (
         ("This minute", last.used_minute, last.limit_minute),
         ("This hour", last.used_hour, last.limit_hour),
     )
     pairs = [(label, _of(used, limit)) for label, used, limit in counts if used is not None]
+    source = "counted here" if pairs else "as the vendor says"
     if not pairs and last.remaining is None:
-        return [_card_head("Request budget", el("span", "no limit set", cls="muted small"), lonely=True)]
+        return [_card_head("Request budget", el("span", "no limit set", cls="muted small"), lonely=True), lowered]
     if last.remaining is not None:
-        pairs.append(("Remaining", _of(last.remaining, last.limit)))
+        # The vendor's word beside our own count: it must not be taken for it.
+        pairs.append(("Vendor says" if pairs else "Remaining", f"{_of(last.remaining, last.limit)} left"))
     if age > OLD_SAMPLE_SECONDS:
         # The minute has passed since: showing its count as of now would be untrue.
         pairs = [("Last request", f"{span(age)} ago"), *(pair for pair in pairs if pair[0] != "This minute")]
-    return [_card_head("Request budget", el("span", source, cls="muted small")), _spark(samples), _facts(pairs)]
+    head = _card_head("Request budget", el("span", source, cls="muted small"))
+    return [head, _spark(samples), _facts(pairs), lowered]
+
+
+def _lowered(account: AccountOverview, now: datetime) -> list[tuple[str, str]]:
+    lowered = account.lowered
+    assert lowered is not None
+    names = (
+        (lowered.to.per_minute, "a minute"),
+        (lowered.to.per_hour, "an hour"),
+        (lowered.to.concurrency, "at a time"),
+    )
+    what = ", ".join(f"{count(number)} {unit}" for number, unit in names if number is not None)
+    return [("Lowered to", f"{what} until {clock(lowered.until, now)}"), ("By", f"{lowered.by}: {lowered.reason}")]
 
 
 def _of(used: int | None, limit: int | None) -> str:
     if used is None:
         return NONE
-    return f"{count(used)} of {count(limit)}" if limit else f"{count(used)}, no limit set"
+    return f"{count(used)} of {count(limit)}" if limit else count(used)
 
 
 def _spark(samples: tuple[RateSample, ...]) -> Node | None:

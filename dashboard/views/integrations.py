@@ -18,7 +18,7 @@ from dashboard import actions, reads, state
 from dashboard.components import connection, entities, findings, header, log, notices, rail, runs
 from dashboard.components.tree import ASSETS, el, show
 from dashboard.reads import PageData
-from dashboard.views import faces, letters, questions, run_panel
+from dashboard.views import faces, letters, pace, questions, run_panel
 
 ICON = ASSETS / "icon.svg"
 LIVE_MILLISECONDS = 2000
@@ -141,29 +141,19 @@ def _log(data: PageData) -> None:
 def _rail(data: PageData, session: Session) -> None:
     account, now = data.account, data.now
     with st.container(key="card_connection"):
-        show(connection.connection_tree(account, now), key="connection")
-        st.button(
-            "Ping",
-            key="ping",
-            width="stretch",
-            disabled=not state.may_act(session),
-            on_click=actions.ping,
-            args=(account.integration, account.account_key),
-        )
-        if not state.may_act(session):
-            show([el("p", run_panel.only_admins(session), cls="muted small")], key="ping_why_not")
-        for pressed in state.pressed("ping"):
-            view = reads.command(pressed.command_id) if pressed.command_id else None
-            show(notices.pressed_tree(pressed, view), key="pressed_ping")
+        _connection(data, session)
     cards = {
         "daemons": rail.daemons_tree(data.overview.daemons, now),
         "schedule": rail.schedule_tree(account, now),
-        "budget": rail.budget_tree(data.samples, now),
+        "budget": rail.budget_tree(account, data.samples, now),
         "findings": rail.findings_tree(account),
     }
+    controls = {"schedule": pace.schedule, "budget": pace.limits}
     for name, tree in cards.items():
         with st.container(key=f"card_{name}"):
             show(tree, key=name)
+            if name in controls:
+                controls[name](data, session)
     _found(data)
 
 
@@ -178,6 +168,25 @@ def _found(data: PageData) -> None:
             st.session_state[state.OPEN_RUN] = answer.open
     with st.container(key="card_schema"):
         show(findings.schema_tree(found.schema, data.now), key="schema")
+
+
+def _connection(data: PageData, session: Session) -> None:
+    account = data.account
+    show(connection.connection_tree(account, data.now), key="connection")
+    st.button(
+        "Ping",
+        key="ping",
+        width="stretch",
+        disabled=not state.may_act(session),
+        on_click=actions.ping,
+        args=(account.integration, account.account_key),
+    )
+    if not state.may_act(session):
+        show([el("p", run_panel.only_admins(session), cls="muted small")], key="ping_why_not")
+    for pressed in state.pressed("ping"):
+        view = reads.command(pressed.command_id) if pressed.command_id else None
+        show(notices.pressed_tree(pressed, view), key="pressed_ping")
+    pace.breaker(data, session)
 
 
 def _drawer(data: PageData) -> None:

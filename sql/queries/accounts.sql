@@ -32,6 +32,19 @@ UPDATE control.accounts_synced
 SET source_kind = NULL, identity = NULL, identity_checked_at = NULL, blocked_until = NULL, blocked_code = NULL
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 
+-- name: pause
+-- Nothing starts by itself from now on; no row when it is paused already.
+UPDATE control.accounts_synced
+SET paused_at = clock_timestamp(), paused_by = %(by)s, paused_reason = %(reason)s
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND paused_at IS NULL
+RETURNING integration
+
+-- name: resume
+-- What is due starts by itself again; no row when it was not paused.
+UPDATE control.accounts_synced SET paused_at = NULL, paused_by = NULL, paused_reason = NULL
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND paused_at IS NOT NULL
+RETURNING integration
+
 -- name: unlink_passes
 -- Runs are kept as history; what they read is forgotten.
 UPDATE control.run_entities AS e SET pass_id = NULL FROM control.passes AS p

@@ -21,14 +21,13 @@ FROM control.breakers
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 
 -- name: store
--- The state after an admission or an outcome; a force that is over forgets who forced it.
+-- The state after an admission, an outcome or an admin's force.
 UPDATE control.breakers
 SET state = %(state)s, consecutive_failures = %(consecutive_failures)s, outcomes = %(outcomes)s,
-    opened_at = CASE WHEN %(state)s = 'open' AND state <> 'open' THEN clock_timestamp()
-                     WHEN %(state)s = 'closed' THEN NULL ELSE opened_at END,
+    opened_at = CASE WHEN %(state)s IN ('open', 'forced_open') AND state NOT IN ('open', 'half_open', 'forced_open')
+                     THEN clock_timestamp()
+                     WHEN %(state)s IN ('closed', 'forced_closed') THEN NULL ELSE opened_at END,
     cool_down_until = to_timestamp(%(cool_down_until)s), probe_token = %(probe_token)s,
     probe_expires_at = to_timestamp(%(probe_expires_at)s), forced_until = to_timestamp(%(forced_until)s),
-    forced_by = CASE WHEN %(forced_until)s::double precision IS NULL THEN NULL ELSE forced_by END,
-    forced_reason = CASE WHEN %(forced_until)s::double precision IS NULL THEN NULL ELSE forced_reason END,
-    updated_at = clock_timestamp()
+    forced_by = %(forced_by)s, forced_reason = %(forced_reason)s, updated_at = clock_timestamp()
 WHERE integration = %(integration)s AND account_key = %(account_key)s

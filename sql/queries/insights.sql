@@ -14,11 +14,14 @@ ORDER BY stopped_at IS NULL DESC, heartbeat_at DESC
 LIMIT %(limit)s
 
 -- name: account
--- One vendor account with its breaker.
-SELECT a.*, b.state AS breaker_state, b.opened_at AS breaker_opened_at, b.cool_down_until, b.forced_by, b.forced_reason,
-       b.forced_until
+-- One vendor account with its breaker and what is lowered. A force or a lowering that has run out is over, whoever notices.
+SELECT a.*, CASE WHEN b.forced_until <= clock_timestamp() THEN 'closed' ELSE b.state END AS breaker_state,
+       b.opened_at AS breaker_opened_at, b.cool_down_until, b.forced_by, b.forced_reason, b.forced_until,
+       l.lowered_to, l.lowered_until, l.lowered_by, l.lowered_reason
 FROM control.accounts_synced AS a
 LEFT JOIN control.breakers AS b USING (integration, account_key)
+LEFT JOIN control.budgets AS l ON l.integration = a.integration AND l.account_key = a.account_key
+    AND l.lowered_until > clock_timestamp()
 WHERE a.integration = %(integration)s AND a.account_key = %(account_key)s
 
 -- name: account_keys

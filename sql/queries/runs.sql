@@ -270,6 +270,27 @@ VALUES (%(integration)s, %(account_key)s, %(entity)s, %(run_id)s, %(sampled)s, %
 ON CONFLICT (integration, account_key, entity) DO UPDATE
 SET run_id = excluded.run_id, sampled = excluded.sampled, diff = excluded.diff, created_at = clock_timestamp()
 
+-- name: list_sizes
+-- How long each entity's list is by the vendor's own total, and whether its last delta came newest first, as asked. One
+-- that had no watermark yet read the whole list without asking, which says nothing of the order.
+SELECT e.entity, latest.total, NOT coalesce(delta.warnings @> '[{"code": "ORDER_NOT_PROVEN"}]', false) AS in_order
+FROM unnest(%(entities)s::text[]) AS e (entity)
+LEFT JOIN LATERAL (
+    SELECT total FROM control.passes
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = e.entity AND state = 'complete'
+      AND total IS NOT NULL
+    ORDER BY finished_at DESC
+    LIMIT 1
+) AS latest ON true
+LEFT JOIN LATERAL (
+    SELECT r.warnings FROM control.passes AS p
+    JOIN control.run_entities AS r ON r.run_id = p.last_run_id AND r.entity = p.entity
+    WHERE p.integration = %(integration)s AND p.account_key = %(account_key)s AND p.entity = e.entity
+      AND p.state = 'complete' AND p.mode = 'delta'
+    ORDER BY p.finished_at DESC
+    LIMIT 1
+) AS delta ON true
+
 -- name: watermark
 -- Up to when the entity's changes are known: the top of the latest complete reading.
 SELECT watermark_candidate AS watermark FROM control.passes

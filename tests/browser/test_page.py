@@ -267,3 +267,22 @@ def _is_idle(database: Database) -> bool:
         ).fetchone()
     assert row is not None
     return bool(row["idle"])
+
+
+def test_limits_are_lowered_from_the_rail(open_page: Open, database: Database) -> None:
+    """The form stays open and keeps what was typed while the page ticks; the press is one command with its reason."""
+    seed.person(database)
+    seed.good_day(database)
+    page = open_page()
+    page.get_by_role("button", name="Lower limits…").click()
+    reason = page.get_by_label("Reason (kept in the audit log)").locator("visible=true")
+    page.get_by_label("Requests a minute (empty: as set)").fill("10")
+    reason.fill("their support asked")
+    _ticked(page)
+    _ticked(page)
+    expect(reason).to_have_value("their support asked")
+    page.get_by_role("button", name="Lower", exact=True).click()
+    expect(page.get_by_role("status").locator("visible=true")).to_contain_text("Waiting for the daemon to take it.")
+    with database.transaction() as link:
+        (asked,) = link.execute("SELECT action, payload -> 'to' AS wanted, actor FROM control.commands").fetchall()
+    assert asked == {"action": "lower_limits", "wanted": {"perMinute": 10}, "actor": "ana"}

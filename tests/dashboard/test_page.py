@@ -273,3 +273,73 @@ def test_many_viewers_cost_one_look(page: Page, database: Database) -> None:
         for _ in range(5):
             app.run()
     assert asked.call_count <= 2
+
+
+def test_an_admin_sets_the_pace_with_a_reason(page: Page, database: Database) -> None:
+    """Pause, force and lower are each one sealed command with its reason and its end; without a reason, none."""
+    seed.daemon(database)
+    seed.account(database)
+    app = page()
+    app.button(key="schedule_set").click().run()
+    assert "Schedule refused: No reason was given." in text_of(app)
+    assert commands(database) == []
+    app.text_input(key="schedule_reason").set_value("month's end")
+    app.button(key="schedule_set").click().run()
+    app.text_input(key="breaker_reason").set_value("they move house")
+    app.number_input(key="breaker_minutes").set_value(15)
+    app.button(key="breaker_open").click().run()
+    app.text_input(key="limits_reason").set_value("their support asked")
+    app.button(key="limits_lower").click().run()
+    assert "What to lower is empty." in text_of(app)
+    app.number_input(key="limits_perMinute").set_value(10)
+    app.button(key="limits_lower").click().run()
+    asked = {command["action"]: command["payload"] for command in commands(database)}
+    assert asked == {
+        "schedule": {"paused": True, "reason": "month's end", "source": "page"},
+        "force_breaker": {"state": "open", "minutes": 15, "reason": "they move house", "source": "page"},
+        "lower_limits": {
+            "to": {"perMinute": 10},
+            "minutes": 60,
+            "reason": "their support asked",
+            "source": "page",
+        },
+    }
+
+
+def test_the_rail_says_who_changed_the_pace_until_when_and_why(page: Page, database: Database) -> None:
+    """A forced breaker, lowered limits and a paused schedule are never a riddle; an expired one is over."""
+    seed.good_day(database)
+    with database.transaction() as link:
+        link.execute(
+            """INSERT INTO control.breakers (integration, state, forced_by, forced_reason, forced_until, opened_at)
+               VALUES ('doorloop', 'forced_open', 'ana', 'they move house', now() + interval '1 hour', now())"""
+        )
+        link.execute(
+            """INSERT INTO control.budgets (integration, lowered_to, lowered_until, lowered_by, lowered_reason)
+               VALUES ('doorloop', '{"perMinute": 10, "concurrency": 1}', now() + interval '1 hour', 'bo',
+                       'they asked')"""
+        )
+    text = text_of(page())
+    for said in (
+        "forced open until",
+        "ana: they move house",
+        "DoorLoop is paused by ana",
+        "10 a minute, 1 at a time until",
+        "bo: they asked",
+    ):
+        assert said in text, said
+    with database.transaction() as link:
+        link.execute("UPDATE control.breakers SET forced_until = now() - interval '1 second'")
+        link.execute("UPDATE control.budgets SET lowered_until = now() - interval '1 second'")
+        link.execute(
+            """UPDATE control.accounts_synced
+               SET paused_at = now(), paused_by = 'cy', paused_reason = 'month''s end'"""
+        )
+    st.cache_data.clear()
+    app = page()
+    text = text_of(app)
+    assert "Forced by" not in text
+    assert "Lowered to" not in text
+    assert "Paused by cy," in text
+    assert "ago: month's end" in text
+    assert app.button(key="schedule_set").label == "Resume"

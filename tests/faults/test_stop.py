@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import Refused
 from common.store.database import Database
-from daemon.integrations.doorloop.drill import DrillServer
+from daemon.integrations.doorloop.drill import DrillServer, LimitSettings
 from tests.children import Child, Yard, held, waits_for_a_lock
 from tests.truth import assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
@@ -70,11 +70,27 @@ def test_stop_while_waiting_for_the_budget(yard: Yard, drill: DrillServer) -> No
     yard.service(DOORLOOP_RATE_LIMIT_PER_MINUTE="6")
     yard.press_run()
     wait_for(lambda: yard.page() >= 2, "two pages")
-    wait_for(lambda: len(drill.log.entries()) >= 5, "the permits are spent")
+    wait_for(lambda: len(drill.log.entries()) >= 6, "the permits are spent")
     assert_stops(yard)
     sent = len(drill.log.entries())
     rows(yard.database, "UPDATE control.budgets SET windows = '{}'")
     assert len(drill.log.entries()) == sent
+
+
+@pytest.mark.parametrize("by", ["the breaker", "what the vendor says is left"])
+def test_stop_while_requests_are_held_back(yard: Yard, drill: DrillServer, database: Database, by: str) -> None:
+    """Law 6: while the breaker is open, and between two requests of a stretched pace, a run stops at once."""
+    if by == "the breaker":
+        drill.set_fault("http_500", entity="owners", only_page=3, times=1)
+        line = "held a request back%"
+    else:
+        drill.set_limits(LimitSettings(per_minute=10, minute_seconds=3600, convention="draft-structured"))
+        line = "waiting%little of the vendor%"
+    yard.service(ICC_BREAKER_FAILURES="1", ICC_BREAKER_COOL_DOWN_SECONDS="60")
+    yard.press_run()
+    told = "SELECT 1 FROM control.events WHERE msg LIKE %s"
+    wait_for(lambda: rows(database, told, line), f"it is held back by {by}", seconds=30)
+    assert_stops(yard)
 
 
 def test_stop_twice_and_with_nothing_running(yard: Yard, drill: DrillServer, database: Database) -> None:

@@ -18,6 +18,7 @@ from common.store import records
 from common.store.database import Database
 from common.store.records import Change, Provenance, Target
 from daemon.guard.answers import loads
+from daemon.guard.ceiling import Ceiling
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Kind
 from daemon.integrations.doorloop.entities import ENTITIES
@@ -127,20 +128,22 @@ def test_limiters_of_two_processes_share_the_stored_budget(database: Database) -
     stop = threading.Event()
 
     def limiter() -> Limiter:
+        clock = SystemClock()
         return Limiter(
             database,
-            SystemClock(),
+            clock,
             integration="doorloop",
             account_key="main",
             limits=BudgetLimits(per_minute=50, per_hour=500),
+            ceiling=Ceiling(database, clock, integration="doorloop", account_key="main"),
             flight_seconds=60,
             longest_wait_seconds=60,
         )
 
     one, other = limiter(), limiter()
     permits = [one.take(stop), other.take(stop), one.take(stop)]
-    assert [permit.used_minute for permit in permits] == [1, 2, 3]
-    assert [permit.used_hour for permit in permits] == [1, 2, 3]
+    assert [permit.usage.used_minute for permit in permits] == [1, 2, 3]
+    assert [permit.usage.used_hour for permit in permits] == [1, 2, 3]
     for permit in permits:
         one.give_back(permit)
     one.settle()

@@ -121,7 +121,7 @@ def test_a_backfill_larger_than_the_budget_goes_on_in_parts(
     drill: DrillServer, database_url: str, database: Database
 ) -> None:
     """Issue 2: a backfill larger than the budget goes on by itself in parts, `deferred` in between."""
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="5") as copier:
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="4") as copier:
         drill.mutate("units", delete=1)
         parts = parts_until_done(copier, copier.run(entities=["owners", "units"]))
         assert [part.state for part in parts[:-1]] == ["deferred"] * (len(parts) - 1)
@@ -139,7 +139,7 @@ def test_a_removal_waits_for_the_last_part(drill: DrillServer, database_url: str
     with engine(drill, database_url) as copier:
         copier.run()
         gone = drill.mutate("owners", delete=3).deleted
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="5") as copier:
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="4") as copier:
         parts = parts_until_done(copier, copier.run())
         assert len(parts) > 1
         assert [part.counts("owners")[3] for part in parts] == [0] * (len(parts) - 1) + [3]

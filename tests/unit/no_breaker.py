@@ -1,10 +1,14 @@
-"""A circuit breaker that never holds anything back, for tests of what lies behind it."""
+"""A breaker and lowered limits that never hold anything back, for tests of what lies behind them; and one who hears."""
 
 from __future__ import annotations
 
 import threading
 
+from common.errors import TransientFault
+from common.http.transport import Answer
 from common.rules.breaker import Outcome
+from common.rules.budget import Lowered
+from daemon.guard.rate_note import RateNote
 
 
 class NoBreaker:
@@ -20,3 +24,33 @@ class NoBreaker:
     def leave(self, token: str, outcome: Outcome) -> None:
         """Noted."""
         self.outcomes.append(outcome)
+
+
+class NoCeiling:
+    """Nothing is lowered, until a test sets ``what``."""
+
+    def __init__(self) -> None:
+        self.what = Lowered()
+
+    def lowered(self) -> Lowered:
+        """What the test says."""
+        return self.what
+
+
+class Unwitnessed:
+    """Nobody is told."""
+
+    def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
+        """Nothing."""
+
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """Nothing."""
+
+    def deferred(self, note: RateNote) -> None:
+        """Nothing."""
+
+    def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """Nothing."""
+
+    def breaker(self, level: str, sentence: str) -> None:
+        """Nothing."""

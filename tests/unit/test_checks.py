@@ -13,6 +13,7 @@ from common.catalog import DOORLOOP
 from common.config import ChannelSettings, DaemonSettings, ScheduleSettings
 from common.rules.budget import BudgetLimits
 from daemon.checks import check_channels, check_schedule, scheduled_entities
+from daemon.forecast import over_budget
 from daemon.integrations.base import Account
 from daemon.integrations.doorloop.account import DoorLoopAccount
 from daemon.integrations.doorloop.checks import check_api_key, check_base_url, is_loopback
@@ -121,6 +122,7 @@ class Served:
     """As much of an account as the schedule's checks look at."""
 
     limits: BudgetLimits
+    page_size: int = 100
     entry: Any = DOORLOOP
 
 
@@ -131,20 +133,27 @@ def schedule_findings(per_hour: int, **settings: Any) -> list[tuple[str, dict[st
     return [(finding.code, finding.facts) for finding in found]
 
 
+def forecast(limits: BudgetLimits, page_size: int = 100, **settings: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What is forecast without a database."""
+    account = cast("Account", Served(limits, page_size=page_size))
+    found = over_budget(ScheduleSettings(**settings), "doorloop", account, None)
+    return [(finding.code, finding.facts) for finding in found]
+
+
 def test_a_schedule_that_fits_is_not_mentioned() -> None:
-    """Ten minutes, five entities: 36 requests an hour of 500."""
-    assert schedule_findings(500, auto_sync_enabled=True) == []
-    assert schedule_findings(0, auto_sync_enabled=True, auto_sync_interval_minutes=1) == []
-    assert schedule_findings(5, auto_sync_enabled=False) == []
+    """Ten minutes, five entities: 36 requests an hour of 500. No limit, or no schedule: nothing to say."""
+    assert forecast(BudgetLimits(per_hour=500), auto_sync_enabled=True) == []
+    assert forecast(BudgetLimits(), auto_sync_enabled=True, auto_sync_interval_minutes=1) == []
+    assert forecast(BudgetLimits(per_hour=5), auto_sync_enabled=False) == []
 
 
-@pytest.mark.parametrize("per_hour", [1, 5, 30, 100, 359])
-def test_a_schedule_over_budget_names_an_interval_that_fits(per_hour: int) -> None:
-    """The remedy's own interval must be within the budget."""
-    ((code, facts),) = schedule_findings(per_hour, auto_sync_enabled=True, auto_sync_interval_minutes=1)
+def test_with_no_totals_known_only_what_is_certain_is_said() -> None:
+    """A request per entity and one for whose account it is, each minute: that many it needs in any case."""
+    ((code, facts),) = forecast(BudgetLimits(per_hour=100), auto_sync_enabled=True, auto_sync_interval_minutes=1)
     assert code == "SCHEDULE_OVER_BUDGET"
-    assert facts["needed"] == 360
-    assert schedule_findings(per_hour, auto_sync_enabled=True, auto_sync_interval_minutes=facts["minutes"]) == []
+    assert facts == {"needed": 360, "allowed": 100, "remedy": "Set AUTO_SYNC_INTERVAL_MINUTES=4."}
+    ((_, facts),) = forecast(BudgetLimits(per_minute=1), auto_sync_enabled=True, auto_sync_interval_minutes=1)
+    assert facts["allowed"] == 60
 
 
 def test_an_unknown_entity_holds_the_schedule() -> None:

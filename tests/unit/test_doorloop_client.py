@@ -12,14 +12,16 @@ import pytest
 from common.errors import EntityRefused, RunFault, StopRequested, TransientFault, VendorFault
 from common.http.transport import Limits, Transport
 from common.rules.budget import BudgetLimits
-from daemon.guard.guard import Guard, Patience, Unwitnessed
+from daemon.guard.ceiling import Ceiling
+from daemon.guard.guard import Guard, Patience
+from daemon.guard.lanes import Lanes
 from daemon.guard.limiter import Limiter
 from daemon.guard.wire import opened
 from daemon.integrations.base import PageRequest
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import ENTITIES
-from tests.unit.no_breaker import NoBreaker
+from tests.unit.no_breaker import NoBreaker, NoCeiling, Unwitnessed
 from tests.unit.virtual_time import VirtualClock
 
 OWNERS = ENTITIES["owners"]
@@ -39,17 +41,20 @@ class Reach:
         self.stop = threading.Event()
         self.transport = Transport(limits=limits or Limits(5, 5), connections=2, user_agent="test")
         clock = VirtualClock()  # back-offs pass at once
+        ceiling = cast("Ceiling", NoCeiling())
         limiter = Limiter(
             cast("Any", None),
             clock,
             integration="doorloop",
             account_key="main",
             limits=BudgetLimits(),
+            ceiling=ceiling,
             flight_seconds=1,
             longest_wait_seconds=60,
         )
         guard = Guard(
             breaker=NoBreaker(),
+            lanes=Lanes(clock, ceiling, 2),
             transport=self.transport,
             limiter=limiter,
             clock=clock,

@@ -12,10 +12,14 @@ import pytest
 
 from common.errors import Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
+from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience
-from daemon.guard.limiter import Limiter, Permit
+from daemon.guard.lanes import Lanes
+from daemon.guard.limiter import Limiter, Permit, Tell, Usage
+from daemon.guard.quota_headers import Quota
+from daemon.guard.rate_note import RateNote
 from tests.unit.answer_maker import answer
-from tests.unit.no_breaker import NoBreaker
+from tests.unit.no_breaker import NoBreaker, NoCeiling
 from tests.unit.virtual_time import START, VirtualClock
 
 
@@ -43,12 +47,15 @@ class Permits:
         self.out = 0
         self.taken = 0
         self.held: list[float] = []
+        self.heeded: list[Quota | None] = []
+        self.usage = Usage(used_minute=3, limit_minute=50)
 
-    def take(self, stop: threading.Event, *, for_ping: bool = False) -> Permit:
+    def take(self, stop: threading.Event, *, for_ping: bool = False, tell: Tell) -> Permit:
         """Give one."""
+        tell(5.0, "for this minute's requests")
         self.out += 1
         self.taken += 1
-        return Permit("p", 0.0)
+        return Permit("p", 0.0, self.usage)
 
     def give_back(self, permit: Permit) -> None:
         """Take one back."""
@@ -58,6 +65,10 @@ class Permits:
         """Remember."""
         self.held.append(seconds)
 
+    def heed(self, told: Quota | None) -> None:
+        """Remember."""
+        self.heeded.append(told)
+
 
 class Notes:
     """A witness that keeps notes."""
@@ -65,10 +76,21 @@ class Notes:
     def __init__(self) -> None:
         self.statuses: list[int | None] = []
         self.waits: list[float] = []
+        self.notes: list[RateNote] = []
+        self.told: list[str] = []
 
-    def sent(self, *, entity: str, permit: Permit, answer: Answer | None) -> None:
+    def waiting(self, *, entity: str, seconds: float, why: str) -> None:
+        """Note why."""
+        self.told.append(f"{entity}: {seconds:g} s {why}")
+
+    def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """Note the status."""
         self.statuses.append(answer.status if answer else None)
+        self.notes.append(note)
+
+    def deferred(self, note: RateNote) -> None:
+        """Note it."""
+        self.notes.append(note)
 
     def breaker(self, level: str, sentence: str) -> None:
         """Not asked here."""
@@ -87,6 +109,7 @@ class Scene:
         self.clock, self.stop = VirtualClock(), threading.Event()
         self.guard = Guard(
             breaker=NoBreaker(),
+            lanes=Lanes(self.clock, cast("Ceiling", NoCeiling()), 4),
             transport=cast("Transport", self.vendor),
             limiter=cast("Limiter", self.permits),
             clock=self.clock,
@@ -109,6 +132,7 @@ def test_a_good_answer_costs_one_request() -> None:
     assert scene.get() == {"total": 0}
     assert scene.vendor.asked == ["https://app.doorloop.com/api/owners"]
     assert (scene.permits.taken, scene.permits.out) == (1, 0)
+    assert scene.notes.told == ["owners: 5 s for this minute's requests"]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -214,3 +238,45 @@ def test_a_stop_during_the_back_off_ends_it() -> None:
     with pytest.raises(StopRequested):
         scene.get()
     assert len(scene.vendor.asked) == 1
+
+
+def test_a_minute_is_not_over_a_minute() -> None:
+    """DoorLoop's own Retry-After of 60 s is slept, whatever little is added to it; 61 s end the run deferred."""
+    scene = Scene(answer(status=429, retry_after="60"), answer(b"[]"))
+    assert scene.get() == []
+    assert 60 <= scene.clock.waits[0] <= 60.25
+    with pytest.raises(Deferred):
+        Scene(answer(status=429, retry_after="61")).get()
+
+
+def test_after_a_deferral_no_thread_of_the_run_sends_anything() -> None:
+    """Told to come back in an hour, the other requests of the run stay at home."""
+    scene = Scene(answer(status=429, retry_after="3600"))
+    for _ in range(3):
+        with pytest.raises(Deferred) as caught:
+            scene.get()
+        assert caught.value.until - START <= timedelta(seconds=3601)
+    assert len(scene.vendor.asked) == 1
+    assert [note.decision for note in scene.notes.notes] == ["sent", "deferred"]
+
+
+def test_each_request_leaves_a_note_of_what_was_said_and_counted() -> None:
+    """Issue 3: samples carry the decision taken; the vendor's word is labelled `header`, our own count `counted`."""
+    scene = Scene(answer(b"[]", x_ratelimit_limit="100", x_ratelimit_remaining="40"), answer(b"[]"))
+    scene.get()
+    scene.get()
+    first, second = scene.notes.notes
+    assert (first.source, first.request_limit, first.remaining, first.used_minute) == ("header", 100, 40, 3)
+    assert (second.source, second.request_limit, second.remaining, second.limit_minute) == ("counted", None, None, 50)
+    assert second.as_event() == {"source": "counted", "decision": "sent", "usedMinute": 3, "limitMinute": 50}
+    assert [one is None for one in scene.permits.heeded] == [False, True]
+
+
+def test_a_503_with_nothing_left_waits_for_the_reset_and_a_500_does_not() -> None:
+    """Fact sheet §4: a reset counts after a 429 or 503 only; another error is no word about a quota."""
+    scene = Scene(answer(status=503, x_ratelimit_remaining="0", x_ratelimit_reset="9"), answer(b"[]"))
+    scene.get()
+    assert scene.clock.waits[0] >= 9
+    scene = Scene(answer(status=500, x_ratelimit_remaining="0", x_ratelimit_reset="9"), answer(b"[]"))
+    scene.get()
+    assert scene.clock.waits[0] <= 0.5

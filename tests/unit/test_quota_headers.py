@@ -12,6 +12,15 @@ from daemon.guard.quota_headers import Quota, quota
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 IN_MINUTE = NOW + timedelta(seconds=60)
+NAMES = [
+    "ratelimit",
+    "ratelimit-policy",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-ms-throttle-limit-percentage",
+    "date",
+]
 EPOCH = str(int(IN_MINUTE.timestamp()))
 
 
@@ -39,9 +48,48 @@ EPOCH = str(int(IN_MINUTE.timestamp()))
             Quota(10, 0, IN_MINUTE),
         ),
         ({"ratelimit": '"default";r=50;t=60'}, Quota(None, 50, IN_MINUTE)),
+        ({"ratelimit": '"default"; r=50; t=60'}, Quota(None, 50, IN_MINUTE)),
+        ({"ratelimit": '"a, b";r=5;pk=:cHNrPQ==:'}, Quota(None, 5)),
+        (
+            {
+                "ratelimit": '"bytes";r=1;t=60,"calls";r=9',
+                "ratelimit-policy": '"bytes";q=99;qu="content-bytes","calls";q=10',
+            },
+            Quota(10, 9),
+        ),
+        ({"x-ratelimit-limit": "5000, 20", "x-ratelimit-remaining": "100, 19"}, Quota(5000, 100)),
+        ({"ratelimit-limit": "10, 10;w=1, 5;w=0", "ratelimit-remaining": "3"}, Quota(10, 3)),
+        ({"x-ratelimit-limit": "30/10m", "x-ratelimit-remaining": "12"}, Quota(30, 12)),
+        ({"x-ratelimit-limit": "50", "x-ratelimit-remaining": "-3"}, Quota(50, 0)),
+        ({"x-ratelimit-limit": "50", "x-ratelimit-remaining": "60"}, Quota(50, 60)),
+        ({"x-ratelimit-limit": "unlimited", "x-ratelimit-remaining": "-1"}, None),
+        ({"x-ratelimit-remaining": "-1"}, None),
+        (
+            {"x-ratelimit-limit": "5", "x-ratelimit-remaining": "4", "x-ratelimit-reset-after": "60.0"},
+            Quota(5, 4, IN_MINUTE),
+        ),
+        (
+            {"x-sib-ratelimit-limit": "400", "x-sib-ratelimit-remaining": "1", "x-sib-ratelimit-reset": "60"},
+            Quota(400, 1, IN_MINUTE),
+        ),
+        (
+            {
+                "x-mws-quota-max": "3600",
+                "x-mws-quota-remaining": "10",
+                "x-mws-quota-resetson": "2026-11-23T12:01:00.000Z",
+            },
+            Quota(3600, 10, IN_MINUTE),
+        ),
+        (
+            {"x-current-token-count": "19", "x-next-replenishment-time": EPOCH + "000"},
+            Quota(None, 19, IN_MINUTE),
+        ),
+        ({"minute-quota-limit": "180", "quotatype": "Minute"}, Quota(180)),
+        ({"x-ms-throttle-limit-percentage": "0.85"}, Quota(used_share=0.85)),
+        ({"x-ms-throttle-limit-percentage": "1.8"}, Quota(used_share=1.8)),
     ],
 )
-def test_each_convention_is_read(headers: dict[str, str], expected: Quota) -> None:
+def test_each_convention_is_read(headers: dict[str, str], expected: Quota | None) -> None:
     """Issue "An engine": every convention of the fact sheet is read."""
     assert quota(headers, NOW) == expected
 
@@ -53,6 +101,15 @@ def test_each_convention_is_read(headers: dict[str, str], expected: Quota) -> No
         {"retry-after": "3"},
         {"ratelimit": "nonsense"},
         {"ratelimit": '"a";r=x'},
+        {"ratelimit": '"a";r=1.5'},
+        {"ratelimit": '"a";r=-1'},
+        {"ratelimit": '"a";t=5'},
+        {"ratelimit": '"a";r=5;t=soon'},
+        {"ratelimit": '"a";r=5,b;r=1'},
+        {"ratelimit": '"a;r=5'},
+        {"ratelimit": "a;r=5"},
+        {"x-ms-throttle-limit-percentage": "-0.9"},
+        {"x-ratelimit-remaining": "\u0663"},
         {"x-ratelimit-limit": "abc", "x-ratelimit-remaining": ""},
         {"x-ratelimit-limit": "unlimited"},
     ],
@@ -70,7 +127,29 @@ def test_a_skewed_clock_is_cancelled_by_the_answers_date() -> None:
     assert quota(absurd, NOW) == Quota(None, 1, None)
 
 
-@given(st.dictionaries(st.sampled_from(["ratelimit", "x-ratelimit-limit", "x-ratelimit-reset", "date"]), st.text()))
+def test_what_is_left_and_until_when() -> None:
+    """The tightest share and the seconds by the vendor's own clock; unknown stays unknown."""
+    told = quota({"x-ratelimit-limit": "50", "x-ratelimit-remaining": "5", "x-ratelimit-reset": "30"}, NOW)
+    assert told is not None
+    assert (told.share_left, told.seconds_to_reset) == (0.1, 30.0)
+    graph = quota({"x-ms-throttle-limit-percentage": "1.2"}, NOW)
+    assert graph is not None
+    assert (graph.share_left, graph.seconds_to_reset) == (0.0, None)
+    for unknown in (Quota(), Quota(limit=0, remaining=0), Quota(limit=9), Quota(remaining=4)):
+        assert unknown.share_left is None
+        assert unknown.seconds_to_reset is None
+
+
+def test_a_vendor_known_to_count_milliseconds_is_read_so() -> None:
+    """Fact sheet §2: milliseconds only when the connector says so."""
+    headers = {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "60000"}
+    assert quota(headers, NOW, delta_unit_seconds=0.001) == Quota(None, 1, IN_MINUTE)
+    seconds = quota(headers, NOW)
+    assert seconds is not None
+    assert seconds.reset_at == NOW + timedelta(seconds=60000)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.text('0123456789.,;:/"-abrqtw= ')))
 def test_no_header_breaks_it(headers: dict[str, str]) -> None:
     """Law 8: whatever a vendor sends, it is read or unknown, never an error of ours."""
     found = quota(headers, NOW)

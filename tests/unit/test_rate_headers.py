@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.guard.rate_headers import LONGEST, SMALLEST_SECONDS, retry_after_seconds
+from daemon.guard.rate_headers import LONGEST, SMALLEST_SECONDS, asked_wait_seconds, retry_after_seconds
 
 NOW = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 DAY = LONGEST.total_seconds()
@@ -39,6 +40,8 @@ DAY = LONGEST.total_seconds()
         ("Sunday, 06-Nov-94 08:50:37 GMT", 60),
         ("Sun Nov  6 08:50:37 1994", 60),
         ("Sun, 06 Nov 1994 08:49:07 GMT", SMALLEST_SECONDS),
+        ("Sun, 06 Nov 1994 08:49:07 GMT, Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sun, 06 Nov 1994 08:49:07 GMT, soon", None),
         ("Sun, 06 Nov 2094 08:49:37 GMT", DAY),
         ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
         ("Sun, 99 Nov 1994 08:49:37 GMT", None),
@@ -77,3 +80,26 @@ def test_any_header_gives_a_bounded_wait_or_none(value: str, date: str) -> None:
     """Whatever a vendor or proxy writes there: between the floor and a day, or unknown."""
     wait = retry_after_seconds({"retry-after": value, "date": date}, NOW)
     assert wait is None or SMALLEST_SECONDS <= wait <= DAY
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"retry-after": "7", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, {"retry_after": 300}, 7),
+        ({"retry-after": "soon"}, {"retry_after": 300}, 300),
+        ({}, {"error_summary": "too_many_requests/", "error": {"reason": {}, "retry_after": 4.2}}, 5),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, {"error": "slow down"}, 90),
+        ({"ratelimit": '"a";r=0;t=12,"b";r=40'}, None, 12),
+        ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "90"}, None, None),
+        ({"x-ratelimit-remaining": "0"}, ["retry_after", 5], None),
+        ({}, {"retry_after": -5}, None),
+        ({}, {"retry_after": True}, None),
+        ({}, {"retry_after": "9"}, None),
+        ({}, {"retry_after": 1e300}, DAY),
+        ({}, {"retry_after": float("nan")}, None),
+        ({}, None, None),
+    ],
+)
+def test_the_order_of_what_is_believed(headers: dict[str, str], body: Any, seconds: float | None) -> None:
+    """Fact sheet §4: Retry-After, then the body's value, then nothing left and a known reset, else our own back-off."""
+    assert asked_wait_seconds(headers, body, NOW) == seconds

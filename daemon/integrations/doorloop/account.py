@@ -17,7 +17,9 @@ from common.rules.breaker import BreakerLimits
 from common.rules.budget import BudgetLimits
 from common.store.database import Database
 from daemon.guard.breaker import CircuitBreaker
+from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience, Witness
+from daemon.guard.lanes import Lanes
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Opened
 from daemon.integrations.doorloop.checks import KEY, check_api_key, check_base_url
@@ -68,6 +70,11 @@ class DoorLoopAccount:
         )
         return BudgetLimits(per_second=rps, per_minute=int(minute), per_hour=int(hour))
 
+    @property
+    def page_size(self) -> int:
+        """Records asked for per request."""
+        return self._doorloop.doorloop_page_size
+
     def published(self) -> dict[str, Any]:
         """The settings as they run, masked, by variable name; plus ``mode``."""
         shown = {name.upper(): str(value) for name, value in self._doorloop.model_dump().items()}
@@ -84,9 +91,12 @@ class DoorLoopAccount:
         """A guarded connector for one run or ping; ``stop`` ends its waits, ``Opened.abort`` its requests."""
         reach, settings, doorloop = self._reach(), self._settings, self._doorloop
         transport = self._transport()
-        limiter = self._limiter(database, clock)
+        ceiling = Ceiling(database, clock, integration=KEY, account_key="main")
+        limiter = self._limiter(database, clock, ceiling)
+        page_size, connections = doorloop.doorloop_page_size, doorloop.doorloop_max_concurrency
         guard = Guard(
             transport=transport,
+            lanes=Lanes(clock, ceiling, connections),
             limiter=limiter,
             breaker=self._breaker(database, clock, witness),
             clock=clock,
@@ -97,7 +107,6 @@ class DoorLoopAccount:
             witness=witness,
             dice=random.Random(),  # noqa: S311 -- jitter, not cryptography
         )
-        page_size, connections = doorloop.doorloop_page_size, doorloop.doorloop_max_concurrency
         connector = DoorLoop(guard, clock, base_url=reach.base_url, page_size=page_size, max_concurrency=connections)
         return Opened(connector, transport.abort, limiter.settle, transport.close)
 
@@ -111,13 +120,14 @@ class DoorLoopAccount:
         connections = self._doorloop.doorloop_max_concurrency + 1
         return Transport(limits=limits, connections=connections, user_agent=USER_AGENT)
 
-    def _limiter(self, database: Database, clock: Clock) -> Limiter:
+    def _limiter(self, database: Database, clock: Clock, ceiling: Ceiling) -> Limiter:
         return Limiter(
             database,
             clock,
             integration=KEY,
             account_key="main",
             limits=self.limits,
+            ceiling=ceiling,
             flight_seconds=self._settings.icc_request_deadline_seconds,
             longest_wait_seconds=self._settings.icc_longest_wait_seconds,
         )
@@ -128,7 +138,7 @@ class DoorLoopAccount:
             failures=settings.icc_breaker_failures,
             share=settings.icc_breaker_failed_share,
             cool_down_seconds=settings.icc_breaker_cool_down_seconds,
-            probe_seconds=settings.icc_request_deadline_seconds,
+            probe_seconds=settings.icc_longest_wait_seconds + settings.icc_request_deadline_seconds,
         )
         return CircuitBreaker(database, clock, limits, integration=KEY, account_key="main", tell=witness.breaker)
 

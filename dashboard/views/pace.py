@@ -1,0 +1,101 @@
+"""What an admin may do about the pace: pause the schedule, force the breaker, lower the limits; and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from common.access import Action
+from common.store.people import Session
+from dashboard import actions, reads, state
+from dashboard.components import notices
+from dashboard.components.tree import show
+from dashboard.reads import PageData
+
+_MINUTES = 60
+_REASON = "Reason (kept in the audit log)"
+Account = tuple[str, str]
+
+
+def schedule(data: PageData, session: Session) -> None:
+    """Pause what starts by itself, or let it go on."""
+    paused = data.account.paused is not None
+    with st.popover("Resume…" if paused else "Pause…", key="pace_schedule", width="stretch"):
+        _reason("schedule", session)
+        _button("Resume" if paused else "Pause", "schedule_set", session, _schedule, (*_key(data), not paused))
+    _became(Action.SCHEDULE)
+
+
+def breaker(data: PageData, session: Session) -> None:
+    """Hold every request back for a while, let every one through, or let the breaker decide again."""
+    with st.popover("Circuit breaker…", key="pace_breaker", width="stretch"):
+        _minutes("breaker", session)
+        _reason("breaker", session)
+        with st.container(key="breaker_buttons", horizontal=True):
+            for word, wanted in (("Force open", "open"), ("Force closed", "closed"), ("Lift", "none")):
+                _button(word, f"breaker_{wanted}", session, _breaker, (*_key(data), wanted))
+    _became(Action.FORCE_BREAKER)
+
+
+def limits(data: PageData, session: Session) -> None:
+    """Allow fewer requests for a while, or what is set again."""
+    with st.popover("Lower limits…", key="pace_limits", width="stretch"):
+        for name, label in _LOWERABLE.items():
+            st.number_input(label, 1, value=None, key=f"limits_{name}", disabled=not state.may_act(session))
+        _minutes("limits", session)
+        _reason("limits", session)
+        with st.container(key="limits_buttons", horizontal=True):
+            _button("Lower", "limits_lower", session, _limits, (*_key(data), False))
+            _button("Lift", "limits_lift", session, _limits, (*_key(data), True))
+    _became(Action.LOWER_LIMITS)
+
+
+_LOWERABLE = {
+    "perMinute": "Requests a minute (empty: as set)",
+    "perHour": "Requests an hour (empty: as set)",
+    "concurrency": "Requests at a time (empty: as set)",
+}
+
+
+def _key(data: PageData) -> Account:
+    return data.account.integration, data.account.account_key
+
+
+def _minutes(of: str, session: Session) -> None:
+    st.number_input("For how many minutes", 1, value=_MINUTES, key=f"{of}_minutes", disabled=not state.may_act(session))
+
+
+def _reason(of: str, session: Session) -> None:
+    st.text_input(_REASON, key=f"{of}_reason", disabled=not state.may_act(session))
+
+
+def _button(word: str, key: str, session: Session, press: Any, args: tuple[Any, ...]) -> None:
+    st.button(word, key=key, disabled=not state.may_act(session), on_click=press, args=args)
+
+
+def _became(action: Action) -> None:
+    for pressed in state.pressed(action.value):
+        view = reads.command(pressed.command_id) if pressed.command_id else None
+        show(notices.pressed_tree(pressed, view), key=f"pressed_{action.value}")
+
+
+def _said(of: str) -> str:
+    return str(st.session_state.get(f"{of}_reason") or "")
+
+
+def _schedule(integration: str, account_key: str, paused: bool) -> None:
+    actions.schedule(integration, account_key, paused=paused, reason=_said("schedule"))
+
+
+def _breaker(integration: str, account_key: str, wanted: str) -> None:
+    minutes = st.session_state.get("breaker_minutes")
+    actions.force_breaker(integration, account_key, wanted=wanted, minutes=minutes, reason=_said("breaker"))
+
+
+def _limits(integration: str, account_key: str, lift: bool) -> None:
+    to = {name: st.session_state.get(f"limits_{name}") for name in _LOWERABLE}
+    minutes = st.session_state.get("limits_minutes")
+    actions.lower_limits(
+        integration, account_key, to={} if lift else to, lift=lift, minutes=minutes, reason=_said("limits")
+    )

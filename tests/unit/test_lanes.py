@@ -1,0 +1,108 @@
+"""The lanes at the guard's door, with real threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import cast
+
+import pytest
+
+from common.clock import SystemClock
+from common.errors import StopRequested
+from common.rules.budget import Lowered
+from daemon.guard.ceiling import Ceiling
+from daemon.guard.lanes import Lane, Lanes
+from tests.unit.no_breaker import NoCeiling
+from tests.waiting import wait_for
+
+NEVER = threading.Event()
+
+
+class Street:
+    """Lanes, and who is in them."""
+
+    def __init__(self, most: int = 4) -> None:
+        self.ceiling = NoCeiling()
+        self.lanes = Lanes(SystemClock(), cast("Ceiling", self.ceiling), most)
+        self.inside: list[Lane] = []
+        self.stopped = 0
+
+    def send(self, stop: threading.Event = NEVER) -> threading.Thread:
+        """A thread that enters and stays."""
+
+        def enter() -> None:
+            try:
+                self.inside.append(self.lanes.enter(stop))
+            except StopRequested:
+                self.stopped += 1
+
+        thread = threading.Thread(target=enter, daemon=True)
+        thread.start()
+        return thread
+
+    def climb(self, answers: int) -> None:
+        """So many good answers, one after the other."""
+        for _ in range(answers):
+            lane = self.lanes.enter(NEVER)
+            self.lanes.well(lane)
+            self.lanes.leave(lane)
+
+
+def test_a_second_request_waits_until_the_first_was_answered_well() -> None:
+    """Ramp-up from 1: two at once begin one after the other; the good answer lets both of the next pair in."""
+    street = Street()
+    threads = [street.send(), street.send()]
+    wait_for(lambda: len(street.inside) == 1, "one is in")
+    threads[0].join(0.3)
+    threads[1].join(0.3)
+    assert len(street.inside) == 1
+    street.lanes.well(street.inside[0])
+    wait_for(lambda: len(street.inside) == 2, "the second lane is open")
+
+
+def test_a_stop_ends_the_wait() -> None:
+    """Law 6: waiting for a lane is interruptible."""
+    street, stop = Street(), threading.Event()
+    street.climb(0)
+    street.lanes.enter(NEVER)
+    waiting = street.send(stop)
+    stop.set()
+    waiting.join(5)
+    assert street.stopped == 1
+
+
+def test_a_ping_is_let_through_beside_the_others() -> None:
+    """A person's ping never waits for a run's requests, and says nothing about how many may be under way."""
+    street = Street()
+    street.lanes.enter(NEVER)
+    ping = street.lanes.enter(NEVER, for_ping=True)
+    street.lanes.well(ping)
+    street.lanes.leave(ping)
+    blocked = street.send()
+    blocked.join(0.3)
+    assert street.inside == []
+
+
+def test_what_is_lowered_meanwhile_counts_from_the_next_request_on() -> None:
+    """Issue 3: an admin may lower concurrency for a while; lifted, it is there again."""
+    street = Street()
+    street.climb(20)
+    street.ceiling.what = Lowered(concurrency=1)
+    street.lanes.enter(NEVER)
+    waiting = street.send()
+    waiting.join(0.3)
+    assert street.inside == []
+    street.ceiling.what = Lowered()
+    wait_for(lambda: len(street.inside) == 1, "the lift is noticed while waiting")
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_never_more_than_set_are_under_way(most: int) -> None:
+    """Whatever the ramp says, the setting is the ceiling."""
+    street = Street(most)
+    street.climb(100)
+    threads = [street.send() for _ in range(most + 2)]
+    wait_for(lambda: len(street.inside) == most, "all lanes are taken")
+    for thread in threads:
+        thread.join(0.1)
+    assert len(street.inside) == most
