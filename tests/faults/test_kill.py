@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-import pytest
 
 from common.insights import runs as insights
 from common.states import RunState
@@ -33,11 +32,11 @@ LOCKS = {
 """Where a lock on what the next statement touches holds the page's transaction."""
 
 GATES = {
-    "before staging is emptied": "TRIGGER icc_test_gate BEFORE DELETE ON doorloop.staging_owners FOR EACH STATEMENT",
-    "before letters are recovered": "TRIGGER icc_test_gate BEFORE UPDATE ON control.dead_letters FOR EACH STATEMENT",
-    "before the page's ids": "TRIGGER icc_test_gate BEFORE UPDATE OF last_page_ids ON control.passes FOR EACH STATEMENT",
-    "inside COMMIT": "CONSTRAINT TRIGGER icc_test_gate AFTER UPDATE ON control.run_entities "
-    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW",
+    "before staging is emptied": "TRIGGER {} BEFORE DELETE ON doorloop.staging_owners FOR EACH STATEMENT",
+    "before letters are recovered": "TRIGGER {} BEFORE UPDATE ON control.dead_letters FOR EACH STATEMENT",
+    "before the page's ids": "TRIGGER {} BEFORE UPDATE OF last_page_ids ON control.passes FOR EACH STATEMENT",
+    "inside COMMIT": "CONSTRAINT TRIGGER {} AFTER UPDATE ON control.run_entities DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW",
 }
 """Where two statements touch the same rows, a trigger of the test's own takes the lock that the test holds."""
 GATE_KEY = 230_711
@@ -55,7 +54,7 @@ def standing(database_url: str, place: str) -> Generator[psycopg.Connection[Any]
             "CREATE OR REPLACE FUNCTION public.icc_test_gate() RETURNS trigger LANGUAGE plpgsql AS "
             f"'BEGIN PERFORM pg_advisory_xact_lock_shared({GATE_KEY}); RETURN coalesce(NEW, OLD); END'"
         )
-        link.execute(f"CREATE {GATES[place]} EXECUTE FUNCTION public.icc_test_gate()".encode())
+        link.execute(f"CREATE {GATES[place].format('icc_test_gate')} EXECUTE FUNCTION public.icc_test_gate()".encode())
     with held(database_url, "SELECT pg_advisory_xact_lock(%s)", GATE_KEY) as link:
         yield link
     with psycopg.connect(database_url, autocommit=True) as link:
@@ -111,9 +110,7 @@ def test_kill_at_every_page_and_go_on(yard: Yard, drill: DrillServer, database: 
     assert last.last_line()["entities"]["owners"]["received"] == ROWS_PER_PAGE
 
 
-def test_kill_between_any_two_statements(
-    yard: Yard, drill: DrillServer, database: Database, database_url: str
-) -> None:
+def test_kill_between_any_two_statements(yard: Yard, drill: DrillServer, database: Database, database_url: str) -> None:
     """Law 2: a kill between any two statements of the page transaction leaves the page whole or undone."""
     places = [*LOCKS, *GATES]
     for page, place in enumerate(places, start=3):
@@ -154,7 +151,7 @@ def insert_letter(database: Database, record_id: str) -> None:
 
 
 def test_a_silent_run_is_interrupted_though_no_daemon_lives(yard: Yard, drill: DrillServer, database: Database) -> None:
-    """Design §4: a run silent for three heartbeats is `interrupted` with its last page, derived when nobody can write."""
+    """Design §4: a run silent for three heartbeats is `interrupted` with its last page; it is derived, not written."""
     drill.set_fault("hang", entity="owners", only_page=7)
     child = yard.once()
     yard.wait_for_page(6, child)
@@ -162,8 +159,12 @@ def test_a_silent_run_is_interrupted_though_no_daemon_lives(yard: Yard, drill: D
     assert (running.state, running.error) == (RunState.RUNNING, None)
     assert insights.active(database, "doorloop") is not None
     child.kill()
-    wait_for(lambda: insights.last_runs(database, "doorloop")[0].state is RunState.INTERRUPTED, "its silence is noticed")
-    (silent,) = insights.last_runs(database, "doorloop")
+
+    def interrupted() -> insights.RunRow | None:
+        (run,) = insights.last_runs(database, "doorloop")
+        return run if run.state is RunState.INTERRUPTED else None
+
+    silent = wait_for(interrupted, "its silence is noticed")
     assert silent.error is not None
     assert silent.error.code == "INTERRUPTED"
     assert "page 6 of owners" in silent.error.cause

@@ -77,6 +77,21 @@ def test_stop_while_waiting_for_the_budget(yard: Yard, drill: DrillServer) -> No
     assert len(drill.log.entries()) == sent
 
 
+def test_stop_while_the_breaker_is_open(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: a run that the circuit breaker holds back stops at once, and sends nothing more."""
+    yard.service(ICC_BREAKER_FAILURES="2", ICC_BREAKER_COOL_DOWN_SECONDS="60", ICC_RETRY_ATTEMPTS="20")
+    drill.set_fault("http_500", entity="owners", only_page=3)
+    yard.press_run()
+    held_back = "SELECT 1 FROM control.events WHERE msg LIKE 'held a request back%%'"
+    wait_for(lambda: rows(database, held_back), "the breaker holds a request back", seconds=30)
+    sent = len(drill.log.entries())
+    assert_stops(yard)
+    assert len(drill.log.entries()) == sent
+    assert one(database, "SELECT state FROM control.breakers")["state"] == "open"
+    rows(database, "DELETE FROM control.breakers")
+    assert_goes_on(yard, drill, 3)
+
+
 def test_stop_twice_and_with_nothing_running(yard: Yard, drill: DrillServer, database: Database) -> None:
     """Law 6: a second Stop does no harm; with nothing running it says so."""
     yard.service()
