@@ -24,6 +24,8 @@ from daemon.integrations.base import Column, Entity, Kind
 
 NULL = "\\N"
 HASH_BYTES = 16
+MOST_ID_BYTES = 1000
+"""A longer id fits no index (a third of a page, 2704 bytes, beside the account key), neither here nor among the letters."""
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
@@ -62,7 +64,8 @@ def usable_id(record: Any) -> str | None:
     value = record.get("id") if isinstance(record, dict) else None
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return _holdable(str(value)) if str(value).strip() else None
+    text = _holdable(str(value))
+    return text if text.strip() and len(text.encode()) <= MOST_ID_BYTES else None
 
 
 def updated_at(record: Any) -> datetime | None:
