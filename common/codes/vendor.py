@@ -152,7 +152,19 @@ VENDOR = (
         "COUNT_DRIFT",
         "warning",
         "{ids} distinct records arrived but DoorLoop counts {total}.",
-        "The list changed while it was read; nothing is marked removed, the next full run settles it.",
+        "The list changed while it was read, or holds records without an id; nothing is marked removed, the next full run settles it.",
+    ),
+    Code(
+        "LIST_SHRANK",
+        "warning",
+        "{entity} lost records while it was read newest first, so a changed one may have moved past the reader.",
+        "Nothing to do: the next delta looks again from where this one did.",
+    ),
+    Code(
+        "DUPLICATE_KEYS",
+        "warning",
+        "A record of {entity} names the field {field} twice; the last value is kept.",
+        "Report it to the vendor; until then look at both values in DoorLoop.",
     ),
     Code(
         "ORDER_NOT_PROVEN",

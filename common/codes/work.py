@@ -42,6 +42,12 @@ WORK = (
         "{count} records were put aside.",
         "See the dead letters for each one's reason.",
     ),
+    Code(
+        "KNOWN_DEAD_LETTERS",
+        "warning",
+        "{count} records of {entity} are still put aside, as they were before.",
+        "See the dead letters for each one's reason; mended in DoorLoop, the next run brings them.",
+    ),
     # --- runs and commands
     Code("ENTITIES_FAILED", "run failed", "None of the entities could be read.", "See each entity's error."),
     Code(

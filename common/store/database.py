@@ -111,7 +111,7 @@ class Database:
             configure=_bounded,
             check=ConnectionPool.check_connection,
             reset=_as_ours,
-            # The pool doubles its pauses up to this: with more, a database that is back would be met half a minute late.
+            # The pool doubles its pauses up to this: with more, one that is back would be met half a minute late.
             reconnect_timeout=POOL_WAIT_SECONDS,
         )
         self._engine: Engine | None = None

@@ -19,13 +19,13 @@ from typing import Any
 import orjson
 
 from common.errors import BadRecord
-from daemon.guard.answers import NotANumber
+from daemon.guard.answers import NotANumber, TooDeep
 from daemon.integrations.base import Column, Entity, Kind
 
 NULL = "\\N"
 HASH_BYTES = 16
 MOST_ID_BYTES = 1000
-"""A longer id fits no index (a third of a page, 2704 bytes, beside the account key), neither here nor among the letters."""
+"""A longer id fits no index (a third of a page, 2704 bytes, beside the account key), among rows and letters alike."""
 _COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
@@ -150,6 +150,8 @@ def _dump(value: Any) -> bytes:
 def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value).encode())
+    if isinstance(value, TooDeep):
+        raise BadRecord("RECORD_REFUSED", detail="it is nested too deeply")
     if isinstance(value, NotANumber):
         raise BadRecord("RECORD_TYPE", field="a number", value="NaN or Infinity", kind="JSON number")
     raise TypeError(f"unexpected {type(value).__name__}")

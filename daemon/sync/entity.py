@@ -12,19 +12,18 @@ from common.rules.order import NewestFirst
 from common.rules.schema_diff import Mapped, schema_diff
 from common.states import EntityState
 from common.store import leases, passes, runs
-from common.store.database import Database
+from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
-from daemon.sync.bookmark import Bookmark, Order
+from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
-from daemon.sync.reconcile import Settled, settle, would_settle
+from daemon.sync.reconcile import Proof, Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
 from daemon.sync.writer import PageCount, PageWriter
 
 SHAPE_SAMPLE = 100
-CREATED, UPDATED = "createdAt", "updatedAt"
 
 
 @dataclass
@@ -69,7 +68,8 @@ class EntityReading:
         self._patient = patient
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._warnings: list[dict[str, Any]] = []
-        self._dead_new = 0
+        self._removes = order.mode == "backfill"
+        self._dead = self._dead_new = 0
         self._last_page = 0
 
     def run(self) -> EntityOutcome:
@@ -124,7 +124,7 @@ class EntityReading:
             place.pass_,
             first_page=place.page,
             newest_first=newest_first,
-            sees_ids=self._order.mode == "backfill",
+            sees_ids=newest_first is None,
             since=self._order.since,
         )
         page = self._pages(reading, sort_by)
@@ -185,6 +185,7 @@ class EntityReading:
         count = self._writer.write(page, reading.checkpoint(page, again=again), reading.wanted)
         reading.note(page)
         self._last_page = page.number
+        self._dead += count.dead
         self._dead_new += count.dead_new
         self._reporter.page(
             self._entity.name,
@@ -194,6 +195,8 @@ class EntityReading:
             changed=count.changed,
             dead=count.dead,
         )
+        if page.repeated_key is not None:
+            self._warn("DUPLICATE_KEYS", field=page.repeated_key)
         if page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
             self._warn("BARE_ARRAY", path=self._entity.path)
         return count
@@ -211,6 +214,8 @@ class EntityReading:
         if settled.drift is not None:
             ids, total = settled.drift
             self._warn("COUNT_DRIFT", ids=ids, total=total)
+        if reading.shrank:
+            self._warn("LIST_SHRANK")
         return settled
 
     def _note_again(self, reading: Reading, page: Page) -> None:
@@ -226,9 +231,9 @@ class EntityReading:
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None:
             return Settled()
-        target, proven = self._writer.target, reading.removable
+        target, proof = self._writer.target, Proof(total, reading.removable, removes=self._removes)
         with self._writer.transaction() as link:
-            settled = would_settle(link, self._lease, target, met=met, total=total, removable=proven)
+            settled = would_settle(link, self._lease, target, proof, met=met)
         return None if settled.drift is not None and may_read_again else settled
 
     def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
@@ -238,21 +243,29 @@ class EntityReading:
         with self._writer.transaction() as link:
             settled = Settled()
             if reading.sees_ids:
-                target = self._writer.target
-                proven = reading.removable
-                settled = settle(link, self._lease, target, pass_id=reading.pass_id, total=total, removable=proven)
+                proof = Proof(total, reading.removable, removes=self._removes)
+                settled = settle(link, self._lease, self._writer.target, proof, pass_id=reading.pass_id)
                 if settled.drift is not None and may_read_again:
                     return None
-                passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=reading.pass_id)
+                self._forget_seen(link, reading.pass_id)
             passes.end(link, reading.pass_id, "complete", total)
             leases.fence(link, self._lease)
         return settled
+
+    def _forget_seen(self, link: Link, pass_id: int) -> None:
+        """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""
+        if self._removes:
+            passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=pass_id)
+        else:
+            passes.forget_pass(link, pass_id)
 
     # --- the end
 
     def _ended(self, state: EntityState, error: IccError | None, removed: int = 0) -> EntityOutcome:
         name = self._entity.name
         record = error.as_record() if error else None
+        if self._dead and not self._dead_new and not self._order.dry_run:
+            self._warn("KNOWN_DEAD_LETTERS", count=self._dead)
 
         def finish() -> None:
             with self._database.transaction(self._lease.writer_name) as link:

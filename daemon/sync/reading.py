@@ -37,6 +37,8 @@ class Reading:
         self._cap: datetime | None = pass_["started_at"] if pass_ else None
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
         self.removable: bool = pass_["removable"] if pass_ else True
+        self.shrank = False
+        """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
         if pass_ and first_page > 1:
             self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
@@ -60,6 +62,8 @@ class Reading:
         stamps = [updated_at(record) for record in page.records]
         self._move_candidate(page, stamps)
         if self._newest_first is not None:
+            if fell:
+                self.shrank, self._candidate = True, None  # without a watermark of its own: the next delta looks again
             self._newest_first.observe(stamps)
             if self._newest_first.seen_enough:
                 return True

@@ -8,6 +8,7 @@ from typing import Any
 from common.clock import Clock
 from common.errors import Deferred, EntityRefused, IccError, StopRequested
 from common.rules.identity import IDENTITY_FIELDS
+from daemon.guard.answers import repeated_key
 from daemon.guard.guard import Guard
 from daemon.integrations.base import Entity, Page, PageRequest, PingResult
 from daemon.integrations.doorloop.entities import ENTITIES
@@ -46,6 +47,7 @@ class DoorLoop:
             answered_at=answer.vendor_now,
             request_seconds=answer.elapsed_seconds,
             bare_array=isinstance(body, list),
+            repeated_key=repeated_key(answer.body) if request.number == 1 else None,
         )
 
     def ping(self) -> PingResult:
