@@ -131,6 +131,12 @@ VENDOR = (
         "Rows are stored; nothing is marked removed until the envelope is back.",
     ),
     Code(
+        "TOTAL_UNUSABLE",
+        "warning",
+        "The list at {path} came without a total that is a number, so nobody knows how long it is.",
+        "Rows are stored; nothing is marked removed until the total is back.",
+    ),
+    Code(
         "REPEATED_PAGE",
         "entity partial",
         "Page {page} brought the same records as an earlier page.",

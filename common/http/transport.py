@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -79,7 +79,7 @@ class Transport:
         self._limits = limits
         self._sockets = _Sockets()
         self._aborted = threading.Event()
-        self._session = requests.Session()
+        self._session = _Session()
         # Neither proxies nor .netrc of the machine: .netrc would silently replace our Authorization header.
         self._session.trust_env = False
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
@@ -96,7 +96,7 @@ class Transport:
             answer = self._once(target, query, headers, started, deadline)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
-            location = urljoin(answer.url, answer.headers.get("location", ""))
+            location = _redirected(answer)
             if _origin(location) != _origin(url):
                 raise RunFault("REDIRECT_REFUSED", status=answer.status, location=_origin(location))
             target, query = location, {}
@@ -157,6 +157,16 @@ class Transport:
         return b"".join(chunks)
 
 
+def _redirected(answer: Answer) -> str:
+    """Where a redirect leads; what is no address leads elsewhere, too."""
+    try:
+        location = urljoin(answer.url, answer.headers.get("location", ""))
+        urlsplit(location).port  # noqa: B018 -- reading it is what checks it
+    except ValueError:
+        raise RunFault("REDIRECT_REFUSED", status=answer.status, location="an unreadable one") from None
+    return location
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -210,6 +220,25 @@ def _shut_down(sock: socket.socket) -> None:
         return  # closed already
 
 
+class _FinalResponse(HTTPResponse):
+    """Passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            # typeshed does not name it; there is no other place between two status lines.
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
+class _Session(requests.Session):
+    """Redirects are our own business: ``requests`` would parse each address even when it is not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class _AbortableAdapter(HTTPAdapter):
     """``requests``' adapter over connections that report their sockets."""
 
@@ -222,11 +251,15 @@ class _AbortableAdapter(HTTPAdapter):
         sockets = self._icc_sockets
 
         class Plain(HTTPConnection):
+            response_class = _FinalResponse
+
             def connect(self) -> None:
                 super().connect()
                 sockets.add(self.sock)
 
         class Encrypted(HTTPSConnection):
+            response_class = _FinalResponse
+
             def connect(self) -> None:
                 super().connect()
                 sockets.add(self.sock)

@@ -197,8 +197,8 @@ class EntityReading:
         )
         if page.repeated_key is not None:
             self._warn("DUPLICATE_KEYS", field=page.repeated_key)
-        if page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
-            self._warn("BARE_ARRAY", path=self._entity.path)
+        if page.total is None:
+            self._warn_once("BARE_ARRAY" if page.bare_array else "TOTAL_UNUSABLE", path=self._entity.path)
         return count
 
     def _settle(self, reading: Reading, last: Page, sort_by: str) -> Settled:
@@ -280,6 +280,10 @@ class EntityReading:
         gone = f", {removed} marked removed" if removed else ""
         self._reporter.event("info", "entity_finished", f"{name}: {state}{gone}", entity=name)
         return EntityOutcome(name, state, self._dead_new, record, self._warnings)
+
+    def _warn_once(self, code: str, **facts: Any) -> None:
+        if not any(warning["code"] == code for warning in self._warnings):
+            self._warn(code, **facts)
 
     def _warn(self, code: str, **facts: Any) -> None:
         facts = {"entity": self._entity.name, **facts}
