@@ -183,7 +183,7 @@ class EntityReading:
 
     def _write(self, reading: Reading, page: Page, *, again: bool = False) -> PageCount:
         count = self._writer.write(page, reading.checkpoint(page, again=again), reading.wanted)
-        reading.note(page)
+        reading.note(page, count.inserted)
         self._last_page = page.number
         self._dead += count.dead
         self._dead_new += count.dead_new
@@ -231,7 +231,7 @@ class EntityReading:
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None:
             return Settled()
-        target, proof = self._writer.target, Proof(total, reading.removable, removes=self._removes)
+        target, proof = self._writer.target, Proof(total, reading.is_proof, removes=self._removes)
         with self._writer.transaction() as link:
             settled = would_settle(link, self._lease, target, proof, met=met)
         return None if settled.drift is not None and may_read_again else settled
@@ -243,7 +243,7 @@ class EntityReading:
         with self._writer.transaction() as link:
             settled = Settled()
             if reading.sees_ids:
-                proof = Proof(total, reading.removable, removes=self._removes)
+                proof = Proof(total, reading.is_proof, removes=self._removes)
                 settled = settle(link, self._lease, self._writer.target, proof, pass_id=reading.pass_id)
                 if settled.drift is not None and may_read_again:
                     return None

@@ -42,6 +42,9 @@ class Reading:
         self.paging = Paging()
         if pass_ and first_page > 1:
             self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
+        self._began: datetime | None = pass_["started_at"] if pass_ else None
+        self._first_total: int | None = None
+        self._born = 0
         self._bloom = Bloom()
         self._whole = first_page == 1
 
@@ -58,6 +61,9 @@ class Reading:
         """Take the page in; true when it is the last one needed. Raises ``PagesUnreliable``."""
         fell = page.total is not None and self.paging.total is not None and page.total < self.paging.total
         self.paging.observe(page.number, self.ids_of(page), len(page.records), page.total)
+        if page.number == 1:
+            self._first_total = page.total
+            self._began = max(self._began, page.answered_at) if self._began else None
         self.removable = self.removable and not page.bare_array and not fell
         stamps = [updated_at(record) for record in page.records]
         self._move_candidate(page, stamps)
@@ -96,8 +102,28 @@ class Reading:
         ids = self.ids_of(page)
         return len(ids) >= SURE_FROM_IDS and self._bloom.has_all(ids)
 
-    def note(self, page: Page) -> None:
-        """The page was written."""
+    @property
+    def is_proof(self) -> bool:
+        """Whether the ids met prove that others are gone: the list did not shrink under the reader.
+
+        One that gained a record and lost another keeps its total, but what stood behind the lost one moved past the
+        reader. The gain shows: a record created after the reading began.
+        """
+        if self._first_total is None or self.paging.total is None:
+            return self.removable
+        return self.removable and self._born <= self.paging.total - self._first_total
+
+    def _born_on(self, page: Page) -> int:
+        """How many records of the page are younger than the reading. They come last, so most pages have none."""
+        began = self._began
+        if began is None or not page.records or (created_at(page.records[-1]) or began) <= began:
+            return 0
+        return sum(stamp is not None and stamp > began for stamp in map(created_at, page.records))
+
+    def note(self, page: Page, inserted: int = 0) -> None:
+        """The page was written, with ``inserted`` records that were not here before."""
+        if self._newest_first is None and inserted:
+            self._born += min(inserted, self._born_on(page))
         ids = self.ids_of(page)
         self._bloom.add(ids)
         if self.met_in_dry_run is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -182,6 +183,46 @@ def test_a_dry_run_remembers_ids_only_in_memory() -> None:
     assert reading.met_in_dry_run is not None
     assert sorted(reading.met_in_dry_run) == sorted(map(hash, ("1-0", "1-1")))
     assert reading.checkpoint(first, again=False).pass_id is None
+
+
+def born(page_: Page, *minutes: float) -> Page:
+    """The page with records created then."""
+    records = [{**record, "createdAt": moment(at)} for record, at in zip(page_.records, minutes, strict=True)]
+    return replace(page_, records=records)
+
+
+@pytest.mark.parametrize(
+    ("total", "created", "inserted", "is_proof"),
+    [
+        (4, (-9, -8), 0, True),
+        (4, (-8, 5), 1, False),  # one came, so one has gone
+        (5, (-8, 5), 1, True),  # one came, and is counted
+        (4, (-8, 5), 0, True),  # a stamp in the future that was here before
+        (4, (-9, -8), 2, True),  # created before the reading began
+        (3, (-9, -8), 0, False),  # it shrank
+    ],
+)
+def test_a_list_that_gained_one_and_lost_one_proves_nothing(
+    total: int, created: tuple[float, float], inserted: int, is_proof: bool
+) -> None:
+    """Law 4: with one record gone and another new, ids and total agree although a third moved past the reader."""
+    reading = reading_of()
+    for number, stamps, here, new in ((1, (-10, -9), 4, 2), (2, created, total, inserted)):
+        read = born(page(number, -1, -1, total=here), *stamps)
+        reading.observe(read)
+        reading.note(read, new)
+    assert reading.is_proof is is_proof
+
+
+def test_a_delta_under_which_the_list_shrinks_has_no_watermark() -> None:
+    """A changed record may have moved past the reader; the next delta looks again from where this one did."""
+    reading = reading_of(delta=-60)
+    reading.observe(page(1, 9, 8, total=100))
+    assert not reading.shrank
+    last = page(2, 7, 6, total=99)
+    reading.observe(last)
+    assert reading.shrank
+    assert candidate(reading, last) is None
 
 
 def test_a_page_of_old_records_only_may_be_all_old() -> None:
