@@ -19,6 +19,8 @@ from common.redact import mask
 from daemon.guard.rate_headers import retry_after_seconds
 
 SNIPPET_CHARACTERS = 300
+LOOKED_AT_BYTES, BEFORE_THE_CUT = 8192, 2048
+"""Of a longer answer the beginning is masked, and its last part never shown: half a secret is not recognised."""
 # Sixteen digits, a decimal point among them or not, where a value may begin: digits within an id cost nothing.
 _LONG_NUMBER = re.compile(rb"(?:^|[:\[,\s-])[0-9](?:\.?[0-9]){15}")
 _BOM = b"\xef\xbb\xbf"
@@ -122,8 +124,11 @@ def _facts(answer: Answer, path: str) -> dict[str, Any]:
 
 def snippet(body: bytes) -> str:
     """The beginning of an answer as masked text on one line."""
-    text = body[: SNIPPET_CHARACTERS * 4].decode("utf-8", errors="replace")
-    return mask(" ".join(text.replace("\0", "␀").split()))[:SNIPPET_CHARACTERS]
+    text = body[:LOOKED_AT_BYTES].decode("utf-8", errors="replace")
+    words = mask(" ".join(text.replace("\0", "␀").split()))
+    if len(body) > LOOKED_AT_BYTES:
+        words = words[:-BEFORE_THE_CUT]
+    return words[:SNIPPET_CHARACTERS]
 
 
 def _fault_of_status(answer: Answer, path: str, entity: str) -> VendorFault:
