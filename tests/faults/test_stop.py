@@ -134,6 +134,22 @@ def test_stop_of_an_owner_that_does_not_answer(
     assert_goes_on(yard, drill, 4)
 
 
+def test_stop_of_its_own_run_that_waits_for_a_lock(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str
+) -> None:
+    """Law 6: a service whose run stands before somebody's lock in the database stops it all the same."""
+    drill.set_fault("hang", entity="owners", only_page=4)
+    service = yard.service()
+    yard.press_run()
+    yard.wait_for_page(3, service)
+    with held(database_url, "LOCK TABLE doorloop.owners IN SHARE MODE"):
+        drill.clear_faults()
+        wait_for(lambda: waits_for_a_lock(database), "the writer stands before the lock")
+        assert_stops(yard)
+    assert service.process.poll() is None
+    assert_goes_on(yard, drill, 4)
+
+
 def timed(act: Callable[[], object]) -> float:
     """How long something took, in seconds."""
     began = time.monotonic()
