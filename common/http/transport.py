@@ -7,6 +7,7 @@ another host, since the key would go with it.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -117,6 +118,7 @@ class Transport:
         if self._aborted.is_set():
             raise StopRequested
         path = urlsplit(url).path
+        self._sockets.deadlines.until = deadline
         try:
             response = self._session.get(
                 url,
@@ -127,7 +129,7 @@ class Transport:
                 timeout=(min(CONNECT_TIMEOUT_SECONDS, self._limits.silence_seconds), self._limits.silence_seconds),
             )
             with response:
-                body = self._body(response, path, deadline)
+                body = self._body(response, path)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
@@ -143,7 +145,7 @@ class Transport:
             received_at=datetime.now(UTC),
         )
 
-    def _body(self, response: requests.Response, path: str, deadline: float) -> bytes:
+    def _body(self, response: requests.Response, path: str) -> bytes:
         chunks: list[bytes] = []
         size = 0
         # read1 hands over what has come; waiting for whole chunks would let a dripping answer outlast its deadline.
@@ -151,8 +153,6 @@ class Transport:
             size += len(chunk)
             if size > self._limits.body_bytes:
                 raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
-            if time.monotonic() > deadline:
-                raise TransientFault("VENDOR_TIMEOUT", path=path)
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -198,6 +198,8 @@ class _Sockets:
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._shut = False
+        self.deadlines = threading.local()
+        """``until``: when the request of this thread has to be over, by the monotonic clock."""
 
     def add(self, sock: socket.socket) -> None:
         with self._lock:
@@ -220,8 +222,34 @@ def _shut_down(sock: socket.socket) -> None:
         return  # closed already
 
 
+class _InTime(io.RawIOBase):
+    """Reads a socket until a moment: neither dripping header lines nor a dripping body may outlast the deadline."""
+
+    def __init__(self, raw: io.RawIOBase, until: float) -> None:
+        self._raw = raw
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._until:
+            raise TimeoutError("timed out")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class _FinalResponse(HTTPResponse):
-    """Passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
+    """Ends in time, and passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
+
+    deadlines: threading.local
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.deadlines.until))
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -250,15 +278,18 @@ class _AbortableAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         sockets = self._icc_sockets
 
+        class Response(_FinalResponse):
+            deadlines = sockets.deadlines
+
         class Plain(HTTPConnection):
-            response_class = _FinalResponse
+            response_class = Response
 
             def connect(self) -> None:
                 super().connect()
                 sockets.add(self.sock)
 
         class Encrypted(HTTPSConnection):
-            response_class = _FinalResponse
+            response_class = Response
 
             def connect(self) -> None:
                 super().connect()

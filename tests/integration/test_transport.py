@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -35,9 +35,30 @@ def saying(*answers: bytes) -> Iterator[str]:
         thread.join(5)
 
 
-def got(url: str) -> Answer:
+@contextmanager
+def dripping(start: bytes, drop: bytes) -> Iterator[str]:
+    """A server that begins an answer and then sends a drop now and then, for ever; its address."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link, suppress(OSError):
+                link.recv(65536)
+                link.sendall(start)
+                while not over.wait(0.02):
+                    link.sendall(drop)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        over.set()
+        thread.join(5)
+
+
+def got(url: str, deadline_seconds: float = 10) -> Answer:
     """What our transport makes of it."""
-    transport = Transport(limits=Limits(5, 10), connections=1, user_agent="test")
+    transport = Transport(limits=Limits(5, deadline_seconds), connections=1, user_agent="test")
     try:
         return transport.get(url, params={}, headers={"Authorization": "bearer k"})
     finally:
@@ -85,3 +106,21 @@ def test_half_answers_are_tried_again(answer: bytes, code: str) -> None:
     with saying(answer) as url, pytest.raises(TransientFault) as caught:
         got(url)
     assert caught.value.code == code
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", b" "),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["header lines", "one header line", "the body", "interim answers"],
+)
+def test_whatever_drips_ends_at_the_deadline(start: bytes, drop: bytes) -> None:
+    """Issue 3: a request as a whole has an end, whichever part of its answer never ends."""
+    with dripping(start, drop) as url, pytest.raises(TransientFault) as caught:
+        got(url, deadline_seconds=0.3)
+    assert caught.value.code in ("VENDOR_TIMEOUT", "NETWORK_FAULT")
