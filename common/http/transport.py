@@ -253,8 +253,7 @@ class _FinalResponse(HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
-            # typeshed does not name it; there is no other place between two status lines.
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not name it
             if not 102 <= status < 200:
                 return version, status, reason
             parse_headers(self.fp)

@@ -147,9 +147,25 @@ class EntityReading:
                 self._fetcher.ask(fetch, number + 1, reading.look_ahead_to(number + 1))
             self._check_new_ids(reading, page)
             self._write(reading, page)
-            if last:
+            if last and not self._goes_on(reading, page, fetch):
                 return page
             number += 1
+            if last:
+                self._fetcher.ask(fetch, number, None)
+
+    def _goes_on(self, reading: Reading, page: Page, fetch: Callable[[int], Page]) -> bool:
+        """Whether new records stand behind the last page, looked at when that is full.
+
+        A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone.
+        """
+        if not reading.is_full(page):
+            return False
+        beyond = fetch(page.number + 1)
+        try:
+            self._check_new_ids(reading, beyond)
+        except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
+            return False
+        return bool(reading.ids_of(beyond))
 
     def _note_shape(self, page: Page) -> None:
         """Compare the keys and types of this page's records with the table's columns; never changes a table."""

@@ -88,6 +88,10 @@ class Reading:
             capped = min(stamp, self._cap) if self._cap else stamp
             self._candidate = capped if self._candidate is None else max(self._candidate, capped)
 
+    def is_full(self, page: Page) -> bool:
+        """Whether a page of a whole list has room for no more, so that only its total says that it is the last."""
+        return self.sees_ids and bool(page.records) and len(page.records) >= (self.paging.rows_per_page or 1)
+
     def look_ahead_to(self, number: int) -> int | None:
         """How far pages may be fetched before it is known that they are needed; None: page ``number`` only."""
         return None if self._newest_first is not None else self.paging.pages_expected
