@@ -38,6 +38,7 @@ def main() -> int:
             install(kind)
             if kind == "test":
                 install_browser()
+                install_pooler()
     except InstallError as reason:
         sys.stderr.write(f"{reason}\n")
         return 1
@@ -196,22 +197,39 @@ def install_browser() -> None:
     """A Chromium for the browser tests, by the system's packages where we may, else Playwright's own."""
     if any(shutil.which(name) for name in BROWSERS):
         return
-    if os.geteuid() == 0 and Path("/etc/debian_version").exists():
-        say("Installing Debian's chromium for the browser tests")
-        steps = [
-            ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-liberation"],
-        ]
-        environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    if may_use_apt():
+        apt_install("chromium", "fonts-liberation", what_for="the browser tests")
     else:
-        steps, environment = [[venv_python(), "-m", "playwright", "install", "chromium"]], []
-    for step in steps:
-        done = subprocess.run([*environment, *step], capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise InstallError(
-                f"{(done.stdout + done.stderr)[-1500:]}\nNo Chromium for the browser tests: `{step[0]}` failed.\n"
-                "Install chromium by hand, then start again."
-            )
+        run_step("chromium", "the browser tests", [venv_python(), "-m", "playwright", "install", "chromium"])
+
+
+def install_pooler() -> None:
+    """A pgbouncer for the fault tests, where we may; elsewhere those tests fail and say what to install."""
+    if not shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin") and may_use_apt():
+        apt_install("pgbouncer", what_for="the fault tests")
+
+
+def may_use_apt() -> bool:
+    """Root on Debian or one of its children."""
+    return os.geteuid() == 0 and Path("/etc/debian_version").exists()
+
+
+def apt_install(*packages: str, what_for: str) -> None:
+    """Debian's own packages."""
+    say(f"Installing Debian's {packages[0]} for {what_for}")
+    install_them = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    for step in (["apt-get", "update", "-qq"], install_them):
+        run_step(packages[0], what_for, ["env", "DEBIAN_FRONTEND=noninteractive", *step])
+
+
+def run_step(package: str, what_for: str, step: list[str]) -> None:
+    """One command of a package manager; its last words when it fails."""
+    done = subprocess.run(step, capture_output=True, text=True, check=False)  # noqa: S603  our own words
+    if done.returncode != 0:
+        raise InstallError(
+            f"{(done.stdout + done.stderr)[-1500:]}\nNo {package} for {what_for}: `{' '.join(step)}` failed.\n"
+            f"Install {package} by hand, then start again."
+        )
 
 
 if __name__ == "__main__":

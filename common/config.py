@@ -84,13 +84,20 @@ class SharedSettings(_FromEnvironment):
         None, description="the address people open; found from the platform's variables, else loopback"
     )
     icc_heartbeat_seconds: float = Field(10, gt=0.05, le=60, description="how often a daemon says that it lives")
-    icc_lease_seconds: float = Field(30, gt=0.2, le=600, description="how long a silent run keeps its account")
+    icc_lease_seconds: float = Field(
+        30, gt=0.2, le=600, description="how long a silent run keeps its account; never less than three heartbeats"
+    )
     icc_command_expiry_seconds: float = Field(60, gt=0.2, le=3600, description="how long a command waits for a daemon")
     allow_manual_backfill: bool = Field(True, description="false: backfills by hand are refused everywhere")
     dyno: str | None = Field(
         None, description="set by Heroku: disks are wiped, so the embedded database refuses to run"
     )
     icc_log_format: Literal["text", "json"] = Field("text", description="json for log collectors")
+
+    @property
+    def lease_seconds(self) -> float:
+        """With less than three heartbeats, a run whose heartbeat is a little late would lose its account."""
+        return max(self.icc_lease_seconds, 3 * self.icc_heartbeat_seconds)
 
     @field_validator("database_url", "database_direct_url")
     @classmethod

@@ -134,24 +134,9 @@ class CommandDesk:
 
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
-        voice = self._desk.voice(command["integration"], command["account_key"])
-        acts: dict[str, Callable[[], dict[str, Any]]] = {
-            Action.PING: lambda: handlers.ping(
-                self._database, self._clock, self._accounts[command["integration"]], command, voice
-            ),
-            Action.STOP: lambda: handlers.stop(self._desk, command),
-            Action.CONFIRM: lambda: handlers.confirm(self._database, command),
-            Action.REQUEUE: lambda: self.bulk.accept(command),
-            Action.DISCARD: lambda: self.bulk.accept(command),
-            Action.CANCEL_BULK: lambda: self.bulk.cancel(command),
-            Action.FORGET_DRILL: lambda: handlers.forget_drill(
-                self._database, self._accounts[command["integration"]], command
-            ),
-            **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(self._database, voice, command)),
-        }
         command_id = str(command["id"])
         try:
-            result = acts[command["action"]]()
+            result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command_id, "refused", handlers.refusal(refused))
             raise
@@ -163,6 +148,21 @@ class CommandDesk:
             raise
         self._finish(command_id, "done", result)
         return result
+
+    def _acts(self, command: Row) -> dict[str, Callable[[], dict[str, Any]]]:
+        """What each action means."""
+        database, account = self._database, self._accounts[command["integration"]]
+        voice = self._desk.voice(command["integration"], command["account_key"])
+        return {
+            Action.PING: lambda: handlers.ping(database, self._clock, account, command, voice),
+            Action.STOP: lambda: handlers.stop(self._desk, command),
+            Action.CONFIRM: lambda: handlers.confirm(database, command),
+            Action.REQUEUE: lambda: self.bulk.accept(command),
+            Action.DISCARD: lambda: self.bulk.accept(command),
+            Action.CANCEL_BULK: lambda: self.bulk.cancel(command),
+            Action.FORGET_DRILL: lambda: handlers.forget_drill(database, account, command),
+            **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(database, voice, command)),
+        }
 
     def _finish(self, command_id: str, state: str, result: dict[str, Any]) -> None:
         with self._database.transaction() as link:

@@ -70,7 +70,7 @@ class RunDesk:
             raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by="a process that died")
         run_id = str(uuid.uuid4())
         lease = leases.take(
-            link, seen, daemon_id=self._daemon_id, run_id=run_id, lease_seconds=self._settings.icc_lease_seconds
+            link, seen, daemon_id=self._daemon_id, run_id=run_id, lease_seconds=self._settings.lease_seconds
         )
         if lease is None:
             raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
@@ -203,7 +203,7 @@ class RunDesk:
             active = list(self._active.values())
         for run in active:
             try:
-                leases.renew(self._database, run.plan.lease, self._settings.icc_lease_seconds)
+                leases.renew(self._database, run.plan.lease, self._settings.lease_seconds)
             except LeaseLost:
                 run.lose()
             except DatabaseAway:

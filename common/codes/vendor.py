@@ -137,6 +137,12 @@ VENDOR = (
         "Rows are stored; nothing is marked removed until the envelope is back.",
     ),
     Code(
+        "TOTAL_UNUSABLE",
+        "warning",
+        "The list at {path} came without a total that is a number, so nobody knows how long it is.",
+        "Rows are stored; nothing is marked removed until the total is back.",
+    ),
+    Code(
         "REPEATED_PAGE",
         "entity partial",
         "Page {page} brought the same records as an earlier page.",
@@ -158,7 +164,19 @@ VENDOR = (
         "COUNT_DRIFT",
         "warning",
         "{ids} distinct records arrived but DoorLoop counts {total}.",
-        "The list changed while it was read; nothing is marked removed, the next full run settles it.",
+        "The list changed while it was read, or holds records without an id; nothing is marked removed, the next full run settles it.",
+    ),
+    Code(
+        "LIST_SHRANK",
+        "warning",
+        "{entity} lost records while it was read newest first, so a changed one may have moved past the reader.",
+        "Nothing to do: the next delta looks again from where this one did.",
+    ),
+    Code(
+        "DUPLICATE_KEYS",
+        "warning",
+        "A record of {entity} names the field {field} twice; the last value is kept.",
+        "Report it to the vendor; until then look at both values in DoorLoop.",
     ),
     Code(
         "ORDER_NOT_PROVEN",

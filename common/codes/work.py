@@ -69,6 +69,12 @@ WORK = (
         "Requeues take at most half of the hour's requests, and that half is used up.",
         "Nothing to do: the requeue goes on by itself; other runs may use the other half.",
     ),
+    Code(
+        "KNOWN_DEAD_LETTERS",
+        "warning",
+        "{count} records of {entity} are still put aside, as they were before.",
+        "See the dead letters for each one's reason; mended in DoorLoop, the next run brings them.",
+    ),
     # --- runs and commands
     Code("ENTITIES_FAILED", "run failed", "None of the entities could be read.", "See each entity's error."),
     Code(

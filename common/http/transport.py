@@ -7,6 +7,7 @@ another host, since the key would go with it.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -93,7 +94,7 @@ class Transport:
             answer = self._once(target, query, headers, started, deadline)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
-            location = urljoin(answer.url, answer.headers.get("location", ""))
+            location = _redirected(answer)
             if _origin(location) != _origin(url):
                 raise RunFault("REDIRECT_REFUSED", status=answer.status, location=_origin(location))
             target, query = location, {}
@@ -114,13 +115,14 @@ class Transport:
         if self._aborted.is_set():
             raise StopRequested
         path = urlsplit(url).path
+        self._sockets.deadlines.until = deadline
         try:
             request = requests.Request("GET", url, params=params, headers={**self._headers, **headers}).prepare()
             silence = self._limits.silence_seconds
             timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
             response = self._adapter.send(request, stream=True, timeout=timeout)
             with response:
-                body = self._body(response, path, deadline)
+                body = self._body(response, path)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
@@ -136,7 +138,7 @@ class Transport:
             received_at=datetime.now(UTC),
         )
 
-    def _body(self, response: requests.Response, path: str, deadline: float) -> bytes:
+    def _body(self, response: requests.Response, path: str) -> bytes:
         chunks: list[bytes] = []
         size = 0
         # read1 hands over what has come; waiting for whole chunks would let a dripping answer outlast its deadline.
@@ -144,10 +146,18 @@ class Transport:
             size += len(chunk)
             if size > self._limits.body_bytes:
                 raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
-            if time.monotonic() > deadline:
-                raise TransientFault("VENDOR_TIMEOUT", path=path)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _redirected(answer: Answer) -> str:
+    """Where a redirect leads; what is no address leads elsewhere, too."""
+    try:
+        location = urljoin(answer.url, answer.headers.get("location", ""))
+        urlsplit(location).port  # noqa: B018 -- reading it is what checks it
+    except ValueError:
+        raise RunFault("REDIRECT_REFUSED", status=answer.status, location="an unreadable one") from None
+    return location
 
 
 def _origin(url: str) -> str:
@@ -181,6 +191,8 @@ class _Sockets:
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._shut = False
+        self.deadlines = threading.local()
+        """``until``: when the request of this thread has to be over, by the monotonic clock."""
 
     def add(self, sock: socket.socket) -> None:
         with self._lock:
@@ -203,6 +215,50 @@ def _shut_down(sock: socket.socket) -> None:
         return  # closed already
 
 
+class _InTime(io.RawIOBase):
+    """Reads a socket until a moment: neither dripping header lines nor a dripping body may outlast the deadline."""
+
+    def __init__(self, raw: io.RawIOBase, until: float) -> None:
+        self._raw = raw
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._until:
+            raise TimeoutError("timed out")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _FinalResponse(HTTPResponse):
+    """Ends in time, and passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
+
+    deadlines: threading.local
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.deadlines.until))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not name it
+            if not 102 <= status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
+class _Session(requests.Session):
+    """Redirects are our own business: ``requests`` would parse each address even when it is not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class _AbortableAdapter(HTTPAdapter):
     """``requests``' adapter over connections that report their sockets."""
 
@@ -214,12 +270,19 @@ class _AbortableAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         sockets = self._icc_sockets
 
+        class Response(_FinalResponse):
+            deadlines = sockets.deadlines
+
         class Plain(HTTPConnection):
+            response_class = Response
+
             def connect(self) -> None:
                 super().connect()
                 sockets.add(self.sock)
 
         class Encrypted(HTTPSConnection):
+            response_class = Response
+
             def connect(self) -> None:
                 super().connect()
                 sockets.add(self.sock)

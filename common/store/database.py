@@ -29,13 +29,24 @@ POOL_WAIT_SECONDS = 5.0
 HURRIED_WAIT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
+PAST_ITS_LIMITS = (
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyArguments,
+    psycopg.errors.TooManyColumns,
+)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors that mean "the database is away" leave as ``DatabaseAway``; others stay what they are."""
+    """Driver errors that mean "the database is away" leave as ``DatabaseAway``; others stay what they are.
+
+    What goes beyond the database's own limits (SQLSTATE class 54) will do so for ever: waiting for it would never end.
+    """
     try:
         yield
+    except PAST_ITS_LIMITS:
+        raise
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
         raise DatabaseAway(_first_line(error)) from error
 
@@ -100,7 +111,7 @@ class Database:
             configure=_bounded,
             check=ConnectionPool.check_connection,
             reset=_as_ours,
-            # The pool doubles its pauses up to this: with more, a database that is back is met half a minute late.
+            # The pool doubles its pauses up to this: with more, one that is back would be met half a minute late.
             reconnect_timeout=POOL_WAIT_SECONDS,
         )
         self._engine: Engine | None = None

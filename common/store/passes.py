@@ -79,6 +79,11 @@ def forget_seen(link: Link, lease: Lease, entity: str, keep_pass_id: int) -> Non
     link.execute(SQL["forget_seen"], {**lease.params, "entity": entity, "keep_pass_id": keep_pass_id})
 
 
+def forget_pass(link: Link, pass_id: int) -> None:
+    """Drop the seen ids of one pass."""
+    link.execute(SQL["forget_pass"], {"pass_id": pass_id})
+
+
 def count_distinct_ids(link: Link, pass_id: int) -> int:
     """How many different records a pass met."""
     row = link.execute(SQL["count_distinct_ids"], {"pass_id": pass_id}).fetchone()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +25,15 @@ MOST_ERROR_BYTES = 64 * 1024
 # for in a translation: 0.1 ms for a page of 100 KB, where a regular expression took 1.5 ms (measured).
 _DIGITS_AND_BEGINNINGS = bytes.maketrans(b"0123456789[,- \t\r\n", b"0" * 10 + b":" * 7)
 _LONG_NUMBER = b":" + b"0" * 16
+LOOKED_AT_BYTES, BEFORE_THE_CUT = 8192, 2048
+"""Of a longer answer the beginning is masked, and its last part never shown: half a secret is not recognised."""
 _BOM = b"\xef\xbb\xbf"
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+DEEPEST = 200
+"""Levels of nesting that are kept; both parsers give up at about a thousand, and orjson writes 254."""
+SAMPLE_BYTES = 64 * 1024
+_HTML = re.compile(rb"\s*<(?!\?xml)")
+_CUT = "-Infinity"
 _DOCS_SIGNS = (b"readme", b"api reference", b"documentation")
 
 
@@ -33,10 +44,18 @@ class NotANumber:
         return "NaN"
 
 
+class TooDeep:
+    """Stands for what lies deeper than ``DEEPEST``: its record is put aside, the others of its page go on."""
+
+    def __repr__(self) -> str:
+        return "(nested too deeply to be kept)"
+
+
 def loads(body: bytes) -> Any:
     """JSON, exactly: orjson where it is exact, the slow parser with ``Decimal`` where a number has 16 digits or more.
 
-    Raises ``ValueError`` when it is no JSON. NaN and Infinity come as ``NotANumber``; lone surrogates stay in the text.
+    Raises ``ValueError`` when it is no JSON. NaN and Infinity come as ``NotANumber``, what is nested too deeply as
+    ``TooDeep``; lone surrogates stay in the text.
     """
     body = body.removeprefix(_BOM)
     if _LONG_NUMBER not in b":" + body.translate(_DIGITS_AND_BEGINNINGS, b"."):
@@ -46,11 +65,43 @@ def loads(body: bytes) -> Any:
             pass  # perhaps NaN or a lone surrogate, which the slow parser takes
     text = body.decode("utf-8", errors="surrogateescape")
     try:
-        return json.loads(
-            text, parse_float=Decimal, parse_int=_whole, parse_constant=lambda _: NotANumber(), strict=False
-        )
+        return _exactly(text, lambda _: NotANumber())
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return _exactly(_cut_short(text), lambda word: TooDeep() if word == _CUT else NotANumber())
+
+
+def _exactly(text: str, constant: Callable[[str], Any]) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=constant, strict=False)
+
+
+def _cut_short(text: str) -> str:
+    """The text with ``_CUT`` for everything deeper than ``DEEPEST``. Strings are passed over whole."""
+    kept: list[str] = []
+    depth = end = 0
+    for mark in _MARKS.finditer(text):
+        if mark[0] in ("[", "{"):
+            depth += 1
+            if depth == DEEPEST:
+                kept += (text[end : mark.start()], _CUT)
+        elif mark[0] in ("]", "}"):
+            depth -= 1
+            if depth == DEEPEST - 1:
+                end = mark.end()
+    return "".join(kept) + text[end:]
+
+
+def repeated_key(body: bytes) -> str | None:
+    """A key that an object names twice, looked for in the beginning of an answer; parsers keep the last value."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        keys = Counter(key for key, _ in pairs)
+        found.extend(key for key, times in keys.items() if times > 1)
+
+    # The sample ends somewhere inside a record; by then whole objects have been looked at, which is all it is for.
+    with suppress(ValueError, RecursionError):
+        json.loads(body[:SAMPLE_BYTES].decode("utf-8", errors="replace"), object_pairs_hook=look)
+    return found[0] if found else None
 
 
 def _whole(digits: str) -> int | Decimal:
@@ -64,7 +115,7 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
     """
     if not 200 <= answer.status < 300:
         raise _fault_of_status(answer, path, entity)
-    if answer.content_type == "text/html" or answer.body.lstrip()[:1] == b"<":
+    if answer.content_type == "text/html" or _HTML.match(answer.body):
         raise _fault_of_html(answer)
     try:
         return parse(answer.body)
@@ -80,8 +131,11 @@ def _facts(answer: Answer, path: str) -> dict[str, Any]:
 
 def snippet(body: bytes) -> str:
     """The beginning of an answer as masked text on one line."""
-    text = body[: SNIPPET_CHARACTERS * 4].decode("utf-8", errors="replace")
-    return mask(" ".join(text.replace("\0", "␀").split()))[:SNIPPET_CHARACTERS]
+    text = body[:LOOKED_AT_BYTES].decode("utf-8", errors="replace")
+    words = mask(" ".join(text.replace("\0", "␀").split()))
+    if len(body) > LOOKED_AT_BYTES:
+        words = words[:-BEFORE_THE_CUT]
+    return words[:SNIPPET_CHARACTERS]
 
 
 def _fault_of_status(answer: Answer, path: str, entity: str) -> VendorFault:

@@ -71,6 +71,8 @@ class Page:
     """The vendor's own ``Date`` when it sent one, else our clock."""
     request_seconds: float
     bare_array: bool = False
+    repeated_key: str | None = None
+    """A key that a record names twice, where a sample showed one."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from common.store.leases import Lease
 from daemon.integrations.base import Entity
 from daemon.sync.sorting import SortedPage
 
+CREATED, UPDATED = "createdAt", "updatedAt"
+"""How a list is sorted: the whole list, whose ids are remembered, or newest first until what is known begins."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -118,6 +121,6 @@ class Bookmark:
             return "the page size has changed"
         if pass_["sort"] != sort_by or pass_["filter"] != self._filters():
             return "order or filter have changed"
-        if self._order.mode == "backfill" and pass_["pages_seen"] != pass_["next_page"] - 1:
+        if pass_["sort"] == CREATED and pass_["pages_seen"] != pass_["next_page"] - 1:
             return "the database crashed and forgot which records were seen"
         return None

@@ -22,13 +22,15 @@ import orjson
 from msgspec import Raw
 
 from common.errors import BadRecord
-from daemon.guard.answers import NotANumber
+from daemon.guard.answers import NotANumber, TooDeep
 from daemon.guard.wire import head, opened
 from daemon.integrations.base import Column, Entity
 from daemon.sync import values
 
 NULL = "\\N"
 HASH_BYTES = 16
+MOST_ID_BYTES = 1000
+"""A longer id fits no index (a third of a page, 2704 bytes, beside the account key), among rows and letters alike."""
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 
@@ -120,11 +122,12 @@ def usable_id(record: Any) -> str | None:
 
 
 def _as_id(value: Any) -> str | None:
-    if value.__class__ is str and value.isalnum():  # nearly every id: nothing in it to look at
+    if value.__class__ is str and len(value) < 100 and value.isalnum():  # nearly every id: nothing in it to look at
         return str(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return _holdable(str(value)) if str(value).strip() else None
+    text = _holdable(str(value))
+    return text if text.strip() and len(text.encode()) <= MOST_ID_BYTES else None
 
 
 def moment_or_none(value: Any) -> datetime | None:
@@ -255,6 +258,8 @@ def _dump(value: Any) -> bytes:
 def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(str(value).encode())
+    if isinstance(value, TooDeep):
+        raise BadRecord("RECORD_REFUSED", detail="it is nested too deeply")
     if isinstance(value, NotANumber):
         raise BadRecord("RECORD_TYPE", field="a number", value="NaN or Infinity", kind="JSON number")
     raise TypeError(f"unexpected {type(value).__name__}")

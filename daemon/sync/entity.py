@@ -12,16 +12,16 @@ from common.rules.order import NewestFirst
 from common.rules.schema_diff import Mapped, schema_diff
 from common.states import EntityState
 from common.store import leases, passes, runs
-from common.store.database import Database
+from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
-from daemon.sync.bookmark import Bookmark, Order
+from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order
 from daemon.sync.convert import readable
 from daemon.sync.delta_report import DeltaReport
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
 from daemon.sync.reading import Reading
-from daemon.sync.reconcile import Settled, settle, would_settle
+from daemon.sync.reconcile import Proof, Settled, settle, would_settle
 from daemon.sync.reporter import RunReporter
 from daemon.sync.sorting import SortedPage, Sorter
 from daemon.sync.work import Work
@@ -29,7 +29,6 @@ from daemon.sync.writer import PageWriter
 
 SHAPE_SAMPLE = 100
 ROWS_TOGETHER = 1000
-CREATED, UPDATED = "createdAt", "updatedAt"
 
 
 @dataclass
@@ -83,8 +82,8 @@ class EntityReading:
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._together = pages_together(connector.page_size)
         self._warnings: list[dict[str, Any]] = []
-        self._dead_new = 0
-        self._last_page = 0
+        self._removes = order.mode == "backfill"
+        self._dead = self._dead_new = self._last_page = 0
 
     def run(self) -> EntityOutcome:
         """Read the entity. ``StopRequested``, ``Deferred``, ``LeaseLost`` and ``RunFault`` pass through to the run."""
@@ -138,7 +137,8 @@ class EntityReading:
             place.pass_,
             first_page=place.page,
             newest_first=newest_first,
-            sees_ids=self._order.mode == "backfill",
+            sees_ids=newest_first is None,
+            page_size=self._connector.page_size,
         )
         if resumed and reading.sees_ids and reading.pass_id is not None:
             with self._database.transaction() as link:
@@ -158,24 +158,47 @@ class EntityReading:
             page = self._fetcher.take(number)
             if number == reading.first_page and not self._order.dry_run:
                 self._note_shape(page.page)
-            try:
-                last = reading.observe(page)
-                if reading.order_broken:
-                    raise _OrderBroken
-                if not last:
-                    self._fetcher.ask(fetch, number + 1, reading.look_ahead_to(number + 1))
-                self._check_new_ids(reading, page, waiting)
-            except (PagesUnreliable, _OrderBroken):
-                self._write(waiting)  # what came before it is good
-                raise
-            reading.note(page)
+            last = self._look_at(reading, page, fetch, waiting)
             waiting.append(Work(page, reading.checkpoint(page)))
             if last or len(waiting) >= self._together or not self._fetcher.is_there(number + 1):
-                self._write(waiting)
+                self._write(reading, waiting)
                 waiting = []
-            if last:
+            if last and not self._goes_on(reading, page, fetch):
                 return page
             number += 1
+            if last:
+                self._fetcher.ask(fetch, number, None)
+
+    def _look_at(
+        self, reading: Reading, page: SortedPage, fetch: Callable[[int], SortedPage], waiting: list[Work]
+    ) -> bool:
+        """Take a page in and have the next ones fetched; true when it is the last one needed."""
+        try:
+            last = reading.observe(page)
+            if reading.order_broken:
+                raise _OrderBroken
+            if not last:
+                self._fetcher.ask(fetch, page.number + 1, reading.look_ahead_to(page.number + 1))
+            self._check_new_ids(reading, page, waiting)
+        except (PagesUnreliable, _OrderBroken):
+            self._write(reading, waiting)  # what came before it is good
+            raise
+        reading.note(page)
+        return last
+
+    def _goes_on(self, reading: Reading, page: SortedPage, fetch: Callable[[int], SortedPage]) -> bool:
+        """Whether new records stand behind the last page, looked at when that is full.
+
+        A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone.
+        """
+        if not reading.is_full(page):
+            return False
+        beyond = fetch(page.number + 1)
+        try:
+            self._check_new_ids(reading, beyond, [])
+        except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
+            return False
+        return bool(beyond.ids)
 
     def _note_shape(self, page: Page) -> None:
         """Compare the keys and types of this page's records with the table's columns; never changes a table."""
@@ -202,19 +225,21 @@ class EntityReading:
             if reading.surely_all_old(page):
                 raise PagesUnreliable("NO_NEW_IDS", page=page.number)
             return
-        self._write(waiting)
+        self._write(reading, waiting)
         waiting.clear()
         with self._database.transaction() as link:
             unseen = passes.count_unseen(link, reading.pass_id, page.number, list(page.ids))
         if page.ids and unseen == 0:
             raise PagesUnreliable("NO_NEW_IDS", page=page.number)
 
-    def _write(self, works: Sequence[Work]) -> None:
+    def _write(self, reading: Reading, works: Sequence[Work]) -> None:
         for work, count in self._writer.write(works):
             page = work.page
             if self._delta is not None:
                 self._delta.note(page)
             self._last_page = page.number
+            reading.wrote(page, count.inserted)
+            self._dead += count.dead
             self._dead_new += count.dead_new
             self._sorter.expects_changes = 2 * count.changed > page.rows
             self._reporter.page(
@@ -225,8 +250,10 @@ class EntityReading:
                 changed=count.changed,
                 dead=count.dead,
             )
-            if page.page.bare_array and not any(warning["code"] == "BARE_ARRAY" for warning in self._warnings):
-                self._warn("BARE_ARRAY", path=self._entity.path)
+            if page.page.repeated_key is not None:
+                self._warn("DUPLICATE_KEYS", field=page.page.repeated_key)
+            if page.page.total is None:
+                self._warn_once("BARE_ARRAY" if page.page.bare_array else "TOTAL_UNUSABLE", path=self._entity.path)
 
     def _settle(self, reading: Reading, last: SortedPage, sort_by: str) -> Settled:
         settled = self._prove(reading, may_read_again=True)
@@ -242,12 +269,14 @@ class EntityReading:
         if settled.drift is not None:
             ids, total = settled.drift
             self._warn("COUNT_DRIFT", ids=ids, total=total)
+        if reading.shrank:
+            self._warn("LIST_SHRANK")
         return settled
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
         reading.note(page)
         if reading.pass_id is not None:  # of a dry run its records were counted when it came first
-            self._write([Work(page, reading.checkpoint(page, again=True))])
+            self._write(reading, [Work(page, reading.checkpoint(page, again=True))])
 
     def _prove(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
         """What the pages prove, written unless it is a dry run; None when the last page is due again."""
@@ -256,9 +285,9 @@ class EntityReading:
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None:
             return Settled()
-        target, proven = self._writer.target, reading.removable
+        target, proof = self._writer.target, Proof(total, reading.is_proof, removes=self._removes)
         with self._writer.transaction() as link:
-            settled = would_settle(link, self._lease, target, met=met, total=total, removable=proven)
+            settled = would_settle(link, self._lease, target, proof, met=met)
         return None if settled.drift is not None and may_read_again else settled
 
     def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
@@ -268,21 +297,29 @@ class EntityReading:
         with self._writer.transaction() as link:
             settled = Settled()
             if reading.sees_ids:
-                target = self._writer.target
-                proven = reading.removable
-                settled = settle(link, self._lease, target, pass_id=reading.pass_id, total=total, removable=proven)
+                proof = Proof(total, reading.is_proof, removes=self._removes)
+                settled = settle(link, self._lease, self._writer.target, proof, pass_id=reading.pass_id)
                 if settled.drift is not None and may_read_again:
                     return None
-                passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=reading.pass_id)
+                self._forget_seen(link, reading.pass_id)
             passes.end(link, reading.pass_id, "complete", total)
             leases.fence(link, self._lease)
         return settled
+
+    def _forget_seen(self, link: Link, pass_id: int) -> None:
+        """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""
+        if self._removes:
+            passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=pass_id)
+        else:
+            passes.forget_pass(link, pass_id)
 
     # --- the end
 
     def _ended(self, state: EntityState, error: IccError | None, removed: int = 0) -> EntityOutcome:
         name = self._entity.name
         record = error.as_record() if error else None
+        if self._dead and not self._dead_new and not self._order.dry_run:
+            self._warn("KNOWN_DEAD_LETTERS", count=self._dead)
 
         def finish() -> None:
             with self._database.transaction(self._lease.writer_name) as link:
@@ -299,6 +336,10 @@ class EntityReading:
         gone = f", {removed} marked removed" if removed else ""
         self._reporter.event("info", "entity_finished", f"{name}: {state}{gone}", entity=name)
         return EntityOutcome(name, state, self._dead_new, record, self._warnings)
+
+    def _warn_once(self, code: str, **facts: Any) -> None:
+        if not any(warning["code"] == code for warning in self._warnings):
+            self._warn(code, **facts)
 
     def _warn(self, code: str, **facts: Any) -> None:
         facts = {"entity": self._entity.name, **facts}

@@ -9,6 +9,7 @@ from datetime import datetime
 from common.rules.order import NewestFirst
 from common.rules.paging import Paging
 from common.store.database import Row
+from daemon.sync.convert import created_at, readable
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
@@ -25,18 +26,25 @@ class Reading:
         first_page: int,
         newest_first: NewestFirst | None,
         sees_ids: bool,
+        page_size: int,
     ) -> None:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page = first_page
         self.sees_ids = sees_ids
+        self._page_size = page_size
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._newest_first = newest_first
         self._cap: datetime | None = pass_["started_at"] if pass_ else None
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
         self.removable: bool = pass_["removable"] if pass_ else True
+        self.shrank = False
+        """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
         if pass_ and first_page > 1:
             self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
+        self._began: datetime | None = pass_["started_at"] if pass_ else None
+        self._first_total: int | None = None
+        self._born = 0
         self._bloom = Bloom()
 
     @property
@@ -49,9 +57,14 @@ class Reading:
         total = page.page.total
         fell = total is not None and self.paging.total is not None and total < self.paging.total
         self.paging.observe(page.number, page.ids, page.rows, total)
+        if page.number == 1:
+            self._first_total = total
+            self._began = max(self._began, page.page.answered_at) if self._began else None
         self.removable = self.removable and not page.page.bare_array and not fell
         self._move_candidate(page)
         if self._newest_first is not None:
+            if fell:
+                self.shrank, self._candidate = True, None  # without a watermark of its own: the next delta looks again
             self._newest_first.observe(page.stamps)
             if self._newest_first.seen_enough:
                 return True
@@ -70,6 +83,11 @@ class Reading:
             capped = min(newest, self._cap) if self._cap else newest
             self._candidate = capped if self._candidate is None else max(self._candidate, capped)
 
+    def is_full(self, page: SortedPage) -> bool:
+        """Whether a page of a whole list has room for no more, so that only its total says that it is the last."""
+        full = self._page_size if page.number == 1 else self.paging.rows_per_page or 1
+        return self.sees_ids and page.rows >= full
+
     def look_ahead_to(self, number: int) -> int | None:
         """How far pages may be fetched before it is known that they are needed; None: page ``number`` only."""
         return None if self._newest_first is not None else self.paging.pages_expected
@@ -86,6 +104,30 @@ class Reading:
         """The same without a look in the database, of which there is none in a dry run or a delta; true is as good as
         certain, since so many ids do not hit known places by chance."""
         return len(page.ids) >= SURE_FROM_IDS and self._bloom.has_all(page.ids)
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether the ids met prove that others are gone: the list did not shrink under the reader.
+
+        One that gained a record and lost another keeps its total, but what stood behind the lost one moved past the
+        reader. The gain shows: a record created after the reading began.
+        """
+        if self._first_total is None or self.paging.total is None:
+            return self.removable
+        return self.removable and self._born <= self.paging.total - self._first_total
+
+    def _born_on(self, page: SortedPage) -> int:
+        """How many records of the page are younger than the reading. They come last, so most pages have none."""
+        began, records = self._began, page.page.records
+        if began is None or not records or (created_at(readable(records[-1])) or began) <= began:
+            return 0
+        stamps = [created_at(readable(record)) for record in records]
+        return sum(stamp is not None and stamp > began for stamp in stamps)
+
+    def wrote(self, page: SortedPage, inserted: int) -> None:
+        """The page was written, with ``inserted`` records that were not here before."""
+        if self._newest_first is None and inserted:
+            self._born += min(inserted, self._born_on(page))
 
     def note(self, page: SortedPage) -> None:
         """The page has been looked at: its ids were met."""

@@ -24,13 +24,22 @@ class Settled:
     asked: tuple[int, int] | None = None
 
 
-def settle(link: Link, lease: Lease, target: Target, *, pass_id: int, total: int | None, removable: bool) -> Settled:
+@dataclass(frozen=True)
+class Proof:
+    """What a reading of the whole list says of itself. ``total``: the vendor's count, None when it was not told;
+    ``removable``: it did not change meanwhile; ``removes``: its run is one that marks rows removed."""
+
+    total: int | None
+    removable: bool
+    removes: bool
+
+
+def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: int) -> Settled:
     """Mark rows removed that the pass did not meet, if the pass proves it; ask an admin before a mass removal."""
-    ids = passes.count_distinct_ids(link, pass_id)
-    if total is None:
+    if proof.total is None:
         return Settled()
-    drift = drift_of(ids, total, removable=removable)
-    if drift is not None:
+    drift = drift_of(passes.count_distinct_ids(link, pass_id), proof.total, removable=proof.removable)
+    if drift is not None or not proof.removes:
         return Settled(drift=drift)
     records.plan_for_bulk(link)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
@@ -60,12 +69,13 @@ def drift_of(ids: int, total: int, *, removable: bool) -> tuple[int, str] | None
     return None if removable else (ids, f"{total} now and counted otherwise before")
 
 
-def would_settle(link: Link, lease: Lease, target: Target, *, met: array[int], total: int, removable: bool) -> Settled:
+def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met: array[int]) -> Settled:
     """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5)."""
     ordered = array("q", sorted(met))  # eight bytes an id, where a set would take a hundred
     distinct = sum(1 for _ in groupby(ordered))
-    drift = drift_of(distinct, total, removable=removable)
-    if drift is not None:
+    assert proof.total is not None
+    drift = drift_of(distinct, proof.total, removable=proof.removable)
+    if drift is not None or not proof.removes:
         return Settled(drift=drift)
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):

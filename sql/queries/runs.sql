@@ -252,6 +252,10 @@ USING control.passes AS p
 WHERE p.id = s.pass_id AND p.integration = %(integration)s AND p.account_key = %(account_key)s AND p.entity = %(entity)s
   AND p.state <> 'open' AND p.id <> %(keep_pass_id)s
 
+-- name: forget_pass
+-- Ids of one pass that has said what they prove.
+DELETE FROM control.seen_ids WHERE pass_id = %(pass_id)s
+
 -- name: count_distinct_ids
 -- How many different records a pass met.
 SELECT count(DISTINCT id) AS ids FROM control.seen_ids AS s, unnest(s.ids) AS id WHERE s.pass_id = %(pass_id)s

@@ -88,12 +88,14 @@ def test_sorting_can_be_ignored_or_disturbed() -> None:
         assert pages(client, 2) == plain
 
 
+TOO_DEEP = "[" * 10_000 + "]" * 10_000
 RAW_POISON = {
     "nul_character": r"\u0000",
     "lone_surrogate": r"\ud800",
     "nan_literal": ":NaN",
     "huge_integer": ":12345678901234567890",
     "long_decimal": ":0.123456789012345678901234567890",
+    "deep_nesting": TOO_DEEP,
     "duplicate_keys": '"name":"Second value"}',
     "bad_money": '"marketRent":"abc"',
     "bad_date": '"31/31/2020"',
@@ -115,7 +117,7 @@ def test_poison_spoils_the_named_records_only(key: str) -> None:
         text = client.get("units", filter_active="all").text
         assert text.count(RAW_POISON[key]) == 2
         good = [record for record in drill.records("units") if record["id"] not in bad]
-        served = json.loads(text)["data"]
+        served = json.loads(text.replace(TOO_DEEP, "0"))["data"]
         assert [record for record in served if record in good] == good
         assert len(served) == 20
         assert RAW_POISON[key] in client.get(f"units/{bad[0]}").text

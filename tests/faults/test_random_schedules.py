@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, Outcome, engine
-from tests.truth import assert_tables_equal_truth, rows, table
+from tests.truth import assert_tables_equal_truth, moment, rows, table
 
 ROWS = 65
 FAULTS: list[tuple[str, dict[str, Any]]] = [
@@ -76,7 +77,9 @@ def play(copier: Engine, drill: DrillServer, steps: list[tuple[str, int]]) -> No
         elif what in ("backfill", "delta"):
             unblock(copier.database)
             before = removed(copier.database)
-            assert_honest(copier.run(what, [ENTITY]), copier.database, before)
+            run = copier.run(what, [ENTITY])
+            assert_honest(run, copier.database, before)
+            assert_lost_nothing_in_silence(run, drill, copier.database)
         else:
             counts: dict[str, Any] = {what: number}
             drill.mutate(ENTITY, **counts)
@@ -104,6 +107,30 @@ def assert_honest(run: Outcome, database: Database, before: set[str]) -> None:
         assert "COUNT_DRIFT" not in run.warnings(ENTITY)
     assert rows(database, "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping')") == []
     assert rows(database, "SELECT 1 FROM control.leases WHERE holder IS NOT NULL") == []
+
+
+def assert_lost_nothing_in_silence(run: Outcome, drill: DrillServer, database: Database) -> None:
+    """A run that read its list from the start and has nothing to say brought every record that was there by then."""
+    entity = run.entities[ENTITY]
+    if run.state != "succeeded" or entity["warnings"] or entity["resumed_at_page"]:
+        return
+    here = {id_: row["raw"] for id_, row in table(database, ENTITY).items() if row["_removed_at"] is None}
+    truth = {str(record["id"]): record for record in drill.records(ENTITY)}
+    aside = {
+        row["record_id"] for row in rows(database, "SELECT record_id FROM control.dead_letters WHERE state = 'open'")
+    }
+    began = run.run["started_at"]
+    assert {id_ for id_, record in truth.items() if not younger(record, began)} - set(here) - aside == set()
+    if run.run["mode"] == "backfill":
+        assert set(here) - set(truth) == set()
+        if not any(fault.stage == "record" for fault in drill.faults.active()):
+            assert {id_ for id_, raw in here.items() if raw != truth[id_]} == set()
+
+
+def younger(record: dict[str, Any], began: datetime) -> bool:
+    """Whether the vendor got the record, or its last change, after the run began."""
+    stamps = [moment(record["createdAt"]), moment(record["updatedAt"])]
+    return any(stamp is not None and stamp >= began for stamp in stamps)
 
 
 def assert_mends(copier: Engine, drill: DrillServer) -> None:

@@ -24,7 +24,8 @@ SECRET = "canary-secret-key-0123456789abcdef"
 
 def traces(text: str) -> list[str]:
     """The forms of a planted secret that stand in a text."""
-    forms = [form for secret in (KEY, SECRET) for form in (secret, quote(secret, safe=""), _base64(secret))]
+    secrets = (KEY, SECRET, WEBHOOK)
+    forms = [form for secret in secrets for form in (secret, quote(secret, safe=""), _base64(secret))]
     return [form for form in (*forms, WEBHOOK_SIGNATURE, "canaryflow01") if form in text]
 
 
@@ -44,6 +45,7 @@ def test_planted_secrets_are_found_nowhere(
         try:
             assert yard.once(entities="owners,units").end() == 0
             echoed = f"no: authorization: bearer {KEY} {_base64(KEY)} {quote(KEY, safe='')} {WEBHOOK}"
+            echoed += f" {quote(WEBHOOK, safe='')} {_base64(WEBHOOK)}"
             for status, body in ((500, "text"), (401, "object"), (400, "list")):
                 drill.set_fault("http_status", status=status, message=echoed, body=body)
                 yard.once(entities="owners,units").end()

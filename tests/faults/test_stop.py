@@ -93,6 +93,21 @@ def test_stop_while_requests_are_held_back(yard: Yard, drill: DrillServer, datab
     assert_stops(yard)
 
 
+def test_stop_while_the_breaker_is_open(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: a run that the circuit breaker holds back stops at once, and sends nothing more."""
+    yard.service(ICC_BREAKER_FAILURES="2", ICC_BREAKER_COOL_DOWN_SECONDS="60", ICC_RETRY_ATTEMPTS="20")
+    drill.set_fault("http_500", entity="owners", only_page=3)
+    yard.press_run()
+    held_back = "SELECT 1 FROM control.events WHERE msg LIKE 'held a request back%%'"
+    wait_for(lambda: rows(database, held_back), "the breaker holds a request back", seconds=30)
+    sent = len(drill.log.entries())
+    assert_stops(yard)
+    assert len(drill.log.entries()) == sent
+    assert one(database, "SELECT state FROM control.breakers")["state"] == "open"
+    rows(database, "DELETE FROM control.breakers")
+    assert_goes_on(yard, drill, 3)
+
+
 def test_stop_twice_and_with_nothing_running(yard: Yard, drill: DrillServer, database: Database) -> None:
     """Law 6: a second Stop does no harm; with nothing running it says so."""
     yard.service()
@@ -131,6 +146,22 @@ def test_stop_of_an_owner_that_does_not_answer(
             assert_stops(yard)
     assert owner.end(10) == 4
     assert owner.last_line()["state"] == "stopped"
+    assert service.process.poll() is None
+    assert_goes_on(yard, drill, 4)
+
+
+def test_stop_of_its_own_run_that_waits_for_a_lock(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str
+) -> None:
+    """Law 6: a service whose run stands before somebody's lock in the database stops it all the same."""
+    drill.set_fault("hang", entity="owners", only_page=4)
+    service = yard.service()
+    yard.press_run()
+    yard.wait_for_page(3, service)
+    with held(database_url, "LOCK TABLE doorloop.owners IN SHARE MODE"):
+        drill.clear_faults()
+        wait_for(lambda: waits_for_a_lock(database), "the writer stands before the lock")
+        assert_stops(yard)
     assert service.process.poll() is None
     assert_goes_on(yard, drill, 4)
 

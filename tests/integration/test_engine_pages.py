@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
-from tests.truth import assert_tables_equal_truth, table
+from tests.truth import assert_tables_equal_truth, one, rows, table
 
 
 @pytest.fixture
@@ -99,7 +100,8 @@ def test_a_wrong_envelope_fails_its_entity_only(
 def test_an_envelope_without_a_total_is_read_to_its_end(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Facts §5: a missing total is unknown, not zero."""
     drill.set_fault("wrong_envelope", mode="total_missing")
-    assert copier.run().state == "succeeded"
+    run = copier.run()
+    assert (run.state, run.warnings("owners")) == ("succeeded", ["TOTAL_UNUSABLE"])  # once, not once a page
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
@@ -128,4 +130,58 @@ def test_rows_added_and_deleted_while_reading_are_settled_later(
     copier.run()
     drill.clear_faults()
     assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize("wish", [{"mode": "delta"}, {"since": datetime(2020, 1, 1, tzinfo=UTC)}, {"dry_run": True}])
+@pytest.mark.parametrize(
+    ("fault", "parameters"),
+    [
+        ("duplicate_row_across_pages", {"replace": True}),
+        ("shifting_rows", {"delete": 1}),
+        ("total_off_by", {"rows": 3}),
+    ],
+)
+def test_every_whole_reading_counts_what_it_met(
+    copier: Engine, drill: DrillServer, fault: str, parameters: dict[str, Any], wish: dict[str, Any]
+) -> None:
+    """Issue 3: ids and total are reconciled at the end of an entity, not in a backfill only: no loss is silent."""
+    drill.set_fault(fault, **parameters)
+    run = copier.run(**wish)
+    assert (run.state, run.warnings("owners")) == ("succeeded", ["COUNT_DRIFT"])
+    assert run.counts("owners")[3] == 0
+
+
+def test_a_list_that_shrinks_under_a_delta_is_looked_at_again(database_url: str, database: Database) -> None:
+    """Issue 3: a changed record that moved past the reader comes with the next delta, from the same watermark."""
+    with DrillServer(rows=100, seed=7) as drill, engine(drill, database_url) as copier:
+        copier.run()
+        before = one(database, "SELECT watermark_candidate AS mark FROM control.passes")["mark"]
+        drill.mutate("owners", change=50)
+        drill.set_fault("shifting_rows", delete=3)
+        assert copier.run("delta").warnings("owners") == ["LIST_SHRANK"]
+        drill.clear_faults()
+        marks = rows(database, "SELECT watermark_candidate AS mark FROM control.passes ORDER BY id")
+        assert [row["mark"] for row in marks] == [before, None]
+        assert copier.run("delta").warnings("owners") == []
+        copier.run()
+        assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_delta_leaves_no_seen_ids_and_spares_those_of_a_backfill(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: an admin's yes to a mass removal is carried out by the ids that the backfill met, whatever ran since."""
+    copier.run()
+    drill.mutate("owners", delete=25)
+    assert copier.run().code == "MASS_REMOVAL"
+    drill.set_fault("ignore_sort")
+    copier.run("delta")
+    copier.run(since=datetime(2020, 1, 1, tzinfo=UTC))
+    seen = rows(
+        database, "SELECT DISTINCT p.mode FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id"
+    )
+    assert [row["mode"] for row in seen] == ["backfill"]
+    (question,) = copier.questions()
+    assert copier.confirm(str(question["id"]))
     assert_tables_equal_truth(database, drill, ["owners"])

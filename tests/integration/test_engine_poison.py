@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import string
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,6 +15,9 @@ from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, rows, table
+
+INCOMPRESSIBLE = "".join(random.Random(1).choices(string.ascii_letters, k=4000))
+"""An id that no compression brings down to what an index can hold."""
 
 
 @pytest.fixture
@@ -43,6 +48,7 @@ def letters(database: Database, state: str = "open") -> list[Record]:
         ("bad_date", "units", "RECORD_TYPE", True),
         ("bad_date", "owners", "RECORD_TYPE", True),
         ("nan_literal", "units", "RECORD_TYPE", True),
+        ("deep_nesting", "units", "RECORD_REFUSED", True),
         ("record_not_object", "owners", "RECORD_NOT_OBJECT", False),
     ],
 )
@@ -69,6 +75,8 @@ def test_a_bad_record_is_put_aside_and_recovered(
     assert all(
         letter["attempts"] > 1 and letter["last_seen_at"] > letter["first_seen_at"] for letter in letters(database)
     )
+    assert "KNOWN_DEAD_LETTERS" in second.warnings(entity)
+    assert "KNOWN_DEAD_LETTERS" not in first.warnings(entity)
     drill.clear_faults()
     third = copier.run(entities=[entity])
     assert (third.state, third.counts(entity)) == ("succeeded", (4, 0, 46, 0, 0))
@@ -199,6 +207,7 @@ def test_odd_but_readable_records_are_kept(
     drill.set_fault(fault, every=5)
     run = copier.run(entities=[entity])
     assert (run.state, run.counts(entity)) == ("succeeded", (50, 0, 0, 0, 0))
+    assert run.warnings(entity) == (["DUPLICATE_KEYS"] if fault == "duplicate_keys" else [])
     assert copier.run(entities=[entity]).counts(entity) == (0, 0, 50, 0, 0)
     if fault == "field_type_change":
         units = table(database, "units")
@@ -250,6 +259,7 @@ def test_a_page_that_postgres_refuses_whole_ends_the_entity(
     "spoiled",
     [
         {"id": "x" * 4000},
+        {"id": INCOMPRESSIBLE},
         {"id": "a\u0000b"},
         {"createdAt": "9999-12-31T23:59:59-12:00"},
         {"updatedAt": "0001-01-01T00:00:00+14:00"},

@@ -182,7 +182,7 @@ def test_what_the_vendor_says_is_kept_and_rides_on_page_events(
 ) -> None:
     """Issue 3: samples carry source and decision; the same note rides on every page event."""
     drill.set_limits(LimitSettings(per_minute=400, convention=convention))
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_MINUTE="300", DOORLOOP_PAGE_SIZE="80") as copier:
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_MINUTE="300", DOORLOOP_PAGE_SIZE="90") as copier:
         assert copier.run().state == "succeeded"
     kept = samples(database)
     assert {(sample["source"], sample["request_limit"], sample["limit_minute"]) for sample in kept} == {
@@ -199,7 +199,7 @@ def test_without_headers_our_own_count_is_kept_and_labelled(
     drill: DrillServer, database_url: str, database: Database
 ) -> None:
     """Issue 3: absent means unknown; our own count is stored and labelled as such."""
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="300", DOORLOOP_PAGE_SIZE="160") as copier:
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="300", DOORLOOP_PAGE_SIZE="170") as copier:
         copier.run()
     kept = samples(database)
     assert {(s["source"], s["request_limit"], s["remaining"], s["used_minute"]) for s in kept} == {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common import redact
 from common.errors import EntityRefused, RateLimited, RunFault, TransientFault, VendorFault
 from common.http.transport import Answer
-from daemon.guard.answers import SNIPPET_CHARACTERS, NotANumber, loads, parsed, snippet
+from daemon.guard.answers import LOOKED_AT_BYTES, SNIPPET_CHARACTERS, NotANumber, loads, parsed, repeated_key, snippet
 from tests.unit.answer_maker import RECEIVED, answer
 
 DOCS_PAGE = b"<!DOCTYPE html><html><title>DoorLoop API</title><link href='https://cdn.readme.io/x.css'></html>"
@@ -106,6 +106,7 @@ def test_an_error_page_of_an_outage_is_tried_again(status: int) -> None:
         (b"\xff\xfe\x00", "application/json", "INVALID_JSON"),
         (b"plain words", "text/plain", "NOT_JSON"),
         (b"%PDF-1.7", "application/pdf", "NOT_JSON"),
+        (b"<?xml version='1.0'?><list/>", "application/xml", "NOT_JSON"),
     ],
 )
 def test_what_is_no_json_is_said_so(body: bytes, content_type: str, code: str) -> None:
@@ -182,6 +183,34 @@ def test_oddities_of_text_are_kept() -> None:
     assert isinstance(loads(b'{"a": NaN}')["a"], NotANumber)
 
 
+@pytest.mark.parametrize("nested", [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000])
+def test_what_is_nested_too_deeply_spares_the_rest(nested: bytes) -> None:
+    """Law 3: one record deeper than a parser goes must not take its page along; brackets inside texts do not count."""
+    body = b'{"data": [{"id": "a", "deep": %s, "text": "[[{\\"{"}, {"id": "b"}, {"id": "c", "n": -Infinity}]}' % nested
+    first, second, third = loads(body)["data"]
+    assert (first["text"], second) == ('[[{"{', {"id": "b"})
+    assert "nested too deeply" in repr(first["deep"])
+    assert isinstance(loads(body.replace(nested, b"1"))["data"][2]["n"], NotANumber)
+    assert third["id"] == "c"
+    with pytest.raises(ValueError, match="Expecting"):
+        loads(body[:-1])
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"data": [{"id": "a", "name": "x", "name": "y"}]}', "name"),
+        (b'{"data": [{"id": "a", "in": {"b": 1, "b": 2}}, {"id": "b', "b"),  # the sample ends inside a record
+        (b'{"data": [{"id": "a"}, {"id": "b"}]}', None),
+        (b"[" * 10_000, None),
+        (b"\xff\x00", None),
+    ],
+)
+def test_a_key_named_twice_is_found(body: bytes, key: str | None) -> None:
+    """Issue 3: duplicate keys are found on a sample, and said; the parsers keep the last value."""
+    assert repeated_key(body) == key
+
+
 @given(st.binary(max_size=3000))
 def test_a_snippet_is_short_and_on_one_line(body: bytes) -> None:
     """It can be stored, logged and shown whatever it was cut from."""
@@ -197,6 +226,9 @@ def test_a_snippet_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     redact.register("canary-secret-4711")
     error = fault(answer(b'{"error": "bad key canary-secret-4711"}', 400))
     assert "canary" not in str(error.as_record())
+    for cut_at in range(1, 18):  # what is read of a long answer may end inside the key, and white space brings it near
+        body = b"no" + b" " * (LOOKED_AT_BYTES - 2 - cut_at) + b"canary-secret-4711 and so on"
+        assert "ca" not in snippet(body)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ def test_nothing_set_is_a_working_start() -> None:
     assert (doorloop.doorloop_rate_limit_per_minute, doorloop.doorloop_rate_limit_per_hour) == (50, 500)
 
 
+@pytest.mark.parametrize(("heartbeat", "lease", "kept"), [("10", "30", 30), ("20", "30", 60), ("1", "0.5", 3)])
+def test_a_run_keeps_its_account_for_three_heartbeats(heartbeat: str, lease: str, kept: float) -> None:
+    """Design §4: silent for three heartbeats is interrupted; with less, a heartbeat a little late would be enough."""
+    values = {"icc_heartbeat_seconds": heartbeat, "icc_lease_seconds": lease}
+    assert read_process(DaemonSettings, values)[0].lease_seconds == kept
+
+
 @pytest.mark.parametrize(
     ("name", "value", "default"),
     [

@@ -18,6 +18,7 @@ from daemon.guard.answers import loads
 from daemon.integrations.base import Column, Entity, Kind
 from daemon.integrations.doorloop.entities import ENTITIES
 from daemon.sync.convert import (
+    MOST_ID_BYTES,
     NULL,
     LineMaker,
     created_at,
@@ -271,7 +272,8 @@ def test_an_item_that_is_no_record_is_a_bad_record(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"id": None}, {"id": ""}, {"id": "  "}, {"id": True}, {"id": 1.5}, {"id": ["a"]}]
+    "value",
+    [{}, {"id": None}, {"id": ""}, {"id": "  "}, {"id": True}, {"id": 1.5}, {"id": ["a"]}, {"id": "é" * MOST_ID_BYTES}],
 )
 def test_a_record_without_a_usable_id_is_a_bad_record(value: dict[str, Any]) -> None:
     """Nothing could tell it from others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +53,7 @@ def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: An
         first_page=first_page,
         newest_first=None if delta is None else NewestFirst(START + timedelta(minutes=delta)),
         sees_ids=delta is None,
+        page_size=2,
     )
 
 
@@ -175,7 +177,7 @@ def test_ids_are_told_once_each_in_order() -> None:
 
 def test_a_dry_run_remembers_ids_only_in_memory() -> None:
     """Law 5: no pass, no seen ids in the database."""
-    reading = Reading(None, first_page=1, newest_first=None, sees_ids=True)
+    reading = Reading(None, first_page=1, newest_first=None, sees_ids=True, page_size=2)
     first = page(1, -1, -2, total=2)
     reading.observe(first)
     reading.note(first)
@@ -183,6 +185,59 @@ def test_a_dry_run_remembers_ids_only_in_memory() -> None:
     assert reading.met_in_dry_run is not None
     assert sorted(reading.met_in_dry_run) == sorted(map(hash, ("1-0", "1-1")))
     assert reading.checkpoint(first).pass_id is None
+
+
+def born(page_: SortedPage, *minutes: float) -> SortedPage:
+    """The page with records created then."""
+    came = page_.page
+    records = [{**record, "createdAt": moment(at)} for record, at in zip(came.records, minutes, strict=True)]
+    return SORTER.sort(replace(came, records=records))
+
+
+@pytest.mark.parametrize(
+    ("total", "created", "inserted", "is_proof"),
+    [
+        (4, (-9, -8), 0, True),
+        (4, (-8, 5), 1, False),  # one came, so one has gone
+        (5, (-8, 5), 1, True),  # one came, and is counted
+        (4, (-8, 5), 0, True),  # a stamp in the future that was here before
+        (4, (-9, -8), 2, True),  # created before the reading began
+        (3, (-9, -8), 0, False),  # it shrank
+    ],
+)
+def test_a_list_that_gained_one_and_lost_one_proves_nothing(
+    total: int, created: tuple[float, float], inserted: int, is_proof: bool
+) -> None:
+    """Law 4: with one record gone and another new, ids and total agree although a third moved past the reader."""
+    reading = reading_of()
+    for number, stamps, here, new in ((1, (-10, -9), 4, 2), (2, created, total, inserted)):
+        read = born(page(number, -1, -1, total=here), *stamps)
+        reading.observe(read)
+        reading.wrote(read, new)
+    assert reading.is_proof is is_proof
+
+
+@pytest.mark.parametrize(("number", "rows", "is_full"), [(1, 2, True), (1, 1, False), (2, 2, True), (2, 1, False)])
+def test_a_page_with_room_left_is_the_last_one(number: int, rows: int, is_full: bool) -> None:
+    """A look behind a full page costs a request; a small account's only page is not taken for a full one."""
+    reading = reading_of()
+    last = page(number, *[-1] * rows, total=2 * (number - 1) + rows)
+    if number > 1:
+        reading.observe(page(1, -1, -2, total=2 * (number - 1) + rows))
+    reading.observe(last)
+    assert reading.is_full(last) is is_full
+
+
+def test_a_delta_under_which_the_list_shrinks_has_no_watermark() -> None:
+    """A changed record may have moved past the reader; the next delta looks again from where this one did."""
+    reading = reading_of(delta=-60)
+    first = page(1, 9, 8, total=100)
+    reading.observe(first)
+    assert candidate(reading, first) is not None
+    last = page(2, 7, 6, total=99)
+    reading.observe(last)
+    assert reading.shrank
+    assert candidate(reading, last) is None
 
 
 def test_a_page_of_old_records_only_may_be_all_old() -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from common.clock import Clock
 from common.errors import Deferred, EntityRefused, IccError, StopRequested
 from common.rules.identity import IDENTITY_FIELDS
+from daemon.guard.answers import repeated_key
 from daemon.guard.guard import Guard
 from daemon.guard.wire import Envelope, open_list
 from daemon.integrations.base import Entity, Page, PageRequest, PingResult
@@ -49,6 +50,7 @@ class DoorLoop:
             answered_at=answer.vendor_now,
             request_seconds=answer.elapsed_seconds,
             bare_array=isinstance(body, list),
+            repeated_key=repeated_key(answer.body) if request.number == 1 else None,
         )
 
     def record(self, entity: Entity, record_id: str) -> Any:

@@ -140,6 +140,7 @@ SPOILS: dict[str, Spoil] = {
     "nan_literal": _number(b"NaN"),
     "huge_integer": _number(b"12345678901234567890"),
     "long_decimal": _number(b"0.123456789012345678901234567890"),
+    "deep_nesting": _number(b"[" * 10_000 + b"]" * 10_000),
     "duplicate_keys": _duplicate_keys,
     "record_not_object": _not_object,
     "field_type_change": _change_types,

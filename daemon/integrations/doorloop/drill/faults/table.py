@@ -190,6 +190,7 @@ POISON = (
     Fault("nan_literal", "record", "Some numbers are NaN, which is not JSON.", _POISON),
     Fault("huge_integer", "record", "Some numbers have 20 digits.", _POISON),
     Fault("long_decimal", "record", "Some numbers have 30 decimals.", _POISON),
+    Fault("deep_nesting", "record", "Some records are nested ten thousand levels deep.", _POISON),
     Fault("duplicate_keys", "record", "Some records name a field twice, with two values.", _POISON),
     Fault(
         "record_not_object",

@@ -1,0 +1,126 @@
+"""What a server may send before, beside and instead of an answer, byte by byte over a real socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from common.errors import RunFault, TransientFault
+from common.http.transport import Answer, Limits, Transport
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@contextmanager
+def saying(*answers: bytes) -> Iterator[str]:
+    """A server that answers its first request with the first of these, and so on; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answer in answers:
+                link, _ = server.accept()
+                with link:
+                    asked = b""
+                    while b"\r\n\r\n" not in asked:
+                        asked += link.recv(65536)
+                    link.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        thread.join(5)
+
+
+@contextmanager
+def dripping(start: bytes, drop: bytes) -> Iterator[str]:
+    """A server that begins an answer and then sends a drop now and then, for ever; its address."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link, suppress(OSError):
+                link.recv(65536)
+                link.sendall(start)
+                while not over.wait(0.02):
+                    link.sendall(drop)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        over.set()
+        thread.join(5)
+
+
+def got(url: str, deadline_seconds: float = 10) -> Answer:
+    """What our transport makes of it."""
+    transport = Transport(limits=Limits(5, deadline_seconds), connections=1, user_agent="test")
+    try:
+        return transport.get(url, params={}, headers={"Authorization": "bearer k"})
+    finally:
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+    ],
+)
+def test_interim_answers_are_passed_over(interim: bytes) -> None:
+    """RFC 9110 §15.2: a client takes any number of 1xx answers and waits for the one that counts."""
+    with saying(interim + GOOD) as url:
+        answer = got(url)
+    assert (answer.status, answer.body) == (200, b"{}")
+
+
+@pytest.mark.parametrize("location", [b"http://[bad", b"http://127.0.0.1:99999999/x", b"//[::1", b"file:///etc/passwd"])
+def test_a_redirect_to_no_address_is_refused(location: bytes) -> None:
+    """Issue 3: redirects never lead elsewhere; what is no address at all is refused by the same code."""
+    answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+    with saying(answer) as url, pytest.raises(RunFault) as caught:
+        got(url)
+    assert caught.value.code == "REDIRECT_REFUSED"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"", "NETWORK_FAULT"),
+        (b"HTTP/1.1 2", "NETWORK_FAULT"),
+        (b"lorem ipsum\r\n\r\n", "NETWORK_FAULT"),
+        (GOOD[:-1], "TRUNCATED_BODY"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "TRUNCATED_BODY"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "NETWORK_FAULT"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", "NETWORK_FAULT"),
+    ],
+)
+def test_half_answers_are_tried_again(answer: bytes, code: str) -> None:
+    """Issue 3: resets, cut and garbled answers are transient, each with its code."""
+    with saying(answer) as url, pytest.raises(TransientFault) as caught:
+        got(url)
+    assert caught.value.code == code
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", b" "),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["header lines", "one header line", "the body", "interim answers"],
+)
+def test_whatever_drips_ends_at_the_deadline(start: bytes, drop: bytes) -> None:
+    """Issue 3: a request as a whole has an end, whichever part of its answer never ends."""
+    with dripping(start, drop) as url, pytest.raises(TransientFault) as caught:
+        got(url, deadline_seconds=0.3)
+    assert caught.value.code in ("VENDOR_TIMEOUT", "NETWORK_FAULT")
