@@ -1,8 +1,8 @@
 """The one mask for secrets, on every way out of the process (law 10).
 
 Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, base64) in any
-text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, password parts
-of addresses, signatures in query strings.
+text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, signed tokens,
+our own cookies, password parts of addresses, signatures and codes in query strings.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the wh
 
 _PATTERNS = (
     (
-        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:bearer\s+|basic\s+)?[^\s'\",;]+"),
+        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:[a-z][\w-]*\s+)?[^\s'\",;]+"),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (
-        re.compile(r"(?i)([?&](?:sig|signature|token|key|api_key|access_token|code|password)=)[^&\s'\"]+"),
+        # Signed addresses as well: sig= (Azure), X-Amz-Signature and X-Amz-Security-Token (AWS), X-Goog-Signature.
+        re.compile(
+            r"(?i)([?&#](?:[\w.-]*(?:signature|token|secret|password|credential)|sig|code|code_verifier|api[_-]?key|key)=)"
+            r"[^&#\s'\"]+"
+        ),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
+    (re.compile(r"(?i)((?:__host-|__secure-)?hc_(?:session|oidc)=)[^;\s'\",]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
     (
