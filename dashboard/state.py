@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from common.errors import DatabaseAway, Refused
 from common.store.people import Session
 from dashboard import identity, services
 from dashboard.services import Services
+from dashboard.web.requests import HOME, safe_next
 
 TICK = "live_tick"
 LIVE = "live_on"
@@ -44,6 +46,15 @@ def person() -> Session | None:
     if session is not None and not _is_tick():
         _note(own, session)
     return session
+
+
+def place() -> str:
+    """Where this page is open, as a path of ours that a sign-in may lead back to."""
+    try:
+        parts = urlsplit(st.context.url or "")
+    except ValueError:
+        return HOME
+    return safe_next(parts.path + (f"?{parts.query}" if parts.query else ""))
 
 
 def _is_tick() -> bool:
