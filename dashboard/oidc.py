@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.integrations.base_client.errors import MismatchingStateError, OAuthError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
@@ -122,11 +122,11 @@ class Door:
             raise self._distrust(f"its claim {error.claim} is not as it must be") from None
         except JoseError:
             raise self._distrust("its signature does not fit its published keys") from None
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             raise Refused("PROVIDER_AWAY", reason="no answer in time", **words) from None
-        except httpx.HTTPStatusError as error:
+        except httpx2.HTTPStatusError as error:
             raise Refused("PROVIDER_AWAY", reason=f"HTTP {error.response.status_code}", **words) from None
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             raise Refused("PROVIDER_AWAY", reason="no connection", **words) from None
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
             # A page instead of JSON, a document without its fields: Authlib looks into it without asking.

@@ -38,17 +38,17 @@ async def leave(request: Request) -> Response:
         # No other site begins a sign-in here; whoever really wants to is one click away.
         return RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})
     address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
-    request.scope["session"] = {}
+    asking = _remembering(request, {})
     try:
         with identity.at_address(address):
             door = _door(own, request)
-            answer = await door.leave(request, f"{own.address}{PATH}/{door.provider.key}/callback")
+            answer = await door.leave(asking, f"{own.address}{PATH}/{door.provider.key}/callback")
     except identity.TooManyAtOnce:
         own.tally.count(CROWDED, address)
         return await sign_in.show(next_path=next_path, error=pages.CROWDED, status=429)
     except Refused as refusal:
         return await _refused(own, address, next_path, refusal)
-    _keep(answer, own, {"next": next_path, "at": time.time(), "session": _without_address(request.session)})
+    _keep(answer, own, {"next": next_path, "at": time.time(), "session": _without_address(asking.session)})
     return answer
 
 
@@ -58,12 +58,13 @@ async def arrive(request: Request) -> Response:
     kept = _kept(request, own)
     next_path = requests.safe_next(kept.get("next"))
     address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
-    request.scope["session"] = kept.get("session", {})
     old_token = requests.cookie(request.scope, identity.cookie_name(own))
     try:
         with identity.at_address(address):
             door = _door(own, request)
-            newcomer = admission.newcomer(door.provider, await door.arrive(request))
+            newcomer = admission.newcomer(
+                door.provider, await door.arrive(_remembering(request, kept.get("session", {})))
+            )
             token = await to_thread.run_sync(identity.admit, own, newcomer, address, old_token)
         answer = sign_in.let_in(own, token, next_path)
     except identity.TooManyAtOnce:
@@ -75,6 +76,11 @@ async def arrive(request: Request) -> Response:
         return HTMLResponse(pages.away_page(away), 503, headers={"Cache-Control": "no-store"})
     answer.delete_cookie(_name(own), path=PATH, secure=own.secure, httponly=True, samesite="lax")
     return answer
+
+
+def _remembering(request: Request, session: dict[str, Any]) -> Request:
+    """The request with a memory of this one sign-in; the session that Streamlit keeps for itself is not touched."""
+    return Request({**request.scope, "session": session})
 
 
 def _door(own: Services, request: Request) -> Door:
