@@ -1,4 +1,4 @@
-"""What the page reads, shared between viewers: N of them cost one set of queries a second.
+"""What the page reads, shared between viewers: N of them cost one set of queries a second, per role's sight.
 
 While the database is away the last answers stand, marked with their time: numbers never flash to nothing.
 """
@@ -10,11 +10,13 @@ from datetime import datetime
 
 import streamlit as st
 
+from common.access import Sight
 from common.errors import DatabaseAway
 from common.insights import control, overview, runs, streams
 from common.insights.control import CommandView
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
+from common.insights.sight import as_seen
 from common.insights.streams import EventLine, RateSample
 from dashboard import services
 
@@ -41,12 +43,12 @@ class PageData:
         return self.overview.now
 
 
-_last_good: dict[tuple[str, str, str], PageData] = {}
+_last_good: dict[tuple[str, str, str, Sight], PageData] = {}
 
 
-def page_data(integration: str, account_key: str, level: str) -> PageData:
-    """One look. Raises ``DatabaseAway`` when there has not been any yet."""
-    key = (integration, account_key, level)
+def page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
+    """One look, as this reader may see it. Raises ``DatabaseAway`` when there has not been any yet."""
+    key = (integration, account_key, level, sight)
     try:
         data = _page_data(*key)
     except DatabaseAway as away:
@@ -58,11 +60,11 @@ def page_data(integration: str, account_key: str, level: str) -> PageData:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=32)
-def _page_data(integration: str, account_key: str, level: str) -> PageData:
+def _page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
     whole = _overview()
     account = next(one for one in whole.accounts if (one.integration, one.account_key) == (integration, account_key))
     with services.current().reading() as database:
-        return PageData(
+        data = PageData(
             overview=whole,
             account=account,
             runs=runs.last_runs(database, integration, account_key, limit=RUNS_SHOWN),
@@ -70,6 +72,7 @@ def _page_data(integration: str, account_key: str, level: str) -> PageData:
             lines=streams.events(database, level=level, limit=LINES_SHOWN),
             samples=streams.rate_samples(database, integration, account_key),
         )
+    return as_seen(data, sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=4)
@@ -80,10 +83,10 @@ def _overview() -> Overview:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
-def run_detail(run_id: str) -> RunDetail | None:
-    """One run with its entities."""
+def run_detail(run_id: str, sight: Sight) -> RunDetail | None:
+    """One run with its entities, as this reader may see it."""
     with services.current().reading() as database:
-        return runs.detail(database, run_id)
+        return as_seen(runs.detail(database, run_id), sight)
 
 
 def command(command_id: str) -> CommandView | None:

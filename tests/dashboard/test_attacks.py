@@ -99,11 +99,11 @@ def test_guessing_is_slowed_and_its_victim_is_not(start: Callable[..., Web], dat
         guesses = [crowd.submit(_attempt, web, "ana", "guess", f"6.6.6.{n}, 203.0.113.{n % 10}") for n in range(16)]
         wait_for(lambda: _noted(database) >= 5 + 8, "the strangers' seats are taken")  # each then waits for a second
         status = _attempt(web, "ana", seed.PASSWORD, "7.7.7.7, 198.51.100.1")
-        assert not all(guess.done() for guess in guesses)
-        answers = [guess.result() for guess in guesses]
+        still_waiting = [guess for guess in guesses if not guess.done()]
+        web.process.kill()  # nobody waits for the strangers' long delays
     assert status == 303
-    assert set(answers) == {401, 429}
-    assert answers.count(401) <= 8
+    assert 0 < len(still_waiting) <= 8
+    assert 429 in {guess.result() for guess in guesses if guess.exception() is None}
     with database.transaction() as link:
         addresses = link.execute("SELECT DISTINCT address FROM control.sign_in_attempts").fetchall()
         assert not [row for row in addresses if row["address"].startswith(("6.", "7."))]
@@ -133,23 +133,15 @@ def test_a_flood_is_a_number(start: Callable[..., Web], database: Database) -> N
         ).fetchall()
         left = link.execute("SELECT count(*) AS n FROM control.anonymous_tally").fetchone()
     assert [row["summary"] for row in failed] == [{"account": "ana"}, {"account": "unknown"}]
-    assert {row["action"]: row["n"] for row in rows} == {
-        "request from another site": 30,
-        "request without a session": 150,
-    }
-    assert all(row["rows"] <= 2 and row["address"] == "127.0.0.1" for row in rows)  # 2: the minute turned in between
+    counted = {row["action"]: row["n"] for row in rows}
+    assert counted == {"request from another site": 30, "request without a session": 150}
+    assert all(row["rows"] <= 2 for row in rows)  # 2: the minute turned in between
+    assert {row["address"] for row in rows} == {"127.0.0.1"}
     assert left == {"n": 0}
 
 
-def test_somebody_without_a_role_sees_whom_to_ask(house: Web, shared_database: Database) -> None:
-    """Signed in is not let in: no role, and the API of the page says so."""
-    seed.person(shared_database, "nora", None)
-    client = house.signed_in("nora")
-    assert client.get("/auth/session").json() == {"name": "nora", "role": None}
-
-
 def test_the_vendors_key_is_gone_from_the_process(start: Callable[..., Web]) -> None:
-    """Law: the web process holds no vendor key, neither for itself, nor for its children, nor for who looks in /proc."""
+    """Law: the web process holds no vendor key, not for itself, not for its children, not for who looks in /proc."""
     web = start(DOORLOOP_API_KEY="planted-canary-123456", ICC_ACCESS_CONTACT="it stays")
     shown = Path(f"/proc/{web.process.pid}/environ").read_bytes()
     assert b"planted-canary" not in shown

@@ -147,15 +147,14 @@ def test_two_of_the_same_name_are_told_apart(street: Street) -> None:
 
 def test_a_listed_mail_counts_at_its_own_provider_only_and_verified(street: Street) -> None:
     """A second provider asserting the admin's mail, or the first one unsure of it, gives no role."""
-    for number, (key, claims) in enumerate(
-        [
-            ("shop", {"email": MAIL, "email_verified": True}),
-            ("firm", {"email": MAIL, "email_verified": False}),
-            ("firm", {"email": MAIL, "email_verified": "true"}),
-            ("firm", {"email": MAIL}),
-            ("firm", {"email": f"{MAIL}.evil.example", "email_verified": True}),
-        ]
-    ):
+    claimed: list[tuple[str, dict[str, object]]] = [
+        ("shop", {"email": MAIL, "email_verified": True}),
+        ("firm", {"email": MAIL, "email_verified": False}),
+        ("firm", {"email": MAIL, "email_verified": "true"}),
+        ("firm", {"email": MAIL}),
+        ("firm", {"email": f"{MAIL}.evil.example", "email_verified": True}),
+    ]
+    for number, (key, claims) in enumerate(claimed):
         set_claims(getattr(street, key), f"attacker{number}", **claims)
         client, _ = street.enter(key, f"attacker{number}")
         assert who(client)["role"] is None, claims
