@@ -53,10 +53,11 @@ class Door:
 
     async def arrive(self, request: Request) -> Mapping[str, Any]:
         """The claims of the ID token, all checked. Raises ``Refused`` with what the person (or an operator) can do."""
-        name, state = self.provider.key, request.query_params.get("state")
-        if not state or f"_state_{name}_{state}" not in request.session:
+        state, denied = request.query_params.get("state"), request.query_params.get("error")
+        begun = {key.removeprefix(f"_state_{self.provider.key}_") for key in request.session}
+        # With a "no" some providers forget to say the state back; it changes nothing but the sentence shown.
+        if state not in begun and not (begun and denied is not None and state is None):
             raise Refused("SIGN_IN_STALE")
-        denied = request.query_params.get("error")
         if denied is not None:
             # Only the code: the provider's sentence comes through the browser, so anybody could have written it.
             raise Refused("PROVIDER_DENIED", provider=self.provider.shown, reason=_code(denied))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -51,10 +51,11 @@ def person() -> Session | None:
 def place() -> str:
     """Where this page is open, as a path of ours that a sign-in may lead back to."""
     try:
-        parts = urlsplit(st.context.url or "")
+        path = urlsplit(st.context.url or "").path  # Streamlit keeps the query apart
     except ValueError:
         return HOME
-    return safe_next(parts.path + (f"?{parts.query}" if parts.query else ""))
+    query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
+    return safe_next(f"{path}?{query}" if query else path)
 
 
 def _is_tick() -> bool:

@@ -27,16 +27,20 @@ def sign_in_page(
     next_path: str,
     name: str = "",
     error: str | None = None,
+    remedy: str | None = None,
     note: str | None = None,
     is_drill: bool = False,
     doors: Mapping[str, str] | None = None,
     contact: str | None = None,
 ) -> str:
-    """The sign-in page; ``error`` or ``note`` is shown above everything, ``doors`` are providers by key and name."""
+    """The sign-in page; ``error`` with its ``remedy``, or ``note``, stands above everything.
+
+    ``doors`` are providers by key and name.
+    """
     return _template("sign_in.html").substitute(
         next=escape(next_path),
         name=escape(name),
-        error=_paragraph("error", error, role="alert") or _paragraph("note", note, role="status"),
+        error=_paragraph("error", error, remedy, role="alert") or _paragraph("note", note, role="status"),
         doors=_doors(doors or {}, next_path),
         drill=_paragraph("drill", DRILL_BANNER if is_drill else None, role="note"),
         contact=_paragraph("contact", f"Ask {contact}." if contact else None, role="note"),
@@ -68,8 +72,11 @@ def page_css() -> str:
     return (ASSETS / "tokens.css").read_text() + (ASSETS / "sign_in.css").read_text()
 
 
-def _paragraph(kind: str, text: str | None, *, role: str) -> str:
-    return f'<p class="{kind}" role="{role}">{escape(text)}</p>' if text else ""
+def _paragraph(kind: str, text: str | None, more: str | None = None, *, role: str) -> str:
+    if not text:
+        return ""
+    rest = f"<span>{escape(more)}</span>" if more else ""
+    return f'<p class="{kind}" role="{role}">{escape(text)} {rest}</p>'
 
 
 @cache

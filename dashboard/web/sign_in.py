@@ -32,9 +32,15 @@ async def page(request: Request) -> Response:
 
 
 async def show(
-    *, next_path: str, name: str = "", error: str | None = None, note: str | None = None, status: int = 200
+    *,
+    next_path: str,
+    name: str = "",
+    error: str | None = None,
+    remedy: str | None = None,
+    note: str | None = None,
+    status: int = 200,
 ) -> Response:
-    """The sign-in page with its doors; ``error`` or ``note`` says why one is here."""
+    """The sign-in page with its doors; ``error`` and ``remedy``, or ``note``, say why one is here."""
     own = services.current()
     try:
         drill = await to_thread.run_sync(is_drill, own.database)
@@ -44,6 +50,7 @@ async def show(
         next_path=next_path,
         name=name,
         error=error,
+        remedy=remedy,
         note=note,
         is_drill=drill,
         doors={key: door.provider.shown for key, door in own.doors.items()},

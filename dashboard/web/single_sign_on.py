@@ -96,7 +96,7 @@ async def _refused(own: Services, address: str, next_path: str, refusal: Refused
             await to_thread.run_sync(identity.note_refusal, own, address, {"code": refusal.code}, refusal)
         except DatabaseAway as away:
             return HTMLResponse(pages.away_page(away), 503, headers={"Cache-Control": "no-store"})
-    return await sign_in.show(next_path=next_path, error=f"{refusal.cause} {refusal.remedy}", status=401)
+    return await sign_in.show(next_path=next_path, error=refusal.cause, remedy=refusal.remedy, status=401)
 
 
 def _name(own: Services) -> str:
