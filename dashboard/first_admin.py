@@ -32,7 +32,11 @@ def greeting(services: Services, listens_on: str | None) -> str:
             return _framed("Integrations Health & Control Center", address, "", forgot)
         if not private:
             command = "python -m common.accounts add NAME --role admin"
-            return _framed("Integrations Health & Control Center", address, "", "Nobody can sign in yet. Run:", command)
+            doors = " and ".join(door.provider.shown for door in services.doors.values())
+            so_far = (
+                f"Sign-in by {doors} is set up; for a local account run:" if doors else "Nobody can sign in yet. Run:"
+            )
+            return _framed("Integrations Health & Control Center", address, "", so_far, command)
         password = readable()
         people.add(link, NAME, Role.ADMIN, hashed(password))
         commands.log_action(

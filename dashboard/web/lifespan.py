@@ -71,6 +71,8 @@ def _start(stack: ExitStack) -> Services:
     except (SettingsError, EmbeddedPostgresError) as error:
         _give_up(error.cause, error.remedy)
     redact.register(own.key.decode(errors="replace"))
+    if own.behind_proxy and not own.secure:
+        _tell(f"Links and cookies are made for {own.address}. Set ICC_PUBLIC_URL to the https address people open.")
     return own
 
 

@@ -61,9 +61,11 @@ def is_same_origin(scope: Scope, services: Services) -> bool:
         return header(scope, "sec-fetch-site") == "same-origin"
     if origin == services.address:
         return True
-    # Opened by number or as localhost. Not by any other name: a foreign page can make its own name point here.
+    # Opened by number, as localhost, or by a name that a proxy answers to. Not by any other name: a foreign page can make
+    # its own name point to a machine of ours.
     parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and parts.netloc == header(scope, "host") and _is_plain(parts.hostname)
+    same_host = parts.scheme in ("http", "https") and parts.netloc == header(scope, "host")
+    return same_host and (services.behind_proxy or _is_plain(parts.hostname))
 
 
 def _is_plain(host: str | None) -> bool:
