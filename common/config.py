@@ -7,13 +7,12 @@ Variable names are the field names in capitals; ``.env`` in the working director
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
@@ -22,6 +21,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from common.codes import CODES
 from common.errors import SettingsError
 from common.providers import PROVIDER_SETTINGS
+from common.redact import passwords_in
+from common.wipe import wipe_from_start
 
 VENDOR_SECRETS = ("DOORLOOP_API_KEY",)
 """Variables that the web process drops at start: it holds no vendor key (law: the dashboard never calls a vendor)."""
@@ -99,7 +100,7 @@ class SharedSettings(_FromEnvironment):
     def secrets(self) -> tuple[str | None, ...]:
         """What these settings hold that nobody may read: for the mask."""
         addresses = (self.database_url, self.database_direct_url)
-        found = [form for address in addresses if address for form in _passwords_in(address)]
+        found = [form for address in addresses if address for form in passwords_in(address)]
         # Masking "postgres" would hide that word in every address.
         return (self.icc_secret_key, *(form for form in found if form not in "postgresql://"))
 
@@ -219,36 +220,10 @@ def drop_vendor_secrets(target: MutableMapping[str, str] | None = None) -> None:
     for name in VENDOR_SECRETS:
         if target is None:
             os.environ.pop(name, None)
-            _wipe_started_with(name)
+            wipe_from_start(name)
         else:
             target.pop(name, None)
             target.pop(name.lower(), None)
-
-
-def _wipe_started_with(name: str) -> None:
-    """Overwrite a variable in the block the process was started with, which outlives ``unsetenv`` (proc(5), Linux)."""
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return  # not Linux: nobody else can look there
-    start, end = int(fields[47]), int(fields[48])  # env_start and env_end, the 50th and 51st field of the line
-    block = ctypes.string_at(start, end - start)
-    prefix = f"{name}=".encode()
-    at = 0
-    for entry in block.split(b"\0"):
-        if entry.startswith(prefix):
-            ctypes.memset(start + at + len(prefix), 0, len(entry) - len(prefix))
-        at += len(entry) + 1
-
-
-def _passwords_in(address: str) -> list[str]:
-    """The passwords of a database address, as they are and as they are written."""
-    try:
-        parts = urlsplit(address)
-        written = [parts.password] if parts.password else []
-    except ValueError:
-        return []
-    return [form for one in [*written, *parse_qs(parts.query).get("password", [])] for form in {one, unquote(one)}]
 
 
 def _problem(error: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
@@ -104,3 +104,13 @@ def shape(secret: str | None) -> str:
         return "not set"
     kind = "JWT shape" if secret.count(".") == 2 and secret.startswith("ey") else f"{len(secret)} characters"
     return f"set ({kind}, …{secret[-2:]})" if len(secret) >= 12 else f"set ({kind})"
+
+
+def passwords_in(address: str) -> list[str]:
+    """The passwords of a database address, as they are and as they are written."""
+    try:
+        parts = urlsplit(address)
+        written = [parts.password] if parts.password else []
+    except ValueError:
+        return []
+    return [form for one in [*written, *parse_qs(parts.query).get("password", [])] for form in {one, unquote(one)}]

@@ -61,8 +61,8 @@ def is_same_origin(scope: Scope, services: Services) -> bool:
         return header(scope, "sec-fetch-site") == "same-origin"
     if origin == services.address:
         return True
-    # Opened by number, as localhost, or by a name that a proxy answers to. Not by any other name: a foreign page can make
-    # its own name point to a machine of ours.
+    # Opened by number, as localhost, or by a name that a proxy answers to. Not by any other name: a foreign page can
+    # make its own name point to a machine of ours.
     parts = urlsplit(origin)
     same_host = parts.scheme in ("http", "https") and parts.netloc == header(scope, "host")
     return same_host and (services.behind_proxy or _is_plain(parts.hostname))
