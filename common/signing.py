@@ -121,7 +121,7 @@ def is_sealed(key: bytes, command: Mapping[str, Any]) -> bool:
 
 def sealed_text(key: bytes, purpose: str, text: str) -> str:
     """A text that the browser keeps for us: readable there, but only ours comes back as ours."""
-    body = base64.urlsafe_b64encode(text.encode()).decode()
+    body = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")  # which would have to be quoted in a cookie
     return f"{body}.{_text_seal(key, purpose, body)}"
 
 
@@ -130,7 +130,7 @@ def unsealed_text(key: bytes, purpose: str, sealed: str) -> str | None:
     body, _, given = sealed.rpartition(".")
     if not hmac.compare_digest(_text_seal(key, purpose, body).encode(), given.encode("utf-8", "replace")):
         return None
-    return base64.urlsafe_b64decode(body).decode()
+    return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
 
 
 def _text_seal(key: bytes, purpose: str, body: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import streamlit as st
 from anyio import to_thread
 
-from common import redact
+from common import logs, redact
 from common.config import Finding, WebSettings, drop_vendor_secrets, environment, read_process
 from common.errors import DatabaseAway, SettingsError
 from common.providers import providers_of
@@ -64,6 +64,8 @@ def _start(stack: ExitStack) -> Services:
         values["port"] = str(st.get_option("server.port"))  # what it really listens on
         settings, findings = read_process(WebSettings, values)
         redact.register(*settings.secrets)
+        logs.configure(settings.icc_log_format)
+        logs.mask_libraries()
         doors = _doors(settings, values)
         _tell_all(findings)
         database = stack.enter_context(opened(settings, name="icc:web", on_progress=_tell))
@@ -161,5 +163,5 @@ def _give_up(cause: str, remedy: str) -> NoReturn:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(redact.mask(text) + "\n")
     sys.stderr.flush()

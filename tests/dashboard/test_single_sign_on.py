@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ import httpx
 import pytest
 
 from common.access import Role
+from common.signing import sealed_text, unsealed_text
 from common.store import people
 from common.store.database import Database
+from dashboard.web.single_sign_on import PURPOSE
 from tests.dashboard import seed
 from tests.dashboard.conftest import SECRET_KEY, Web, emptied, start_web, stop_web
 from tests.dashboard.providers import Wilful, authorize, real_provider, set_claims, settings_of
@@ -271,6 +274,9 @@ def test_who_says_no_at_the_provider_reads_that(street: Street) -> None:
     assert denied.status_code == 401
     assert "Wilful did not let you in (access_denied)." in denied.text
     assert "555" not in denied.text
+    for query in ("error=access_denied&state=x", "error=access_denied"):  # said by nobody whom this browser had asked
+        stray = street.web.client().get(f"/auth/oidc/wilful/callback?{query}")
+        assert "was used already" in stray.text
 
 
 def test_an_answer_counts_once(street: Street) -> None:
@@ -319,6 +325,19 @@ def test_a_forged_small_cookie_is_no_cookie(street: Street, forged: str) -> None
     answer = httpx.get(back, headers={b"cookie": header})
     assert answer.status_code == 401
     assert "was used already" in answer.text
+
+
+def test_what_was_kept_lasts_ten_minutes(street: Street) -> None:
+    """A browser left at the provider for longer starts again; a clock set back does not make it last."""
+    for age_seconds in (601, -60):
+        client = street.web.client()
+        back = street.come_back(client)
+        text = unsealed_text(SECRET_KEY.encode(), PURPOSE, client.cookies["hc_oidc"])
+        assert text is not None
+        older = json.dumps({**json.loads(text), "at": time.time() - age_seconds})
+        answer = httpx.get(back, cookies={"hc_oidc": sealed_text(SECRET_KEY.encode(), PURPOSE, older)})
+        assert answer.status_code == 401
+        assert "is older than ten minutes" in answer.text
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "/auth/sign-out", "x"])
