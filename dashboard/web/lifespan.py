@@ -13,6 +13,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import anyio
 import streamlit as st
 from anyio import to_thread
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dashboard.oidc import Door
 
 RETRY_SECONDS = 3.0
+LONGEST_FAREWELL_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -52,7 +54,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await _flush(own)
+            with anyio.move_on_after(LONGEST_FAREWELL_SECONDS):
+                await _flush(own)
             services.install(None)
 
 
@@ -128,7 +131,8 @@ async def _tell_tally(own: Services) -> None:
 async def _flush(own: Services) -> None:
     if own.is_ready:
         with suppress(DatabaseAway):  # it is kept, and told when the database is back
-            await to_thread.run_sync(own.tally.flush, own.database)
+            # Abandoned when the process ends: with a database away it would hold the end up for the pool's patience.
+            await to_thread.run_sync(own.tally.flush, own.database, abandon_on_cancel=True)
 
 
 def _preload() -> None:
