@@ -7,7 +7,6 @@ the browser sends to these routes only. It is taken away at the return, so an an
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from common.clock import SystemClock
 from common.errors import DatabaseAway, Refused
 from common.signing import sealed_text, unsealed_text
 from dashboard import admission, identity, services
@@ -48,7 +48,7 @@ async def leave(request: Request) -> Response:
         return await sign_in.show(next_path=next_path, error=pages.CROWDED, status=429)
     except Refused as refusal:
         return await _refused(own, address, next_path, refusal)
-    _keep(answer, own, {"next": next_path, "at": time.time(), "session": _without_address(asking.session)})
+    _keep(answer, own, {"next": next_path, "at": _now_seconds(), "session": _without_address(asking.session)})
     return answer
 
 
@@ -121,7 +121,11 @@ def _kept(request: Request, own: Services) -> dict[str, Any]:
     """What was kept, or nothing when it is missing, forged or too old."""
     text = unsealed_text(own.key, PURPOSE, requests.cookie(request.scope, _name(own)) or "")
     kept: dict[str, Any] = json.loads(text) if text else {}
-    return kept if 0 <= time.time() - kept.get("at", 0) < LASTS_SECONDS else {}
+    return kept if 0 <= _now_seconds() - kept.get("at", 0) < LASTS_SECONDS else {}
+
+
+def _now_seconds() -> float:
+    return SystemClock().now().timestamp()
 
 
 def _without_address(session: dict[str, Any]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "alert_deliveries_kind_check": ("alert_deliveries", {"kind": "rumour"}),
     "people_role_check": ("people", {"role": "owner"}),
     "people_local_has_password": ("people", {"password_hash": None}),
-    "people_role_from_check": ("people", {"role_from": "rumour"}),
+    "people_role_from_check": ("people", {"issuer": "https://idp", "password_hash": None, "role_from": "rumour"}),
     "people_local_role_by_hand": ("people", {"role_from": "provider"}),
     "anonymous_tally_requests_check": ("anonymous_tally", {"requests": 0}),
     "api_tokens_role_check": ("api_tokens", {"role": "owner"}),
