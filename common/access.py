@@ -1,4 +1,4 @@
-"""Who may do what: roles × actions. One table, read by the gate; buttons only mirror it."""
+"""Who may do what: roles × actions. One table, read by the gate; buttons only mirror it. And who may read how much."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ class Role(StrEnum):
 
     VIEWER = "viewer"
     ADMIN = "admin"
+
+
+class Sight(StrEnum):
+    """How much of what vendors' records hold somebody may read: all of it, or its shape with the values masked."""
+
+    WHOLE = "whole"
+    MASKED = "masked"
+
+
+def sight_of(role: Role | None) -> Sight:
+    """What this role may read: only an admin reads payloads, answers' bodies and personal fields."""
+    return Sight.WHOLE if role is Role.ADMIN else Sight.MASKED
 
 
 class Action(StrEnum):

@@ -1,5 +1,6 @@
-"""Local accounts from a terminal: ``python -m common.accounts add|passwd|role|disable|enable|list``.
+"""Who may sign in, from a terminal: ``python -m common.accounts add|passwd|role|disable|enable|list``.
 
+``add`` and ``passwd`` are for local accounts; the rest also for who comes by a provider, under the name in ``list``.
 A password is asked for twice on a terminal; otherwise it is the first line of stdin. It is never an argument, which
 every process of the machine could read. Each change is a row of the audit log, in the transaction that does it.
 """
@@ -11,6 +12,7 @@ import getpass
 import sys
 from collections.abc import Sequence
 
+from common import redact
 from common.access import Role
 from common.config import SharedSettings, environment, read_process
 from common.errors import IccError
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     try:
         settings, _ = read_process(SharedSettings, environment())
+        redact.register(*settings.secrets)
         with opened(settings, name="icc:accounts", on_progress=_tell) as database:
             migrate(database)
             _say(_do(database, wanted))
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m common.accounts", description="Local accounts of the dashboard.")
+    parser = argparse.ArgumentParser(prog="python -m common.accounts", description="Who may sign in to the dashboard.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     add = verbs.add_parser("add", help="add a person; asks for the password")
     add.add_argument("name")
@@ -52,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("passwd", help="another password; ends the person's sessions").add_argument("name")
     role = verbs.add_parser("role", help="another role; ends the person's sessions")
     role.add_argument("name")
-    role.add_argument("role", choices=[*(role.value for role in Role), "none"])
+    role.add_argument(
+        "role",
+        choices=[*(role.value for role in Role), "none", "provider"],
+        help="provider: as it says at each sign-in",
+    )
     verbs.add_parser("disable", help="shut a person out, at once").add_argument("name")
     verbs.add_parser("enable", help="let a person in again").add_argument("name")
     verbs.add_parser("list", help="who there is")
@@ -80,23 +87,34 @@ def _change(link: Link, wanted: argparse.Namespace, password_hash: str) -> str:
                 f"There is a person {name} already; another password: python -m common.accounts passwd {name}"
             )
         return f"Added {name} as {wanted.role}."
-    person = _found(link, name)
+    person, issuer = _found(link, name)
     if wanted.verb == "passwd":
+        if issuer != people.LOCAL:
+            raise Mistake(f"{person.name} has no password here: {issuer} vouches for them.")
         people.set_password(link, person.id, password_hash)
         return f"{person.name} has a new password; their sessions have ended."
     if wanted.verb == "role":
-        people.set_role(link, person.id, None if wanted.role == "none" else Role(wanted.role))
-        now = "without a role" if wanted.role == "none" else wanted.role
-        return f"{person.name} is {now} now; their sessions have ended."
+        return _another_role(link, person, issuer, wanted.role)
     people.set_disabled(link, person.id, disabled=wanted.verb == "disable")
     return f"{person.name} is {'shut out' if wanted.verb == 'disable' else 'let in again'}."
 
 
-def _found(link: Link, name: str) -> Person:
-    person = people.by_name(link, name)
-    if person is None:
+def _another_role(link: Link, person: Person, issuer: str, role: str) -> str:
+    if role == "provider":
+        if issuer == people.LOCAL:
+            raise Mistake(f"{person.name} has a local account: no provider says their role.")
+        # Without a role until then: what the provider said last may be long out of date.
+        people.set_role(link, person.id, None, by_hand=False)
+        return f"{person.name} has at the next sign-in the role that {issuer} says; their sessions have ended."
+    people.set_role(link, person.id, None if role == "none" else Role(role))
+    return f"{person.name} is {'without a role' if role == 'none' else role} now; their sessions have ended."
+
+
+def _found(link: Link, name: str) -> tuple[Person, str]:
+    found = people.named(link, name)
+    if found is None:
         raise Mistake(f"There is no person {name}. See: python -m common.accounts list")
-    return person
+    return found
 
 
 def _log(link: Link, wanted: argparse.Namespace) -> None:
@@ -130,12 +148,20 @@ def _password(name: str) -> str:
 def _table(rows: Sequence[dict[str, object]]) -> str:
     if not rows:
         return "Nobody yet. Add the first: python -m common.accounts add NAME --role admin"
+    width = max(24, *(len(str(row["name"])) for row in rows))
     lines = [
-        f"{row['name']!s:<24} {row['role'] or 'no role':<8} {'disabled' if row['disabled_at'] else 'active':<9}"
-        f" {plural(int(str(row['open_sessions'])), 'session')}"
+        f"{row['name']!s:<{width}} {row['role'] or 'no role':<8} {'disabled' if row['disabled_at'] else 'active':<9}"
+        f" {plural(int(str(row['open_sessions'])), 'session'):<12} {_vouched(row)}".rstrip()
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _vouched(row: dict[str, object]) -> str:
+    """Who vouches for a person, and whether their role was given by hand all the same."""
+    if row["issuer"] == people.LOCAL:
+        return "local"
+    return f"{row['issuer']}{', role by hand' if row['role_from'] == 'hand' else ''}"
 
 
 def _say(text: str) -> None:

@@ -8,10 +8,11 @@ Variable names are the field names in capitals; ``.env`` in the working director
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
@@ -19,6 +20,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from common.codes import CODES
 from common.errors import SettingsError
+from common.providers import PROVIDER_SETTINGS
+from common.redact import passwords_in
+from common.wipe import wipe_from_start
 
 VENDOR_SECRETS = ("DOORLOOP_API_KEY",)
 """Variables that the web process drops at start: it holds no vendor key (law: the dashboard never calls a vendor)."""
@@ -99,6 +103,25 @@ class SharedSettings(_FromEnvironment):
         """With less than three heartbeats, a run whose heartbeat is a little late would lose its account."""
         return max(self.icc_lease_seconds, 3 * self.icc_heartbeat_seconds)
 
+    @property
+    def secrets(self) -> tuple[str | None, ...]:
+        """What these settings hold that nobody may read: for the mask."""
+        addresses = (self.database_url, self.database_direct_url)
+        found = [form for address in addresses if address for form in passwords_in(address)]
+        # Masking "postgres" would hide that word in every address.
+        return (self.icc_secret_key, *(form for form in found if form not in "postgresql://"))
+
+    @field_validator("icc_public_url")
+    @classmethod
+    def _only_an_origin(cls, value: str | None) -> str | None:
+        """Cookies, links and the check of a request's origin rest on it: half an address would break them all."""
+        if value is None:
+            return None
+        parts = urlsplit(value.rstrip("/"))
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
+            raise ValueError("an address without a path, such as https://ops.example.org")
+        return value.rstrip("/")
+
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _spell_out_postgres(cls, value: str | None) -> str | None:
@@ -121,6 +144,12 @@ class WebSettings(SharedSettings):
         120, gt=0, description="a session without a person's action ends after this"
     )
     icc_session_hours: float = Field(12, gt=0, description="a session ends after this at the latest")
+    icc_access_contact: str | None = Field(
+        None, max_length=200, description="whom somebody without a role is told to ask: a name, a mail address"
+    )
+    icc_oidc_providers: str | None = Field(
+        None, description="names of sign-in providers, separated by commas, such as entra,google"
+    )
 
 
 class DoorLoopSettings(_FromEnvironment):
@@ -190,10 +219,18 @@ def environment(start: Path | None = None) -> dict[str, str]:
     return {key.lower(): value.strip() for key, value in {**values, **os.environ}.items() if value.strip()}
 
 
-def drop_vendor_secrets(target: MutableMapping[str, str] = os.environ) -> None:
-    """Forget the vendors' keys: the web process calls this first."""
+def drop_vendor_secrets(target: MutableMapping[str, str] | None = None) -> None:
+    """Forget the vendors' keys: the web process calls this first, for its environment and for what it has read of it.
+
+    Without a target it is the process's own environment, and what the kernel shows of it in ``/proc`` is wiped, too.
+    """
     for name in VENDOR_SECRETS:
-        target.pop(name, None)
+        if target is None:
+            os.environ.pop(name, None)
+            wipe_from_start(name)
+        else:
+            target.pop(name, None)
+            target.pop(name.lower(), None)
 
 
 def _problem(error: Any) -> dict[str, str]:
@@ -247,10 +284,10 @@ def read_process(model: type[_Process], values: dict[str, str]) -> tuple[_Proces
     return settings, findings
 
 
-def public_url(values: dict[str, str], settings: WebSettings) -> str:
+def public_url(values: Mapping[str, str], settings: WebSettings) -> str:
     """The address people open: said outright, or found from Heroku's and Replit's variables, else loopback."""
     if settings.icc_public_url:
-        return settings.icc_public_url.rstrip("/")
+        return settings.icc_public_url
     if values.get("replit_domains"):
         return "https://" + values["replit_domains"].split(",")[0].strip()
     if values.get("heroku_app_default_domain_name"):
@@ -261,4 +298,5 @@ def public_url(values: dict[str, str], settings: WebSettings) -> str:
 def documented_settings() -> dict[str, str]:
     """Every variable we read → its one-line meaning; the README and ``.env.example`` are held to this list."""
     models = (SharedSettings, WebSettings, DaemonSettings, DoorLoopSettings, ScheduleSettings, ChannelSettings)
-    return {name.upper(): str(info.description) for model in models for name, info in model.model_fields.items()}
+    own = {name.upper(): str(info.description) for model in models for name, info in model.model_fields.items()}
+    return own | PROVIDER_SETTINGS

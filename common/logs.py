@@ -48,6 +48,26 @@ def _masked(_logger: Any, _name: str, fields: MutableMapping[str, Any]) -> Mutab
     return fields
 
 
+def mask_libraries() -> None:
+    """Let every handler that a library has made for itself write through the mask (the web server's tracebacks)."""
+    for logger in (logging.getLogger(), *logging.root.manager.loggerDict.values()):
+        for handler in getattr(logger, "handlers", ()):
+            if not isinstance(handler.formatter, _Through | _MaskedFormatter):
+                handler.setFormatter(_Through(handler.formatter))
+
+
+class _Through(logging.Formatter):
+    """Another formatter's lines, masked."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, masked."""
+        return _CONTROL.sub("␀", mask(self._inner.format(record)))
+
+
 class _MaskedFormatter(logging.Formatter):
     """For libraries that log by themselves: their tracebacks are masked too."""
 

@@ -1,8 +1,8 @@
 """The one mask for secrets, on every way out of the process (law 10).
 
 Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, base64) in any
-text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, password parts
-of addresses, signatures in query strings.
+text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, signed tokens,
+our own cookies, password parts of addresses, signatures and codes in query strings.
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
 
 _PATTERNS = (
     (
-        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:bearer\s+|basic\s+)?[^\s'\",;]+"),
+        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:[a-z][\w-]*\s+)?[^\s'\",;]+"),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
     (
-        re.compile(r"(?i)([?&](?:sig|signature|token|key|api_key|access_token|code|password)=)[^&\s'\"]+"),
+        # Signed addresses as well: sig= (Azure), X-Amz-Signature and X-Amz-Security-Token (AWS), X-Goog-Signature.
+        re.compile(
+            r"(?i)([?&#](?:[\w.-]*(?:signature|token|secret|password|credential)|sig|code|code_verifier|api[_-]?key|key)=)"
+            r"[^&#\s'\"]+"
+        ),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
+    (re.compile(r"(?i)((?:__host-|__secure-)?hc_(?:session|oidc)=)[^;\s'\",]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
     (
@@ -39,7 +45,7 @@ _PATTERNS = (
 )
 
 # One of these stands in whatever a pattern above finds; nearly no text has one, and so is looked through once.
-_SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&]|://")
+_SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&#]|://|eyJ|hc_")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 _lock = threading.Lock()
@@ -101,3 +107,13 @@ def shape(secret: str | None) -> str:
         return "not set"
     kind = "JWT shape" if secret.count(".") == 2 and secret.startswith("ey") else f"{len(secret)} characters"
     return f"set ({kind}, …{secret[-2:]})" if len(secret) >= 12 else f"set ({kind})"
+
+
+def passwords_in(address: str) -> list[str]:
+    """The passwords of a database address, as they are and as they are written."""
+    try:
+        parts = urlsplit(address)
+        written = [parts.password] if parts.password else []
+    except ValueError:
+        return []
+    return [form for one in [*written, *parse_qs(parts.query).get("password", [])] for form in {one, unquote(one)}]

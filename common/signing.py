@@ -6,6 +6,7 @@ its seal. With the embedded database the key is made once, in a file only its ow
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -116,6 +117,24 @@ def is_sealed(key: bytes, command: Mapping[str, Any]) -> bool:
     )
     # As bytes: of a forged seal with an umlaut `compare_digest` would raise, and nobody's command be taken any more.
     return hmac.compare_digest(expected.encode(), str(command["seal"]).encode("utf-8", "replace"))
+
+
+def sealed_text(key: bytes, purpose: str, text: str) -> str:
+    """A text that the browser keeps for us: readable there, but only ours comes back as ours."""
+    body = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")  # which would have to be quoted in a cookie
+    return f"{body}.{_text_seal(key, purpose, body)}"
+
+
+def unsealed_text(key: bytes, purpose: str, sealed: str) -> str | None:
+    """The text, or None when it was not sealed by us for this purpose."""
+    body, _, given = sealed.rpartition(".")
+    if not hmac.compare_digest(_text_seal(key, purpose, body).encode(), given.encode("utf-8", "replace")):
+        return None
+    return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
+
+
+def _text_seal(key: bytes, purpose: str, body: str) -> str:
+    return hmac.new(key, json.dumps([purpose, body]).encode(), hashlib.sha256).hexdigest()
 
 
 def _moment(moment: datetime) -> str:

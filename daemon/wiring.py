@@ -69,7 +69,7 @@ def configure(values: Mapping[str, str]) -> Configuration:
     schedule, schedule_findings = read(ScheduleSettings, dict(values), integration="doorloop")
     channels, channel_findings = read(ChannelSettings, dict(values))
     served = accounts_of(values, settings)
-    redact.register(settings.icc_secret_key, channels.integrations_teams_webhook)
+    redact.register(*settings.secrets, channels.integrations_teams_webhook)
     for account in served.values():
         redact.register(*account.secrets)
     findings = (

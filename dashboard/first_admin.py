@@ -15,6 +15,7 @@ from dashboard.services import Services
 from dashboard.web.requests import HOME
 
 NAME = "admin"
+_TITLE = "Integrations Health & Control Center"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -29,17 +30,16 @@ def greeting(services: Services, listens_on: str | None) -> str:
         people.lock(link)
         if people.anybody(link):
             forgot = f"Sign in as before (forgot? python -m common.accounts passwd {NAME})."
-            return _framed("Integrations Health & Control Center", address, "", forgot)
+            return _framed(_TITLE, address, "", forgot)
         if not private:
-            command = "python -m common.accounts add NAME --role admin"
-            return _framed("Integrations Health & Control Center", address, "", "Nobody can sign in yet. Run:", command)
+            return _framed(_TITLE, address, "", *_how_to_begin(services))
         password = readable()
         people.add(link, NAME, Role.ADMIN, hashed(password))
         commands.log_action(
             link, actor="first start", action="account add", result="done", source="cli", summary={"person": NAME}
         )
     return _framed(
-        "Integrations Health & Control Center",
+        _TITLE,
         address,
         "",
         f"name      {NAME}",
@@ -47,6 +47,13 @@ def greeting(services: Services, listens_on: str | None) -> str:
         "",
         "Shown this once. Another one: python -m common.accounts passwd admin",
     )
+
+
+def _how_to_begin(services: Services) -> tuple[str, str]:
+    """How the first person comes in where no password may be told."""
+    doors = " and ".join(door.provider.shown for door in services.doors.values())
+    so_far = f"Sign-in by {doors} is set up; for a local account run:" if doors else "Nobody can sign in yet. Run:"
+    return so_far, "python -m common.accounts add NAME --role admin"
 
 
 def tell(block: str) -> None:

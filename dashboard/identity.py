@@ -2,21 +2,26 @@
 
 The cookie holds a random token, the row in ``control.sessions`` its SHA-256. A session is looked up at every request,
 script run and fragment run, so that ending it takes effect at once. Trying passwords is slowed by delay, per account
-and per address; nobody is locked out, and nobody learns which part was wrong.
+and per address; nobody is locked out, least of all who is known at their address; nobody learns which part was wrong.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 
 from common import passwords
+from common.clock import SystemClock
+from common.errors import Refused
 from common.store import commands, people
+from common.store.anonymous import NOBODY
 from common.store.database import Link
 from common.store.people import Attempt, Person, Session
+from dashboard.admission import Newcomer
 from dashboard.services import Services
+from dashboard.tally import FAILED_SIGN_IN
 
 PLAIN_COOKIE = "hc_session"
 SECURE_COOKIE = "__Host-hc_session"
@@ -72,10 +77,16 @@ def delay_seconds(failures_of_account: int, failures_of_address: int) -> float:
     return 0.0 if over < 0 else float(min(LONGEST_DELAY_SECONDS, 0.5 * 2 ** min(over, 10)))
 
 
-def begin(services: Services, name: str, address: str) -> Attempt:
+def knows(services: Services, name: str, address: str) -> bool:
+    """Whether the account's person has been at this address before, so that strangers' guesses do not slow them."""
+    with services.database.transaction() as link:
+        return people.knows(link, name, address)
+
+
+def begin(services: Services, name: str, address: str, *, known: bool) -> Attempt:
     """Note the attempt before it is looked at, so that parallel ones slow each other."""
     with services.database.transaction() as link:
-        return people.note_attempt(link, name, address)
+        return people.note_attempt(link, name, address, known=known)
 
 
 def decide(services: Services, attempt: Attempt, given: Credentials) -> str | None:
@@ -85,20 +96,68 @@ def decide(services: Services, attempt: Attempt, given: Credentials) -> str | No
     # Hashing takes tens of milliseconds and no connection meanwhile; it is done for nobody, too.
     right = passwords.matches(person.password_hash if person else None, given.password)
     if person is None or not right or person.is_disabled:
+        # A name that nobody has is not kept: people type passwords into the wrong field.
+        note_refusal(services, given.address, {"account": person.name if person else "unknown"}, None)
         return None
-    return _start(services, attempt, person, given)
-
-
-def _start(services: Services, attempt: Attempt, person: Person, given: Credentials) -> str:
     with services.database.transaction() as link:
+        if people.by_name(link, given.name) != person:  # shut out, or given another password, while it was looked at
+            return None
         people.attempt_succeeded(link, attempt.id)
-        if given.old_token:
-            people.end_session(link, given.old_token)
-        seconds = services.settings.icc_session_hours * 3600
-        token = people.start_session(link, person.id, seconds=seconds, address=given.address)
-        _log(link, person, "sign in", given.address)
-        people.forget_old(link)
+        summary = {"issuer": "local"}
+        return _start(link, services, person, address=given.address, old_token=given.old_token, summary=summary)
+
+
+def admit(services: Services, newcomer: Newcomer, address: str, old_token: str | None) -> str:
+    """Start a session for whom a provider vouches; returns the cookie's token. Raises ``Refused`` for who is shut out.
+
+    Their first sign-in makes them known; each reads their role anew, unless it was given by hand.
+    """
+    with services.database.transaction() as link:
+        people.lock(link)
+        person = people.provided(link, newcomer.issuer, newcomer.subject) or _welcome(link, newcomer)
+        if not person.is_disabled:
+            if not person.role_by_hand and person.role is not newcomer.role:
+                people.set_role(link, person.id, newcomer.role, by_hand=False)
+                person = replace(person, role=newcomer.role)
+            summary = {"issuer": newcomer.issuer, "subject": newcomer.subject}
+            return _start(link, services, person, address=address, old_token=old_token, summary=summary)
+    refusal = Refused("SHUT_OUT", contact=services.contact)
+    note_refusal(services, address, {"account": person.name}, refusal)
+    raise refusal
+
+
+def _welcome(link: Link, newcomer: Newcomer) -> Person:
+    name = newcomer.name if people.named(link, newcomer.name) is None else newcomer.name_apart
+    return people.add_provided(link, newcomer.issuer, newcomer.subject, name, newcomer.role)
+
+
+def _start(
+    link: Link, services: Services, person: Person, *, address: str, old_token: str | None, summary: dict[str, str]
+) -> str:
+    if old_token:
+        people.end_session(link, old_token)
+    token = people.start_session(link, person.id, seconds=services.settings.icc_session_hours * 3600, address=address)
+    _log(link, person, "sign in", address, summary)
+    people.forget_old(link)
     return token
+
+
+def note_refusal(services: Services, address: str, summary: dict[str, str], refusal: Refused | None) -> None:
+    """A sign-in that failed, in the audit log: a row of its own, or a number when there are many."""
+    if not services.tally.grants_a_row(SystemClock().monotonic()):
+        services.tally.count(FAILED_SIGN_IN, address)
+        return
+    with services.database.transaction() as link:
+        commands.log_action(
+            link,
+            actor=NOBODY,
+            source="page",
+            address=address,
+            action=FAILED_SIGN_IN,
+            summary=dict(summary),
+            result="refused",
+            reason=refusal.cause if refusal else None,
+        )
 
 
 def sign_out(services: Services, token: str | None, address: str) -> None:
@@ -108,29 +167,45 @@ def sign_out(services: Services, token: str | None, address: str) -> None:
         return
     with services.database.transaction() as link:
         people.end_session(link, token)
-        _log(link, session, "sign out", address)
+        _log(link, session, "sign out", address, {})
 
 
-def _log(link: Link, who: Person | Session, action: str, address: str) -> None:
+def _log(link: Link, who: Person | Session, action: str, address: str, summary: dict[str, str]) -> None:
     role = who.role.value if who.role else None
-    commands.log_action(link, actor=who.name, role=role, source="page", address=address, action=action, result="done")
+    commands.log_action(
+        link,
+        actor=who.name,
+        role=role,
+        source="page",
+        address=address,
+        action=action,
+        summary=dict(summary),
+        result="done",
+    )
 
 
 _waiting: Counter[str] = Counter()
 
 
 @contextmanager
-def in_turn(name: str, address: str) -> Iterator[None]:
-    """Hold one of the places in which an attempt may wait. Raises ``TooManyAtOnce``."""
-    keys = (f"account {people.subject_of(name)}", f"address {address}")
-    if any(_waiting[key] >= MOST_AT_ONCE for key in keys):
+def in_turn(place: str) -> Iterator[None]:
+    """Hold one of the few seats at a place (an address, an account) where attempts wait. Raises ``TooManyAtOnce``."""
+    if _waiting[place] >= MOST_AT_ONCE:
         raise TooManyAtOnce
-    for key in keys:
-        _waiting[key] += 1
+    _waiting[place] += 1
     try:
         yield
     finally:
-        for key in keys:
-            _waiting[key] -= 1
-            if not _waiting[key]:
-                del _waiting[key]
+        _waiting[place] -= 1
+        if not _waiting[place]:
+            del _waiting[place]
+
+
+def at_address(address: str) -> AbstractContextManager[None]:
+    """A seat among all who try from this address."""
+    return in_turn(f"address {address}")
+
+
+def among_strangers(name: str) -> AbstractContextManager[None]:
+    """A seat among those who try this account from where nobody of it has been, from however many addresses."""
+    return in_turn(f"account {people.subject_of(name)}")

@@ -1,4 +1,4 @@
-"""What the page reads, shared between viewers: N of them cost one set of queries a second.
+"""What the page reads, shared between viewers: N of them cost one set of queries a second, per role's sight.
 
 While the database is away the last answers stand, marked with their time: numbers never flash to nothing.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from common.access import Sight
 from common.errors import DatabaseAway
 from common.insights import control, findings, letters, overview, runs, streams
 from common.insights.control import CommandView
@@ -17,6 +18,7 @@ from common.insights.findings import EntityDelta, ErrorGroup, SchemaDiff
 from common.insights.letters import BulkAction, LetterCount, LetterDetail, LetterFilter, LetterGroup, LetterRow
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
+from common.insights.sight import as_seen
 from common.insights.streams import EventLine, RateSample
 from dashboard import services
 
@@ -64,12 +66,12 @@ class FindingsData:
     schema: tuple[SchemaDiff, ...]
 
 
-_last_good: dict[tuple[str, str, str], PageData] = {}
+_last_good: dict[tuple[str, str, str, Sight], PageData] = {}
 
 
-def page_data(integration: str, account_key: str, level: str) -> PageData:
-    """One look. Raises ``DatabaseAway`` when there has not been any yet."""
-    key = (integration, account_key, level)
+def page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
+    """One look, as this reader may see it. Raises ``DatabaseAway`` when there has not been any yet."""
+    key = (integration, account_key, level, sight)
     try:
         data = _page_data(*key)
     except DatabaseAway as away:
@@ -81,11 +83,11 @@ def page_data(integration: str, account_key: str, level: str) -> PageData:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=32)
-def _page_data(integration: str, account_key: str, level: str) -> PageData:
+def _page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
     whole = _overview()
     account = next(one for one in whole.accounts if (one.integration, one.account_key) == (integration, account_key))
     with services.current().reading() as database:
-        return PageData(
+        data = PageData(
             overview=whole,
             account=account,
             runs=runs.last_runs(database, integration, account_key, limit=RUNS_SHOWN),
@@ -93,6 +95,7 @@ def _page_data(integration: str, account_key: str, level: str) -> PageData:
             lines=streams.events(database, level=level, limit=LINES_SHOWN),
             samples=streams.rate_samples(database, integration, account_key),
         )
+    return as_seen(data, sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=4)
@@ -103,22 +106,23 @@ def _overview() -> Overview:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
-def run_detail(run_id: str) -> RunDetail | None:
-    """One run with its entities."""
+def run_detail(run_id: str, sight: Sight) -> RunDetail | None:
+    """One run with its entities, as this reader may see it."""
     with services.current().reading() as database:
-        return runs.detail(database, run_id)
+        return as_seen(runs.detail(database, run_id), sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=8)
-def dead_letters(integration: str, account_key: str) -> LettersData:
-    """The panel of dead letters. Raises ``DatabaseAway``."""
+def dead_letters(integration: str, account_key: str, sight: Sight) -> LettersData:
+    """The panel of dead letters, as this reader may see it. Raises ``DatabaseAway``."""
     with services.current().reading() as database:
-        return LettersData(
+        data = LettersData(
             count=letters.count(database, integration, account_key),
             groups=letters.groups(database, integration, account_key, limit=GROUPS_SHOWN),
             newest=letters.letters(database, integration, account_key, limit=LETTERS_SHOWN),
             actions=letters.bulk_actions(database, integration, account_key, limit=ACTIONS_SHOWN),
         )
+    return as_seen(data, sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
@@ -129,20 +133,21 @@ def letter_count(integration: str, account_key: str, which: LetterFilter) -> Let
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
-def letter(letter_id: int, whole: bool) -> LetterDetail | None:
-    """One letter with its payload. Raises ``DatabaseAway``."""
+def letter(letter_id: int, sight: Sight) -> LetterDetail | None:
+    """One letter with its payload, as this reader may see it. Raises ``DatabaseAway``."""
     with services.current().reading() as database:
-        return letters.letter(database, letter_id, whole=whole)
+        return as_seen(letters.letter(database, letter_id, whole=sight is Sight.WHOLE), sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=8)
-def found(integration: str, account_key: str) -> FindingsData:
-    """Alike errors, and keys against columns. Raises ``DatabaseAway``."""
+def found(integration: str, account_key: str, sight: Sight) -> FindingsData:
+    """Alike errors, and keys against columns, as this reader may see them. Raises ``DatabaseAway``."""
     with services.current().reading() as database:
-        return FindingsData(
+        data = FindingsData(
             findings.error_groups(database, integration, account_key, limit=GROUPS_SHOWN),
             findings.schema_diffs(database, integration, account_key),
         )
+    return as_seen(data, sight)
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from common.config import WebSettings, public_url
@@ -14,19 +15,29 @@ from common.operator_actions import Gate
 from common.signing import secret_key
 from common.store.database import Database
 from common.store.live_rows import LiveRowCounter
+from dashboard.tally import Tally
+
+if TYPE_CHECKING:
+    from dashboard.oidc import Door
 
 AWAY_SECONDS = 3.0
 
 
 @dataclass
 class Services:
-    """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date."""
+    """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date.
+
+    ``doors`` are the sign-in providers by their names; ``key`` seals what a browser keeps for us.
+    """
 
     settings: WebSettings
     database: Database
     gate: Gate
     address: str
     behind_proxy: bool
+    key: bytes = field(repr=False)
+    doors: Mapping[str, Door] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
     counter: LiveRowCounter = field(default_factory=LiveRowCounter)
     is_ready: bool = False
     _away: tuple[float, DatabaseAway] | None = None
@@ -47,21 +58,31 @@ class Services:
         self._away = None
 
     @property
+    def contact(self) -> str:
+        """Whom to ask for access."""
+        return self.settings.icc_access_contact or "whoever runs this program"
+
+    @property
     def secure(self) -> bool:
         """Whether people come by https, so that cookies may be bound to it."""
         return urlsplit(self.address).scheme == "https"
 
 
-def services_for(settings: WebSettings, database: Database, values: dict[str, str]) -> Services:
+def services_for(
+    settings: WebSettings, database: Database, values: Mapping[str, str], doors: Mapping[str, Door] | None = None
+) -> Services:
     """The services over an open database; ``values`` is the environment as ``common.config`` read it."""
+    key = secret_key(settings)
     gate = Gate(
         database,
-        secret_key(settings),
+        key,
         expiry_seconds=settings.icc_command_expiry_seconds,
         allow_backfill=settings.allow_manual_backfill,
     )
-    # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front.
-    return Services(settings, database, gate, public_url(values, settings), bool(values.get("forwarded_allow_ips")))
+    # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front. Heroku's and
+    # Replit's routers always do, and nobody reaches the process past them.
+    behind_proxy = any(values.get(name) for name in ("forwarded_allow_ips", "dyno", "replit_domains"))
+    return Services(settings, database, gate, public_url(values, settings), behind_proxy, key, doors or {})
 
 
 _current: Services | None = None

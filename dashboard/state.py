@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from common.errors import DatabaseAway, Refused
 from common.store.people import Session
 from dashboard import identity, services
 from dashboard.services import Services
+from dashboard.web.requests import HOME, safe_next
 
 TICK = "live_tick"
 LIVE = "live_on"
@@ -45,6 +47,16 @@ def person() -> Session | None:
     if session is not None and not _is_tick():
         _note(own, session)
     return session
+
+
+def place() -> str:
+    """Where this page is open, as a path of ours that a sign-in may lead back to."""
+    try:
+        path = urlsplit(st.context.url or "").path  # Streamlit keeps the query apart
+    except ValueError:
+        return HOME
+    query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
+    return safe_next(f"{path}?{query}" if query else path)
 
 
 def _is_tick() -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from common.codes.code import Code, Outcome
 from common.codes.settings import SETTINGS
+from common.codes.sign_in import SIGN_IN
 from common.codes.vendor import VENDOR
 from common.codes.work import WORK
 
 __all__ = ["CODES", "Code", "Outcome"]
 
-CODES: Mapping[str, Code] = {code.key: code for code in (*SETTINGS, *VENDOR, *WORK)}
+CODES: Mapping[str, Code] = {code.key: code for code in (*SETTINGS, *SIGN_IN, *VENDOR, *WORK)}
 """Every code by its key."""

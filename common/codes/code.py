@@ -28,12 +28,13 @@ Outcome = Literal[
 
 @dataclass(frozen=True)
 class Code:
-    """One thing that can go wrong."""
+    """One thing that can go wrong. ``private``: facts that may quote a vendor's record, so that only admins read them."""
 
     key: str
     outcome: Outcome
     cause: str
     remedy: str
+    private: frozenset[str] = frozenset()
 
     def cause_with(self, facts: Mapping[str, Any]) -> str:
         """The cause with its facts filled in."""

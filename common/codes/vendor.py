@@ -47,6 +47,7 @@ VENDOR = (
         "run failed",
         "The key now belongs to another vendor account ({now}) than the rows here ({before}).",
         "Confirm the change on the page or by `python -m daemon confirm`, or set the right DOORLOOP_API_KEY.",
+        frozenset({"before", "now"}),
     ),
     # --- vendor, one entity
     Code(

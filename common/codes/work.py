@@ -23,12 +23,14 @@ WORK = (
         "record put aside",
         "{field} holds {value}, which is no {kind}.",
         "Mend {field} in DoorLoop; the next run brings it.",
+        frozenset({"value"}),
     ),
     Code(
         "RECORD_REFUSED",
         "record put aside",
         "The database refused the record: {detail}.",
         "See the record's payload; the next run tries again.",
+        frozenset({"detail"}),
     ),
     Code(
         "ALL_RECORDS_BAD",
@@ -89,6 +91,7 @@ WORK = (
         "run failed",
         "An error of ours: {detail}.",
         "See the daemon's log for the traceback, and report it.",
+        frozenset({"detail"}),
     ),
     Code(
         "ALREADY_RUNNING",

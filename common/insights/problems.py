@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.codes import CODES
+from common.redact import HIDDEN
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and what to do. ``cause`` and ``remedy`` are sentences; ``code`` is a key of ``CODES`` or None."""
+    """What is wrong, and what to do. ``cause`` and ``remedy`` are sentences; ``code`` is a key of ``CODES`` or None.
+
+    ``cause_hidden`` is the cause for who may not read vendors' records; None: it holds nothing of them.
+    """
 
     code: str | None
     cause: str
     remedy: str | None = None
     severity: str = "error"
     holds: bool = False
+    cause_hidden: str | None = None
 
 
 def problem(record: Mapping[str, Any] | None) -> Problem | None:
@@ -35,6 +40,7 @@ def problem(record: Mapping[str, Any] | None) -> Problem | None:
         str(remedy) if remedy else None,
         str(record.get("severity") or "error"),
         bool(record.get("holds")),
+        entry.cause_with({**facts, **dict.fromkeys(entry.private, HIDDEN)}) if entry and entry.private else None,
     )
 
 

@@ -1,7 +1,7 @@
 """People, sessions and sign-in attempts in the database. Every function takes an open transaction; the caller commits.
 
-A person is (issuer, subject); issuer ``local`` signs in with a password. A session's token is in the cookie alone: the
-row holds its SHA-256, so whoever reads the table cannot sign in with it.
+A person is (issuer, subject); issuer ``local`` signs in with a password, any other is a provider's address. A session's
+token is in the cookie alone: the row holds its SHA-256, so whoever reads the table cannot sign in with it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from common.store.database import Link, Row
 from common.store.statements import statements
 
 SQL = statements("people")
+LOCAL = "local"
+"""The issuer of those who sign in with a password."""
 FAILURES_COUNT_FOR_MINUTES = 15
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a local account."""
+    """Somebody who may sign in. ``role_by_hand``: an operator gave the role (or none), whatever a provider says."""
 
     id: str
     name: str
     role: Role | None
     password_hash: str | None
     is_disabled: bool
+    role_by_hand: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,29 @@ def add(link: Link, name: str, role: Role | None, password_hash: str) -> str | N
     return str(row["id"]) if row else None
 
 
+def add_provided(link: Link, issuer: str, subject: str, name: str, role: Role | None) -> Person:
+    """Add a person whom a provider vouches for; the caller has made sure that the name is free (``named``)."""
+    identity = {"id": str(uuid.uuid4()), "issuer": issuer, "subject": subject}
+    link.execute(SQL["add_provided"], {**identity, "name": name, "role": role.value if role else None})
+    return Person(identity["id"], name, role, None, is_disabled=False, role_by_hand=False)
+
+
 def by_name(link: Link, name: str) -> Person | None:
-    """The local person of that name."""
+    """The local person of that name: nobody else has a password."""
     row = link.execute(SQL["local_by_name"], {"subject": subject_of(name)}).fetchone()
-    if row is None:
-        return None
-    return Person(str(row["id"]), row["name"], _role(row), row["password_hash"], row["disabled_at"] is not None)
+    return _person(row) if row else None
+
+
+def provided(link: Link, issuer: str, subject: str) -> Person | None:
+    """The person that a provider calls by this subject."""
+    row = link.execute(SQL["provided"], {"issuer": issuer, "subject": subject}).fetchone()
+    return _person(row, role_by_hand=row["role_from"] == "hand") if row else None
+
+
+def named(link: Link, name: str) -> tuple[Person, str] | None:
+    """Anybody of that name, as ``list`` shows it, and who vouches for them (``local`` or a provider's address)."""
+    row = link.execute(SQL["named"], {"name": name.strip(), "subject": subject_of(name)}).fetchone()
+    return (_person(row), row["issuer"]) if row else None
 
 
 def everyone(link: Link) -> list[Row]:
@@ -100,9 +120,13 @@ def set_password(link: Link, person_id: str, password_hash: str) -> None:
     end_sessions_of(link, person_id)
 
 
-def set_role(link: Link, person_id: str, role: Role | None) -> None:
-    """Another role; every session of the person ends, so that no old one keeps the old role."""
-    link.execute(SQL["set_role"], {"id": person_id, "role": role.value if role else None})
+def set_role(link: Link, person_id: str, role: Role | None, *, by_hand: bool = True) -> None:
+    """Another role; every session of the person ends, so that no old one keeps the old role.
+
+    One given by hand stands until it is taken back by hand; any other is read anew from the provider at each sign-in.
+    """
+    role_from = "hand" if by_hand else "provider"
+    link.execute(SQL["set_role"], {"id": person_id, "role": role.value if role else None, "role_from": role_from})
     end_sessions_of(link, person_id)
 
 
@@ -157,9 +181,24 @@ def end_session(link: Link, token: str) -> None:
     link.execute(SQL["end_session"], {"token_hash": _hash(token)})
 
 
-def note_attempt(link: Link, account: str, address: str) -> Attempt:
-    """Note an attempt, as failed until ``attempt_succeeded``: parallel ones count each other."""
-    params = {"account": subject_of(account)[:200], "address": address, "minutes": FAILURES_COUNT_FOR_MINUTES}
+def knows(link: Link, account: str, address: str) -> bool:
+    """Whether somebody has signed in to this local account from this address within the last month."""
+    row = link.execute(SQL["knows"], {"account": subject_of(account), "address": address}).fetchone()
+    assert row is not None
+    return bool(row["known"])
+
+
+def note_attempt(link: Link, account: str, address: str, *, known: bool = False) -> Attempt:
+    """Note an attempt, as failed until ``attempt_succeeded``: parallel ones count each other.
+
+    ``known``: the account's person has been at this address before, so failures elsewhere are not held against them.
+    """
+    params = {
+        "account": subject_of(account)[:200],
+        "address": address,
+        "known": known,
+        "minutes": FAILURES_COUNT_FOR_MINUTES,
+    }
     failures = link.execute(SQL["failures"], params).fetchone()
     row = link.execute(SQL["note_attempt"], params).fetchone()
     assert failures is not None
@@ -180,6 +219,11 @@ def forget_old(link: Link) -> None:
 
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
+
+
+def _person(row: Row, *, role_by_hand: bool = True) -> Person:
+    is_disabled = row["disabled_at"] is not None
+    return Person(str(row["id"]), row["name"], _role(row), row["password_hash"], is_disabled, role_by_hand)
 
 
 def _role(row: Row) -> Role | None:

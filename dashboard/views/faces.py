@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from shlex import quote as in_shell
 from urllib.parse import quote
 
 from common.errors import DatabaseAway
 from common.store.people import Session
+from dashboard import services, state
 from dashboard.components.tree import el, show
-from dashboard.web.requests import HOME
 
 
 def session_ended() -> None:
-    """The session ended while the page was open; the way back leads here again."""
+    """The session ended while the page was open; the way back leads to this very place again."""
+    back = quote(state.place(), safe="/")
     show(
         [
             el(
                 "section",
                 el("h2", "Your session has ended"),
                 el("p", "Nothing you started has stopped. Sign in to go on where you were."),
-                el("p", el("a", "Sign in", href=f"/sign-in?ended=1&next={quote(HOME, safe='/')}", cls="action")),
+                el("p", el("a", "Sign in", href=f"/sign-in?ended=1&next={back}", cls="action")),
                 cls="face",
                 role="alert",
             )
@@ -28,14 +30,16 @@ def session_ended() -> None:
 
 
 def no_role(session: Session) -> None:
-    """Signed in, but nobody has said what this person may see."""
+    """Signed in, but nobody has said what this person may see: whom to ask, and what that one types."""
+    command = f"python -m common.accounts role {in_shell(session.name)} viewer"
     show(
         [
             el(
                 "section",
                 el("h2", f"{session.name}, you have no role here yet"),
-                el("p", "Ask whoever runs this program to give you one, then reload this page:"),
-                el("p", el("code", f"python -m common.accounts role {session.name} viewer")),
+                el("p", f"Ask {services.current().contact} to give you one, then sign in again."),
+                el("p", "They type, or give you an app role at your sign-in provider:", cls="muted"),
+                el("p", el("code", command)),
                 el("form", el("button", "Sign out", type="submit"), method="post", action="/auth/sign-out"),
                 cls="face",
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from common.access import Sight, sight_of
 from common.catalog import CATALOG, DOORLOOP
 from common.errors import DatabaseAway
 from common.states import Chip
@@ -43,8 +44,9 @@ def _live() -> None:
     if session.role is None:
         faces.no_role(session)
         return
+    sight = sight_of(session.role)
     try:
-        data = reads.page_data(DOORLOOP.key, "main", st.session_state.get(state.LEVEL) or "info")
+        data = reads.page_data(DOORLOOP.key, "main", st.session_state.get(state.LEVEL) or "info", sight)
     except DatabaseAway as away:
         faces.database_away(away)
     else:
@@ -66,7 +68,7 @@ def _page(data: PageData, session: Session) -> None:
             _main(data, session)
         with st.container(key="rail"):
             _rail(data, session)
-    _drawer(data)
+    _drawer(data, session)
 
 
 def _verdict(data: PageData, session: Session) -> None:
@@ -154,12 +156,12 @@ def _rail(data: PageData, session: Session) -> None:
             show(tree, key=name)
             if name in controls:
                 controls[name](data, session)
-    _found(data)
+    _found(data, sight_of(session.role))
 
 
-def _found(data: PageData) -> None:
+def _found(data: PageData, sight: Sight) -> None:
     try:
-        found = reads.found(data.account.integration, data.account.account_key)
+        found = reads.found(data.account.integration, data.account.account_key, sight)
     except DatabaseAway:
         return
     with st.container(key="card_errors"):
@@ -189,10 +191,10 @@ def _connection(data: PageData, session: Session) -> None:
     pace.breaker(data, session)
 
 
-def _drawer(data: PageData) -> None:
+def _drawer(data: PageData, session: Session) -> None:
     run_id = st.session_state.get(state.OPEN_RUN)
     if run_id:
-        _run_dialog(str(run_id), data)
+        _run_dialog(str(run_id), data, sight_of(session.role))
 
 
 def _close_run() -> None:
@@ -200,9 +202,9 @@ def _close_run() -> None:
 
 
 @st.dialog("Run", width="medium", position="right", on_dismiss=_close_run)
-def _run_dialog(run_id: str, data: PageData) -> None:
+def _run_dialog(run_id: str, data: PageData, sight: Sight) -> None:
     try:
-        detail = reads.run_detail(run_id)
+        detail = reads.run_detail(run_id, sight)
     except DatabaseAway as away:
         show(notices.away_tree(away, data.now, data.now), key="run_away")
         return

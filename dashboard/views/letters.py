@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from common.access import sight_of
 from common.errors import DatabaseAway
 from common.insights.letters import LetterCount, LetterFilter
 from common.letter_wishes import Matching
@@ -42,7 +43,7 @@ def panel(data: PageData, session: Session) -> None:
 
 
 def _panel(data: PageData, session: Session, account: tuple[str, str]) -> None:
-    found = reads.dead_letters(*account)
+    found = reads.dead_letters(*account, sight_of(session.role))
     acts = state.may_act(session)
     _note(show(letters.head_tree(found.count, may_choose=acts), key="letters_head"))
     if found.count.number:
@@ -93,7 +94,8 @@ def _choice(chosen: str, found: LettersData, account: tuple[str, str]) -> Choice
 def _chosen(choice: Choice, data: PageData, session: Session) -> None:
     acts = state.may_act(session)
     with st.container(key="letters_chosen"):
-        detail = reads.letter(choice.letter_id, acts) if choice.letter_id is not None else None
+        sight = sight_of(session.role)
+        detail = reads.letter(choice.letter_id, sight) if choice.letter_id is not None else None
         show(letters.chosen_tree(choice.title, detail, data.now), key="letters_choice")
         if acts:
             _buttons(choice, data)

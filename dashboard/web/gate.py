@@ -5,6 +5,7 @@ Pure ASGI, so that it stands before the websocket, ``/media``, ``/component``, `
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from anyio import to_thread
@@ -14,13 +15,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.errors import DatabaseAway
 from common.store.people import Session
 from dashboard import identity, services
+from dashboard.tally import NO_SESSION, NOT_OURS
 from dashboard.web import requests
 from dashboard.web.pages import away_page
 
 OPEN_PATHS = frozenset(
     {"/sign-in", "/sign-in/page.css", "/sign-in/icon.svg", "/auth/local", "/auth/sign-out", "/healthz", "/readyz"}
 )
+OPEN_PROVIDER_PATH = re.compile(r"/auth/oidc/[a-z0-9]{1,30}(/callback)?")
+"""Where a browser leaves for a sign-in provider and where it comes back to."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOT_OURS = "This request did not come from our own page."
 
 
 class SessionGate:
@@ -47,8 +52,9 @@ class SessionGate:
     async def _refusal(self, scope: Scope) -> Response | None:
         own = services.current()
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not requests.is_same_origin(scope, own):
-            return PlainTextResponse("This request did not come from our own page.", 403)
-        if scope["path"] in OPEN_PATHS:
+            own.tally.count(NOT_OURS, requests.client_address(scope, behind_proxy=own.behind_proxy))
+            return PlainTextResponse(f"{_NOT_OURS} Open {own.address}, or set ICC_PUBLIC_URL to what you open.", 403)
+        if scope["path"] in OPEN_PATHS or OPEN_PROVIDER_PATH.fullmatch(scope["path"]):
             return None
         if not own.is_ready:
             return _away(scope, DatabaseAway("its schema is not up to date yet"))
@@ -58,6 +64,7 @@ class SessionGate:
         except DatabaseAway as error:
             return _away(scope, error)
         if session is None:
+            own.tally.count(NO_SESSION, requests.client_address(scope, behind_proxy=own.behind_proxy))
             return _to_sign_in(scope)
         scope["icc_session"] = session
         return None

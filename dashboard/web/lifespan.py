@@ -7,60 +7,95 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+import anyio
 import streamlit as st
 from anyio import to_thread
 
-from common import redact
-from common.config import WebSettings, drop_vendor_secrets, environment, read_process
+from common import logs, redact
+from common.config import Finding, WebSettings, drop_vendor_secrets, environment, read_process
 from common.errors import DatabaseAway, SettingsError
+from common.providers import providers_of
 from common.store.door import opened
 from common.store.embedded import EmbeddedPostgresError
 from common.store.migrate import migrate
 from dashboard import first_admin, services
 from dashboard.services import Services, services_for
+from dashboard.tally import FLUSH_SECONDS
+
+if TYPE_CHECKING:
+    from dashboard.oidc import Door
 
 RETRY_SECONDS = 3.0
+LONGEST_FAREWELL_SECONDS = 1.0
 
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start everything before the first request is taken; ``stop`` is set when the process is told to end."""
     stop = _stop_on_signals()
-    waiting: asyncio.Task[None] | None = None
     with ExitStack() as stack:
         own = await to_thread.run_sync(_start, stack)
         services.install(own)
         _preload()
+        tasks = [asyncio.create_task(_tell_tally(own))]
         if not await _made_ready(own):
-            waiting = asyncio.create_task(_wait_until_ready(own))
+            tasks.append(asyncio.create_task(_wait_until_ready(own)))
         try:
             yield {"stop": stop}
         finally:
             stop.set()
-            if waiting:
-                waiting.cancel()
+            for task in tasks:
+                task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await waiting
+                    await task
+            with anyio.move_on_after(LONGEST_FAREWELL_SECONDS):
+                await _flush(own)
             services.install(None)
 
 
 def _start(stack: ExitStack) -> Services:
     try:
         values = environment()
-        values["port"] = str(st.get_option("server.port"))  # what it really listens on
-        settings, _ = read_process(WebSettings, values)
         drop_vendor_secrets()
-        redact.register(settings.icc_secret_key)
+        drop_vendor_secrets(values)
+        values["port"] = str(st.get_option("server.port"))  # what it really listens on
+        settings, findings = read_process(WebSettings, values)
+        redact.register(*settings.secrets)
+        logs.configure(settings.icc_log_format)
+        logs.mask_libraries()
+        doors = _doors(settings, values)
+        _tell_all(findings)
         database = stack.enter_context(opened(settings, name="icc:web", on_progress=_tell))
-        return services_for(settings, database, values)
+        own = services_for(settings, database, values, doors)
     except (SettingsError, EmbeddedPostgresError) as error:
         _give_up(error.cause, error.remedy)
+    redact.register(own.key.decode(errors="replace"))
+    if own.behind_proxy and not own.secure:
+        _tell(f"Links and cookies are made for {own.address}. Set ICC_PUBLIC_URL to the https address people open.")
+    return own
+
+
+def _doors(settings: WebSettings, values: Mapping[str, str]) -> dict[str, Door]:
+    """The doors of the sign-in providers; one that is set wrongly is told and left out."""
+    providers, problems = providers_of(settings.icc_oidc_providers, values)
+    redact.register(*(provider.client_secret for provider in providers))
+    _tell_all([Finding("SETTING_INVALID", "error", vars(problem)) for problem in problems])
+    if not providers:
+        return {}
+    from dashboard.oidc import Door  # Authlib takes its time: only where it is used
+
+    return {provider.key: Door(provider) for provider in providers}
+
+
+def _tell_all(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        _tell(f"{finding.cause} {finding.remedy}")
 
 
 async def _made_ready(own: Services, *, say: bool = True) -> bool:
@@ -84,6 +119,20 @@ async def _wait_until_ready(own: Services) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         if await _made_ready(own, say=False):
             return
+
+
+async def _tell_tally(own: Services) -> None:
+    """What came without a session goes to the database every few seconds."""
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await _flush(own)
+
+
+async def _flush(own: Services) -> None:
+    if own.is_ready:
+        with suppress(DatabaseAway):  # it is kept, and told when the database is back
+            # Abandoned when the process ends: with a database away it would hold the end up for the pool's patience.
+            await to_thread.run_sync(own.tally.flush, own.database, abandon_on_cancel=True)
 
 
 def _preload() -> None:
@@ -118,5 +167,5 @@ def _give_up(cause: str, remedy: str) -> NoReturn:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(redact.mask(text) + "\n")
     sys.stderr.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -46,16 +47,33 @@ def client_address(scope: Scope, *, behind_proxy: bool) -> str:
     return "127.0.0.1" if forwarded and port == 0 else str(host)
 
 
+def comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether the browser says that another site, or a sister of ours, made it ask this."""
+    return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
+
+
 def is_same_origin(scope: Scope, services: Services) -> bool:
     """Whether a request that changes something comes from a page of ours; without any evidence it does not."""
-    site = header(scope, "sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
+    if comes_from_elsewhere(scope):
         return False
     origin = header(scope, "origin")
     if origin is None:
-        return site == "same-origin"
-    own = {header(scope, "host"), urlsplit(services.address).netloc}
-    return urlsplit(origin).scheme in ("http", "https") and urlsplit(origin).netloc in own
+        return header(scope, "sec-fetch-site") == "same-origin"
+    if origin == services.address:
+        return True
+    # Opened by number, as localhost, or by a name that a proxy answers to. Not by any other name: a foreign page can
+    # make its own name point to a machine of ours.
+    parts = urlsplit(origin)
+    same_host = parts.scheme in ("http", "https") and parts.netloc == header(scope, "host")
+    return same_host and (services.behind_proxy or _is_plain(parts.hostname))
+
+
+def _is_plain(host: str | None) -> bool:
+    """Whether a host is a number or this machine, so that no foreign name server has a say in it."""
+    try:
+        return host == "localhost" or bool(ip_address(host or ""))
+    except ValueError:
+        return False
 
 
 def wants_page(scope: Scope) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
+
 import anyio
 from anyio import to_thread
 from starlette.requests import Request
@@ -13,6 +16,7 @@ from common.insights.overview import is_drill
 from dashboard import identity, services
 from dashboard.identity import Credentials
 from dashboard.services import Services
+from dashboard.tally import CROWDED
 from dashboard.web import pages, requests
 
 LARGEST_FORM_BYTES = 10_000
@@ -24,17 +28,34 @@ async def page(request: Request) -> Response:
     """The sign-in page."""
     next_path = requests.safe_next(request.query_params.get("next"))
     note = pages.ENDED if request.query_params.get("ended") else None
-    return await _page(next_path=next_path, note=note)
+    return await show(next_path=next_path, note=note)
 
 
-async def _page(
-    *, next_path: str, name: str = "", error: str | None = None, note: str | None = None, status: int = 200
+async def show(
+    *,
+    next_path: str,
+    name: str = "",
+    error: str | None = None,
+    remedy: str | None = None,
+    note: str | None = None,
+    status: int = 200,
 ) -> Response:
+    """The sign-in page with its doors; ``error`` and ``remedy``, or ``note``, say why one is here."""
+    own = services.current()
     try:
-        drill = await to_thread.run_sync(is_drill, services.current().database)
+        drill = await to_thread.run_sync(is_drill, own.database)
     except DatabaseAway as away:
         return HTMLResponse(pages.away_page(away), 503, headers={**_NO_STORE, "Refresh": "5"})
-    body = pages.sign_in_page(next_path=next_path, name=name, error=error, note=note, is_drill=drill)
+    body = pages.sign_in_page(
+        next_path=next_path,
+        name=name,
+        error=error,
+        remedy=remedy,
+        note=note,
+        is_drill=drill,
+        doors={key: door.provider.shown for key, door in own.doors.items()},
+        contact=own.settings.icc_access_contact,
+    )
     return HTMLResponse(body, status, headers=_NO_STORE)
 
 
@@ -44,21 +65,35 @@ async def local(request: Request) -> Response:
         return PlainTextResponse("Too large.", 413)
     own = services.current()
     async with request.form(max_files=0, max_fields=10) as form:
-        name, password = str(form.get("name") or ""), str(form.get("password") or "")
+        # Postgres knows no NUL, and no name is that long.
+        name, password = str(form.get("name") or "").replace("\0", "")[:200], str(form.get("password") or "")
         next_path = requests.safe_next(str(form.get("next") or ""))
     address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
     given = Credentials(name, password, address, requests.cookie(request.scope, identity.cookie_name(own)))
     try:
-        with identity.in_turn(name, address):
-            attempt = await to_thread.run_sync(identity.begin, own, name, address)
-            await anyio.sleep(identity.delay_seconds(attempt.failures_of_account, attempt.failures_of_address))
-            token = await to_thread.run_sync(identity.decide, own, attempt, given, limiter=_hashing)
+        token = await _tried(own, given)
     except identity.TooManyAtOnce:
-        return await _page(next_path=next_path, name=name, error=pages.CROWDED, status=429)
+        own.tally.count(CROWDED, address)
+        return await show(next_path=next_path, name=name, error=pages.CROWDED, status=429)
     except DatabaseAway as away:
         return HTMLResponse(pages.away_page(away), 503, headers=_NO_STORE)
     if token is None:
-        return await _page(next_path=next_path, name=name, error=pages.WRONG, status=401)
+        return await show(next_path=next_path, name=name, error=pages.WRONG, status=401)
+    return let_in(own, token, next_path)
+
+
+async def _tried(own: Services, given: Credentials) -> str | None:
+    """Wait for one's turn, then have the password looked at."""
+    with identity.at_address(given.address):
+        known = await to_thread.run_sync(identity.knows, own, given.name, given.address)
+        with nullcontext() if known else identity.among_strangers(given.name):
+            attempt = await to_thread.run_sync(partial(identity.begin, own, given.name, given.address, known=known))
+            await anyio.sleep(identity.delay_seconds(attempt.failures_of_account, attempt.failures_of_address))
+            return await to_thread.run_sync(identity.decide, own, attempt, given, limiter=_hashing)
+
+
+def let_in(own: Services, token: str, next_path: str) -> Response:
+    """The way on, with the session's cookie."""
     answer = RedirectResponse(next_path, 303, headers={"Cache-Control": "no-store"})
     _set_cookie(answer, own, token, max_age=int(own.settings.icc_session_hours * 3600))
     return answer

@@ -12,16 +12,33 @@ SELECT EXISTS (SELECT FROM control.people) AS found
 -- A new local person; no row when the name is taken.
 INSERT INTO control.people (id, issuer, subject, name, role, password_hash)
 VALUES (%(id)s, 'local', %(subject)s, %(name)s, %(role)s, %(password_hash)s)
-ON CONFLICT (issuer, subject) DO NOTHING
+ON CONFLICT DO NOTHING
 RETURNING id
+
+-- name: add_provided
+-- A person whom a provider vouches for, at their first sign-in.
+INSERT INTO control.people (id, issuer, subject, name, role, role_from)
+VALUES (%(id)s, %(issuer)s, %(subject)s, %(name)s, %(role)s, 'provider')
 
 -- name: local_by_name
 -- A local person by the name they sign in with.
 SELECT id, name, role, password_hash, disabled_at FROM control.people WHERE issuer = 'local' AND subject = %(subject)s
 
+-- name: provided
+-- A person by what their provider calls them.
+SELECT id, name, role, password_hash, disabled_at, role_from FROM control.people
+WHERE issuer = %(issuer)s AND subject = %(subject)s
+
+-- name: named
+-- Anybody, by the name that `list` and the audit log show.
+SELECT id, name, role, password_hash, disabled_at, issuer FROM control.people
+WHERE lower(name) = lower(%(name)s) OR (issuer = 'local' AND subject = %(subject)s)
+ORDER BY issuer = 'local' DESC
+LIMIT 1
+
 -- name: everyone
 -- Every person and how many sessions they have open.
-SELECT p.id, p.issuer, p.subject, p.name, p.role, p.disabled_at, p.created_at, p.last_sign_in_at,
+SELECT p.id, p.issuer, p.subject, p.name, p.role, p.role_from, p.disabled_at, p.created_at, p.last_sign_in_at,
        (SELECT count(*) FROM control.sessions AS s
         WHERE s.person_id = p.id AND s.ended_at IS NULL AND s.expires_at > clock_timestamp()) AS open_sessions
 FROM control.people AS p
@@ -33,8 +50,8 @@ LIMIT 1000
 UPDATE control.people SET password_hash = %(password_hash)s WHERE id = %(id)s
 
 -- name: set_role
--- Another role.
-UPDATE control.people SET role = %(role)s WHERE id = %(id)s
+-- Another role, given by hand or by the provider.
+UPDATE control.people SET role = %(role)s, role_from = %(role_from)s WHERE id = %(id)s
 
 -- name: set_disabled
 -- Shut out, or let in again.
@@ -79,10 +96,20 @@ INSERT INTO control.sign_in_attempts (account, address, succeeded) VALUES (%(acc
 -- The attempt was right.
 UPDATE control.sign_in_attempts SET succeeded = true WHERE id = %(id)s
 
+-- name: knows
+-- Whether somebody has signed in to this account from this address of late.
+SELECT EXISTS (
+    SELECT FROM control.sessions AS s
+    JOIN control.people AS p ON p.id = s.person_id
+    WHERE p.issuer = 'local' AND p.subject = %(account)s AND s.address = %(address)s
+) AS known
+
 -- name: failures
--- Failed attempts of the last minutes: for the account since its last success, and from the address.
+-- Failed attempts of the last minutes: for the account since its last success, and from the address. Who is known here
+-- waits for failures of this address only: a stranger's guesses elsewhere do not slow the account's own person.
 SELECT (SELECT count(*) FROM control.sign_in_attempts
         WHERE account = %(account)s AND NOT succeeded AND at > clock_timestamp() - make_interval(mins => %(minutes)s)
+          AND (NOT %(known)s OR address = %(address)s)
           AND at > coalesce((SELECT max(at) FROM control.sign_in_attempts
                              WHERE account = %(account)s AND succeeded), '-infinity')) AS of_account,
        (SELECT count(*) FROM control.sign_in_attempts

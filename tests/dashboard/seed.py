@@ -262,10 +262,21 @@ def owners(database: Database, number: int) -> None:
         )
 
 
-def question(database: Database, kind: str = "mass_removal", entity: str | None = "tenants") -> str:
+def line(database: Database, run_id: str, *, code: str, msg: str, level: str = "error") -> None:
+    """One line of the log, of now."""
+    with database.transaction() as link:
+        link.execute(
+            """WITH head AS (UPDATE control.event_head SET last_id = last_id + 1 RETURNING last_id)
+               INSERT INTO control.events (id, ts, integration, run_id, level, code, msg)
+               SELECT last_id, clock_timestamp(), 'doorloop', %s, %s, %s, %s FROM head""",
+            [run_id, level, code, msg],
+        )
+
+
+def question(database: Database, kind: str = "mass_removal", entity: str | None = "tenants", **details: Any) -> str:
     """Something only an admin may decide."""
     question_id = str(uuid.uuid4())
-    details = {"removed": 4200, "held": 34_375, "ids": [f"t{n}" for n in range(30)]}
+    details = details or {"removed": 4200, "held": 34_375, "ids": [f"t{n}" for n in range(30)]}
     with database.transaction() as link:
         link.execute(
             """INSERT INTO control.confirmations (id, integration, kind, entity, details)

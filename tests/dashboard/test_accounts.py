@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from common import passwords
 from common.access import Role
+from common.accounts import main
 from common.store import people
 from common.store.database import Database
 
@@ -58,6 +60,51 @@ def test_a_person_from_first_to_last(accounts: Command, database: Database) -> N
     assert all("password" not in row["summary"] for row in rows)
 
 
+@pytest.fixture
+def here(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The same within this process, where a command takes no second."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("ICC_SECRET_KEY", "k" * 32)
+
+    def run(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        code = main(arguments)
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, told.out, told.err)
+
+    return run
+
+
+def test_people_of_a_provider_are_managed_by_the_same_commands(here: Command, database: Database) -> None:
+    """Listed with who vouches for them; role, none, provider, disable and enable work, a password does not."""
+    with database.transaction() as link:
+        sam = people.add_provided(link, "https://idp.example", "s-1", "Sam O'Neil · Firm", Role.ADMIN)
+        token = people.start_session(link, sam.id, seconds=60, address=None)
+    assert here("role", "sam o'neil · firm", "viewer").returncode == 0
+    listed = here("list").stdout
+    assert "Sam O'Neil · Firm" in listed
+    assert "viewer   active    0 sessions   https://idp.example, role by hand" in listed
+    with database.transaction() as link:
+        assert people.session(link, token, idle_seconds=60) is None
+        known = people.provided(link, "https://idp.example", "s-1")
+    assert known is not None
+    assert (known.role, known.role_by_hand) == (Role.VIEWER, True)
+    back = here("role", "Sam O'Neil · Firm", "provider")
+    assert "the role that https://idp.example says" in back.stdout
+    assert "no role  active    0 sessions   https://idp.example\n" in here("list").stdout
+    assert here("role", "Sam O'Neil · Firm", "none").returncode == 0
+    assert here("disable", "Sam O'Neil · Firm").returncode == 0
+    assert "disabled" in here("list").stdout
+    refused = here("passwd", "Sam O'Neil · Firm", typed="a-long-password\n")
+    assert (refused.returncode, "https://idp.example vouches for them" in refused.stderr) == (1, True)
+    assert here("add", "sam o'neil · FIRM", typed="a-long-password\n").returncode == 1
+    with database.transaction() as link:
+        rows = link.execute("SELECT actor, action, source, result FROM control.admin_logs ORDER BY id").fetchall()
+    assert [row["action"] for row in rows] == [*["account role"] * 3, "account disable"]
+    assert {(row["source"], row["result"]) for row in rows} == {("cli", "done")}
+    assert all(row["actor"].endswith("(terminal)") for row in rows)
+
+
 def test_mistakes_are_sentences(accounts: Command) -> None:
     """A short password, a name taken, nobody of that name: exit 1 and one sentence, no traceback."""
     short = accounts("add", "ana", typed="short\n")
@@ -67,4 +114,6 @@ def test_mistakes_are_sentences(accounts: Command) -> None:
     assert (twice.returncode, "already" in twice.stderr) == (1, True)
     nobody = accounts("role", "nobody", "admin")
     assert (nobody.returncode, "There is no person nobody" in nobody.stderr) == (1, True)
+    local = accounts("role", "ana", "provider")
+    assert (local.returncode, "has a local account" in local.stderr) == (1, True)
     assert "Traceback" not in short.stderr + twice.stderr + nobody.stderr

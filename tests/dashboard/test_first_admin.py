@@ -11,9 +11,11 @@ import pytest
 
 from common.access import Role
 from common.config import WebSettings
+from common.providers import Provider
 from common.store import people
 from common.store.database import Database
 from dashboard import first_admin
+from dashboard.oidc import Door
 from dashboard.services import Services, services_for
 from tests.dashboard.conftest import Web, start_web, stop_web
 from tests.waiting import wait_for
@@ -54,6 +56,17 @@ def test_elsewhere_the_command_is_told_instead(
     assert "password" not in told
     with database.transaction() as link:
         assert not people.anybody(link)
+
+
+def test_with_a_provider_it_is_not_said_that_nobody_can_sign_in(database: Database, tmp_path: Path) -> None:
+    """Who has set a provider up reads that its people come in, and how a local account is made all the same."""
+    own = services(database, tmp_path, outside=True)
+    address = "https://idp.example/.well-known/openid-configuration"
+    own.doors = {"idp": Door(Provider(key="idp", discovery_url=address, client_id="icc"))}
+    told = first_admin.greeting(own, None)
+    assert "Sign-in by Idp is set up" in told
+    assert "Nobody" not in told
+    assert "python -m common.accounts add NAME --role admin" in told
 
 
 def test_a_first_start_with_nothing_but_the_program(tmp_path: Path) -> None:

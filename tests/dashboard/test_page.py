@@ -14,6 +14,7 @@ from streamlit.runtime.context import ContextProxy
 from streamlit.testing.v1 import AppTest
 
 from common.access import Role
+from common.codes import CODES
 from common.config import WebSettings
 from common.errors import DatabaseAway
 from common.insights import overview
@@ -170,9 +171,38 @@ def test_a_viewer_sees_everything_and_may_press_nothing(page: Page, database: Da
 def test_without_a_role_one_learns_whom_to_ask(page: Page, database: Database) -> None:
     """Signed in, but nobody has said what for: the face says so and shows nothing else."""
     seed.good_day(database)
-    text = text_of(page(None))
+    text = text_of(page(None, icc_access_contact="it@firm.example"))
     assert "ana, you have no role here yet" in text
+    assert "Ask it@firm.example to give you one" in text
+    assert "python -m common.accounts role ana viewer" in text
     assert "DoorLoop" not in text
+
+
+PERSONAL = "Lindqvist & Daughters"
+
+
+@pytest.mark.parametrize("first", [Role.ADMIN, Role.VIEWER])
+def test_a_viewer_reads_no_personal_value_and_an_admin_does(page: Page, database: Database, first: Role) -> None:
+    """Both look at the same moment, in either order: what is cached for one is never shown to the other."""
+    seed.daemon(database)
+    facts = {"before": PERSONAL, "now": "Someone Else"}
+    entry = CODES["ACCOUNT_CHANGED"]
+    error = {"code": entry.key, "cause": entry.cause_with(facts), "remedy": entry.remedy, "facts": facts}
+    run_id = seed.run(database, "failed", error=error)
+    seed.question(
+        database, "account_changed", None, before={"companyName": PERSONAL}, now={"companyName": "Someone Else"}
+    )
+    seed.line(database, run_id, code=entry.key, msg=f"{error['cause']} {error['remedy']}")
+    second = Role.VIEWER if first is Role.ADMIN else Role.ADMIN
+    for role in (first, second, first):
+        with database.transaction() as link:
+            link.execute("UPDATE control.people SET role = %s", [role.value])
+        app = page(role)
+        app.session_state["open_run"] = run_id
+        text = text_of(app.run())
+        seen, hidden = text.count(PERSONAL), text.count("•••")
+        assert (seen >= 4, hidden) == (True, 0) if role is Role.ADMIN else (seen == 0 and hidden >= 4), text
+        assert "than the rows here" in text
 
 
 def test_a_session_that_ended_ends_the_page(page: Page, database: Database) -> None:

@@ -198,6 +198,7 @@ BASE: dict[str, Row] = {
     "alerts": {**ACCOUNT, "id": RUN, "rule": "r", "cause": "c", **alert("firing")},
     "alert_deliveries": {"channel": "teams", "kind": "firing", "body": Jsonb({})},
     "people": {"id": RUN, "issuer": "local", "subject": "ann", "name": "Ann", "role": "admin", "password_hash": "h"},
+    "anonymous_tally": {"minute": NOW, "kind": "k", "requests": 1, "address": "a"},
     "api_tokens": {"id": RUN, "name": "n", "token_hash": b"h", "role": "viewer", "created_by": "ann"},
 }
 """Table → a row that is accepted."""

@@ -150,6 +150,9 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
     "alert_deliveries_kind_check": ("alert_deliveries", {"kind": "rumour"}),
     "people_role_check": ("people", {"role": "owner"}),
     "people_local_has_password": ("people", {"password_hash": None}),
+    "people_role_from_check": ("people", {"issuer": "https://idp", "password_hash": None, "role_from": "rumour"}),
+    "people_local_role_by_hand": ("people", {"role_from": "provider"}),
+    "anonymous_tally_requests_check": ("anonymous_tally", {"requests": 0}),
     "api_tokens_role_check": ("api_tokens", {"role": "owner"}),
 }
 """Each check of schema control → a row that breaks it and nothing else."""
@@ -196,6 +199,7 @@ TWICE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "schedule_slots_pkey": ("schedule_slots", {}, {"outcome": "skipped", "reason": "r"}),
     "leases_pkey": ("leases", {}, {}),
     "people_issuer_subject_key": ("people", {}, {"id": PARENT}),
+    "people_name": ("people", {}, {"id": PARENT, "subject": "another", "name": "ANN"}),
 }
 
 

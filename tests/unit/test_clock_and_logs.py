@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -118,3 +119,25 @@ def test_libraries_that_log_by_themselves_are_masked(capsys: pytest.CaptureFixtu
     assert "retrying" in shown
     assert CANARY not in shown
     assert "\x1b" not in shown
+
+
+def test_a_library_with_a_handler_of_its_own_is_masked_too() -> None:
+    """The web server writes tracebacks past the root logger: they go through the mask all the same, in its own form."""
+    redact.register(CANARY)
+    own, written = logging.getLogger("icc-test-server"), io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("SERVER %(message)s"))
+    own.addHandler(handler)
+    own.propagate = False
+    try:
+        logs.mask_libraries()
+        logs.mask_libraries()
+        try:
+            raise ValueError(CANARY)
+        except ValueError:
+            own.exception("it broke %s", CANARY)
+    finally:
+        own.removeHandler(handler)
+    assert written.getvalue().startswith("SERVER it broke •••")
+    assert "Traceback" in written.getvalue()
+    assert CANARY not in written.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -27,6 +29,7 @@ from common.config import (
     read_process,
 )
 from common.errors import SettingsError
+from tests.architecture.sources import ROOT
 
 MODELS = (SharedSettings, WebSettings, DaemonSettings, DoorLoopSettings, ScheduleSettings, ChannelSettings)
 
@@ -151,6 +154,7 @@ def test_the_web_process_can_drop_the_vendors_keys() -> None:
         ({}, "http://127.0.0.1:8501"),
         ({"port": "9000"}, "http://127.0.0.1:9000"),
         ({"icc_public_url": "https://icc.example/"}, "https://icc.example"),
+        ({"icc_public_url": "http://10.0.0.7:8501"}, "http://10.0.0.7:8501"),
         ({"replit_domains": "a.replit.app,b.replit.app"}, "https://a.replit.app"),
         ({"heroku_app_default_domain_name": "x.herokuapp.com"}, "https://x.herokuapp.com"),
         ({"icc_public_url": "https://icc.example", "replit_domains": "a.replit.app"}, "https://icc.example"),
@@ -186,3 +190,41 @@ def test_a_finding_is_published_whole() -> None:
     """The page gets code, severity, cause, remedy and whether it holds the schedule."""
     record = Finding("DRILL_DATA", "info", {}, "doorloop").as_record()
     assert set(record) == {"code", "severity", "cause", "remedy", "holds"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["icc.example", "ftp://icc.example", "https://", "https://icc.example/path", "https://u@icc.example", "//x"],
+)
+def test_half_a_public_address_is_a_finding(value: str) -> None:
+    """Cookies and the check of a request's origin rest on it: what is no origin is left out and said."""
+    settings, (finding,) = read(WebSettings, {"icc_public_url": value})
+    assert settings.icc_public_url is None
+    assert (finding.code, finding.facts["setting"]) == ("SETTING_INVALID", "ICC_PUBLIC_URL")
+
+
+@pytest.mark.parametrize(
+    ("address", "hidden"),
+    [
+        ("postgresql://icc:s3cr%2Ft@db.example/icc", {"s3cr%2Ft", "s3cr/t"}),
+        ("postgres://icc@db.example/icc?password=s3cret", {"s3cret"}),
+        ("postgresql://postgres:postgres@db.example/icc", set()),
+        ("postgresql://icc@[broken/icc", set()),
+    ],
+)
+def test_the_database_passwords_are_for_the_mask(address: str, hidden: set[str]) -> None:
+    """As they are and as they are written; a password that is a word of every address would hide them all."""
+    settings = SharedSettings(database_url=address, icc_secret_key="k" * 16)
+    assert {secret for secret in settings.secrets if secret} == hidden | {"k" * 16}
+
+
+def test_what_the_process_was_started_with_is_wiped_too() -> None:
+    """`unsetenv` leaves the first block of the environment as it was: the key is overwritten there, nothing else is."""
+    script = (
+        "import os\nfrom common.config import drop_vendor_secrets\ndrop_vendor_secrets()\n"
+        "shown = open('/proc/self/environ', 'rb').read()\n"
+        "print(b'canary' in shown, b'A=before' in shown, b'Z=after' in shown, 'DOORLOOP_API_KEY' in os.environ)"
+    )
+    environment = {"A": "before", "DOORLOOP_API_KEY": "canary-\u00fc", "Z": "after", "PYTHONPATH": str(ROOT)}
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", "True", "True", "False"]

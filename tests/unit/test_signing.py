@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from common.config import SharedSettings
 from common.errors import SettingsError
-from common.signing import KEY_FILE, canonical, is_sealed, seal, secret_key
+from common.signing import KEY_FILE, canonical, is_sealed, seal, sealed_text, secret_key, unsealed_text
 
 KEY = b"a-key-for-tests-only"
 json_values = st.recursive(
@@ -141,3 +141,20 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         secret_key(SharedSettings(icc_data_dir=tmp_path / "file"))
     assert "ICC_DATA_DIR" in caught.value.cause
+
+
+@given(text=st.text(st.characters(codec="utf-8"), max_size=40))
+def test_a_text_comes_back_as_it_was(text: str) -> None:
+    """What the browser keeps for us is read again letter by letter."""
+    assert unsealed_text(KEY, "door", sealed_text(KEY, "door", text)) == text
+
+
+@given(text=st.text(max_size=20), purpose=st.sampled_from(["door", "other"]))
+def test_a_text_of_somebody_else_is_none(text: str, purpose: str) -> None:
+    """Forged, cut, of another key, or sealed for another purpose: nothing comes of it, and nothing breaks."""
+    sealed = sealed_text(KEY, "other", "hello")
+    assert unsealed_text(KEY, "door", text) is None
+    assert unsealed_text(KEY, "door", sealed) is None
+    assert unsealed_text(b"another-key", "other", sealed) is None
+    assert unsealed_text(KEY, purpose, sealed[:-1]) is None
+    assert unsealed_text(KEY, "other", "x" + sealed) is None

@@ -8,11 +8,20 @@ import pytest
 
 from dashboard import identity
 from dashboard.services import Services
-from dashboard.web.requests import HOME, client_address, cookie, is_same_origin, safe_next, wants_page
+from dashboard.web.requests import (
+    HOME,
+    client_address,
+    comes_from_elsewhere,
+    cookie,
+    is_same_origin,
+    safe_next,
+    wants_page,
+)
 
 
 class _Services:
     address = "https://ops.example.org"
+    behind_proxy = False
 
 
 SERVICES = cast("Services", _Services())
@@ -52,6 +61,13 @@ def test_next_never_leads_elsewhere(path: str | None) -> None:
         ({"origin": "https://ops.example.org", "sec_fetch_site": "same-site"}, False),
         ({"sec_fetch_site": "same-origin"}, True),
         ({"host": "ops.example.org"}, False),
+        ({"origin": "http://evil.example:8501", "host": "evil.example:8501"}, False),
+        ({"origin": "http://localhost:8501", "host": "localhost:8501"}, True),
+        ({"origin": "http://192.168.1.5:8501", "host": "192.168.1.5:8501"}, True),
+        ({"origin": "http://[::1]:8501", "host": "[::1]:8501"}, True),
+        ({"origin": "http://ops.example.org", "host": "ops.example.org"}, False),
+        ({"origin": "https://ops.example.org.evil.example", "host": "ops.example.org"}, False),
+        ({"origin": "https://ops.example.org@evil.example", "host": "ops.example.org"}, False),
     ],
 )
 def test_a_change_must_come_from_a_page_of_ours(headers: dict[str, str], ours: bool) -> None:
@@ -90,6 +106,26 @@ def test_a_page_is_told_from_its_parts() -> None:
     assert wants_page(scope("GET", accept="text/html,*/*"))
     assert not wants_page(scope("GET", accept="text/html", sec_fetch_mode="cors"))
     assert not wants_page(scope("POST", sec_fetch_mode="navigate"))
+
+
+def test_behind_a_proxy_its_name_counts() -> None:
+    """A platform's router answers to names it knows only, so a page opened by such a name is ours."""
+
+    class Routed(_Services):
+        behind_proxy = True
+
+    own = cast("Services", Routed())
+    assert is_same_origin(scope(origin="https://app.example", host="app.example"), own)
+    assert not is_same_origin(scope(origin="https://evil.example", host="app.example"), own)
+
+
+def test_a_browser_says_when_another_site_asks() -> None:
+    """What somebody types or clicks here is not from elsewhere; without a word nothing is known."""
+    assert [comes_from_elsewhere(scope("GET", sec_fetch_site=site)) for site in ("same-origin", "none")] == [False] * 2
+    assert [comes_from_elsewhere(scope("GET", sec_fetch_site=site)) for site in ("cross-site", "same-site")] == [
+        True
+    ] * 2
+    assert not comes_from_elsewhere(scope("GET"))
 
 
 def test_attempts_slow_down_and_never_lock_out() -> None:

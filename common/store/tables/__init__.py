@@ -18,7 +18,7 @@ from common.store.tables.accounts import (
 from common.store.tables.alerts import Alert, AlertDelivery
 from common.store.tables.commands import AdminLog, Command, Daemon, IdempotencyKey
 from common.store.tables.dead_letters import BulkAction, BulkLetter, DeadLetter
-from common.store.tables.people import ApiToken, Person, SignInAttempt, SignInSession
+from common.store.tables.people import AnonymousTally, ApiToken, Person, SignInAttempt, SignInSession
 from common.store.tables.runs import DryRunReport, Pass, Run, RunEntity, SchemaDiff, SeenIds
 from common.store.tables.telemetry import ErrorGroup, Event, EventHead, RateLimitSample, SeriesPoint
 
@@ -26,6 +26,7 @@ __all__ = [
     "AdminLog",
     "Alert",
     "AlertDelivery",
+    "AnonymousTally",
     "ApiToken",
     "Breaker",
     "Budget",

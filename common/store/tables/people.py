@@ -25,6 +25,7 @@ class Person(SQLModel, table=True):
     disabled_at: datetime | None = moment(null=True)
     created_at: datetime = moment(made=True)
     last_sign_in_at: datetime | None = moment(null=True)
+    role_from: str = text(made=True)
 
 
 class SignInSession(SQLModel, table=True):
@@ -54,6 +55,18 @@ class SignInAttempt(SQLModel, table=True):
     account: str = text()
     address: str = text()
     succeeded: bool = flag()
+
+
+class AnonymousTally(SQLModel, table=True):
+    """How much of one kind came without a session in one minute."""
+
+    __tablename__ = "anonymous_tally"
+    __table_args__ = IN_CONTROL
+
+    minute: datetime = moment(key=True)
+    kind: str = text(key=True)
+    requests: int = big()
+    address: str = text()
 
 
 class ApiToken(SQLModel, table=True):

@@ -1,0 +1,94 @@
+"""Who reads how much: a viewer never reads what a vendor's record holds, an admin always does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from common.access import Role, Sight, sight_of
+from common.codes import CODES
+from common.insights.problems import Problem, problem
+from common.insights.sight import as_seen, line_as_seen, without_values
+from common.insights.streams import EventLine
+from common.rules.verdict import Verdict
+from common.states import Chip
+
+PERSONAL = "ana@firm.example"
+WITH_PRIVATE = [code for code in CODES.values() if code.private]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """As an answer of the insights is built: problems, and a verdict made of their sentences."""
+
+    problems: tuple[Problem, ...]
+    verdict: Verdict
+    first: Problem | None = None
+
+
+def told(code: str) -> Problem:
+    """A stored error whose every private fact is personal."""
+    entry = CODES[code]
+    facts = {"field": "email", "kind": "date", **dict.fromkeys(entry.private, PERSONAL)}
+    found = problem({"code": code, "cause": entry.cause_with(facts), "facts": facts})
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("role", "sight"), [(Role.ADMIN, Sight.WHOLE), (Role.VIEWER, Sight.MASKED), (None, Sight.MASKED)]
+)
+def test_only_an_admin_sees_everything(role: Role | None, sight: Sight) -> None:
+    """Closed by default: no role, or one that is new, sees what a viewer sees."""
+    assert sight_of(role) is sight
+
+
+@pytest.mark.parametrize("code", [entry.key for entry in WITH_PRIVATE])
+def test_what_a_problem_hides_is_hidden_wherever_it_is_repeated(code: str) -> None:
+    """The problem, and the verdict that says its sentence within another one; the rest of the sentence stays."""
+    one = told(code)
+    inside = one.cause[:1].lower() + one.cause[1:].rstrip(".")
+    answer = Answer((one,), Verdict(Chip.FAILING, f"DoorLoop is failing: {inside}.", (one.cause,)), one)
+    assert PERSONAL in str(answer)
+    seen = as_seen(answer, Sight.MASKED)
+    assert PERSONAL not in str(seen)
+    assert "•••" in seen.problems[0].cause
+    assert seen.verdict.title.startswith("DoorLoop is failing: ")
+    assert seen.verdict.chip is Chip.FAILING
+    assert as_seen(answer, Sight.WHOLE) is answer
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_a_line_without_private_facts_is_the_same_for_all(code: str) -> None:
+    """Only lines whose code may quote a record are rewritten, and those in the code's own words."""
+    line = EventLine(1, datetime.now(UTC), "doorloop", None, None, None, "error", code, f"It was {PERSONAL}.", None)
+    seen = as_seen((line,), Sight.MASKED)[0].msg
+    assert (seen == line.msg) is not bool(CODES[code].private)
+    assert not CODES[code].private or PERSONAL not in seen
+    assert line_as_seen("page", "owners page 3", Sight.MASKED) == "owners page 3"
+
+
+def test_every_fact_that_may_quote_a_record_is_private() -> None:
+    """Whoever adds a code whose sentence shows a value of a record must say so here."""
+    quoting = {"value", "detail", "before", "now"}
+    ours = {  # what these sentences show is of our own making, or typed by the person who reads it
+        ("DATABASE_AWAY", "detail"),
+        ("LEASE_LOST", "detail"),
+        ("LETTERS_GREW", "now"),
+        ("NETWORK_FAULT", "detail"),
+        ("SINCE_UNUSABLE", "value"),
+        ("VALUE_UNUSABLE", "value"),
+    }
+    shown = {
+        (code.key, fact) for code in CODES.values() for fact in quoting if f"{{{fact}}}" in code.cause + code.remedy
+    }
+    assert shown - ours == {(code.key, fact) for code in WITH_PRIVATE for fact in code.private}
+    assert not [code.key for code in WITH_PRIVATE if any(f"{{{fact}}}" in code.remedy for fact in code.private)]
+
+
+def test_a_payload_without_values_keeps_its_shape() -> None:
+    """Keys and nesting tell what is there; values do not leave."""
+    payload = {"name": PERSONAL, "emails": [PERSONAL, None], "nested": {"n": 7, "yes": True}}
+    assert without_values(payload) == {"name": "•••", "emails": ["•••", None], "nested": {"n": "•••", "yes": "•••"}}
