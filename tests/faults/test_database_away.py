@@ -57,8 +57,11 @@ def test_postgres_restarted_in_mid_run(
                 assert child.end(60) == 0, child.stdout + child.stderr
                 assert_tables_equal_truth(back, drill, ["owners", "units"])
                 assert [run["state"] for run in rows(back, "SELECT state FROM control.runs")] == ["succeeded"]
-                received = rows(back, "SELECT received FROM control.run_entities")
-                assert [row["received"] for row in received] == [400, 400]
+                received = rows(back, "SELECT received, warnings FROM control.run_entities")
+                for row in received:
+                    # A crash empties the unlogged ids; where nothing waited with a page in hand, the list starts again.
+                    again = how == "crash" and "PASS_RESTARTED" in {warning["code"] for warning in row["warnings"]}
+                    assert row["received"] == 400 or again, received
                 assert one(back, "SELECT holder FROM control.leases")["holder"] is None
         finally:
             yard.clear()
