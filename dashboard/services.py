@@ -14,6 +14,7 @@ from common.operator_actions import Gate
 from common.signing import secret_key
 from common.store.database import Database
 from common.store.live_rows import LiveRowCounter
+from dashboard.api.hub import Hub
 
 AWAY_SECONDS = 3.0
 
@@ -27,6 +28,7 @@ class Services:
     gate: Gate
     address: str
     behind_proxy: bool
+    logs: Hub
     counter: LiveRowCounter = field(default_factory=LiveRowCounter)
     is_ready: bool = False
     _away: tuple[float, DatabaseAway] | None = None
@@ -61,7 +63,8 @@ def services_for(settings: WebSettings, database: Database, values: dict[str, st
         allow_backfill=settings.allow_manual_backfill,
     )
     # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front.
-    return Services(settings, database, gate, public_url(values, settings), bool(values.get("forwarded_allow_ips")))
+    behind_proxy = bool(values.get("forwarded_allow_ips"))
+    return Services(settings, database, gate, public_url(values, settings), behind_proxy, Hub(database))
 
 
 _current: Services | None = None

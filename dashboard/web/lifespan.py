@@ -37,12 +37,15 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         own = await to_thread.run_sync(_start, stack)
         services.install(own)
         _preload()
+        ending = asyncio.create_task(_end_streams(stop, own))
         if not await _made_ready(own):
             waiting = asyncio.create_task(_wait_until_ready(own))
         try:
             yield {"stop": stop}
         finally:
             stop.set()
+            await ending
+            await to_thread.run_sync(own.logs.close)
             if waiting:
                 waiting.cancel()
                 with suppress(asyncio.CancelledError):
@@ -84,6 +87,12 @@ async def _wait_until_ready(own: Services) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         if await _made_ready(own, say=False):
             return
+
+
+async def _end_streams(stop: asyncio.Event, own: Services) -> None:
+    """The server waits for open answers to end before it ends itself; a stream would never."""
+    await stop.wait()
+    own.logs.end_streams()
 
 
 def _preload() -> None:
