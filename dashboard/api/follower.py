@@ -43,6 +43,9 @@ class Audience(Protocol):
     def hears(self, lines: Sequence[LogLine], position: int) -> None:
         """The next lines."""
 
+    def rests(self) -> None:
+        """The log has been looked at: everything that was there has been told."""
+
     def waits(self, away: DatabaseAway | None) -> None:
         """The database is away, or (None) back."""
 
@@ -71,6 +74,10 @@ class Follower:
         self._thread.start()
         return self
 
+    def look(self) -> None:
+        """Look now, woken or not."""
+        self._wake.set()
+
     def close(self) -> None:
         """End; returns when the thread has ended or hangs in a query."""
         self._stop.set()
@@ -87,6 +94,7 @@ class Follower:
                 else:
                     self._begin()
                     begun = True
+                self._audience.rests()
                 self._say_away(None)
             except Rewound:
                 log.warning("the end of the log was taken back by the database server; streams begin anew")

@@ -21,6 +21,9 @@ from dashboard.api.lines import Line, Wanted, encoded, notice
 
 MOST_WAITING_BYTES = 1_000_000
 """What may wait for one reader: some seconds of a busy log. Readers of the same lines share the bytes."""
+ENDING_SECONDS = 1.0
+LOOKS_BEFORE_RESYNC = 2
+"""The first look may have begun before the reader came; after the second, what it claims to know is not in the log."""
 MOST_PER_PERSON = 20
 """A browser opens one per visible tab; more than this is a script that forgets to close."""
 
@@ -41,7 +44,7 @@ class Reader:
         self.wanted = wanted
         self.after = after
         self.tail = tail
-        self.told_id = 0
+        self.told_id = after or 0
         self.is_cut = False
         self.on_cut: Callable[[], None] = lambda: None
         self._waiting: deque[bytes] = deque()
@@ -50,7 +53,9 @@ class Reader:
         self._wake = asyncio.Event()
 
     def put(self, chunk: bytes, *, told_id: int | None = None, is_owed: bool = False) -> None:
-        """Something to send. Cuts the reader when too much waits; what ``is_owed`` from before it joined does not count."""
+        """Something to send. Cuts a reader with too much waiting; what ``is_owed`` since before it joined is free."""
+        if self._bytes > MOST_WAITING_BYTES:
+            self.cut()
         if self.is_cut:
             return
         self._waiting.append(chunk)
@@ -58,15 +63,18 @@ class Reader:
         if told_id is not None:
             self.told_id = told_id
         self._wake.set()
-        if self._bytes > MOST_WAITING_BYTES:
-            self.is_cut = True
-            self._waiting.clear()
-            self.on_cut()
+
+    def cut(self) -> None:
+        """Wait for this reader no longer."""
+        self.is_cut = True
+        self._waiting.clear()
+        self.on_cut()
 
     def end(self) -> None:
-        """The last thing has been put."""
+        """The last thing has been put; there is a moment left to send it."""
         self._is_over = True
         self._wake.set()
+        asyncio.get_running_loop().call_later(ENDING_SECONDS, self.cut)
 
     async def take(self) -> bytes | None:
         """All that waits, in one piece; None at the end."""
@@ -92,6 +100,7 @@ class Hub:
         self._position: int | None = None
         self._away: DatabaseAway | None = None
         self._readers: dict[Wanted, set[Reader]] = {}
+        self._waiting: dict[Reader, int] = {}
         self._per_person: Counter[str] = Counter()
         self._is_over = False
 
@@ -103,16 +112,16 @@ class Hub:
         """From now on the reader gets everything it wants after its last line."""
         if self._follower is None and not self._is_over:
             self._follower = Follower(self._database, _FromThread(self, asyncio.get_running_loop())).start()
-        self._readers.setdefault(reader.wanted, set()).add(reader)
         self._per_person[reader.person_id] += 1
         reader.put(self._state())
-        if self._position is not None:
-            self._open(reader, self._position)
+        self._waiting[reader] = LOOKS_BEFORE_RESYNC
+        self._let_in()
         if self._is_over:
             reader.end()
 
     def leave(self, reader: Reader) -> None:
         """The reader is gone."""
+        self._waiting.pop(reader, None)
         group = self._readers.get(reader.wanted, set())
         group.discard(reader)
         if not group:
@@ -140,15 +149,13 @@ class Hub:
 
     def begins(self, lines: Sequence[Line], position: int) -> None:
         """The log is known from its last lines on; who was reading before begins anew with them."""
-        is_first = self._position is None
         self._kept.clear()
         self._kept.extend(lines)
         self._position = position
-        for reader in self._everybody():
-            if is_first:
-                self._open(reader, position)
-            else:
+        for group in self._readers.values():
+            for reader in group:
                 self._resync(reader, position, TAKEN_BACK)
+        self._let_in()
 
     def hears(self, lines: Sequence[Line], position: int) -> None:
         """The next lines, to everybody who wants them: joined once for all who want the same."""
@@ -160,12 +167,31 @@ class Hub:
                 chunk = b"".join(line.sent for line in lines_of_group)
                 for reader in tuple(group):
                     reader.put(chunk, told_id=lines_of_group[-1].id)
+        self._let_in()
+
+    def rests(self) -> None:
+        """All there was has been heard: who waits for a line that is not there has one look less to wait for."""
+        self._waiting = {reader: looks - 1 for reader, looks in self._waiting.items()}
+        self._let_in()
 
     def waits(self, away: DatabaseAway | None) -> None:
         """The database is away, or back: every stream says so and stays."""
         self._away = away
         for reader in self._everybody():
             reader.put(self._state())
+
+    def _let_in(self) -> None:
+        """Whoever can be told where it goes on. One that is ahead has its last line from elsewhere: look first."""
+        if self._position is None:
+            return
+        for reader, looks in tuple(self._waiting.items()):
+            if looks > 0 and reader.after is not None and reader.after > self._position:
+                if self._follower is not None:
+                    self._follower.look()
+                continue
+            del self._waiting[reader]
+            self._readers.setdefault(reader.wanted, set()).add(reader)
+            self._open(reader, self._position)
 
     def _open(self, reader: Reader, position: int) -> None:
         first_kept = self._kept[0].id if self._kept else position + 1
@@ -176,7 +202,6 @@ class Hub:
         elif reader.after < first_kept - 1:
             self._resync(reader, position, TOO_OLD)
         else:
-            reader.told_id = reader.after
             self._send(reader, reader.wanted.of(line for line in self._kept if line.id > (reader.after or 0)))
 
     def _resync(self, reader: Reader, position: int, why: str) -> None:
@@ -200,7 +225,7 @@ class Hub:
         return notice("state", now, state="database_away", msg=f"The database is away. {self._away.remedy}")
 
     def _everybody(self) -> list[Reader]:
-        return [reader for group in self._readers.values() for reader in group]
+        return [*self._waiting, *(reader for group in self._readers.values() for reader in group)]
 
 
 class _FromThread:
@@ -215,6 +240,9 @@ class _FromThread:
 
     def hears(self, lines: Sequence[LogLine], position: int) -> None:
         self._call(partial(self._hub.hears, [encoded(line) for line in lines], position))
+
+    def rests(self) -> None:
+        self._call(self._hub.rests)
 
     def waits(self, away: DatabaseAway | None) -> None:
         self._call(partial(self._hub.waits, away))

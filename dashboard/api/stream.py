@@ -6,6 +6,9 @@ when it cannot (``resync``), and when the database is away (``state``). Each hea
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 from uuid import UUID
 
 import anyio
@@ -26,6 +29,7 @@ from dashboard.api.lines import Wanted, notice
 from dashboard.web import requests
 
 HEARTBEAT_SECONDS = 10.0
+FLUSH_LOOK_SECONDS = 0.05
 RETRY = b"retry: 1000\n\n"
 """How long a browser waits before it connects again, in milliseconds."""
 MOST_TAIL = 1000
@@ -109,21 +113,19 @@ class _Stream(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         self._hub.join(self._reader)
-        is_whole = False
         try:
             async with anyio.create_task_group() as group:
                 self._reader.on_cut = group.cancel_scope.cancel
                 group.start_soon(self._leave_when_gone, receive, group.cancel_scope)
                 group.start_soon(self._beat, scope)
                 await self._feed(send)
-                is_whole = True
+                await send({"type": "http.response.body", "body": b""})
+                await _flushed(receive)
                 group.cancel_scope.cancel()
         finally:
             self._hub.leave(self._reader)
-        if is_whole:
-            await send({"type": "http.response.body", "body": b""})
-        elif self._reader.is_cut:
-            _abort(receive)
+        if self._reader.is_cut:
+            _cut(receive)
 
     async def _feed(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": RETRY, "more_body": True})
@@ -157,16 +159,33 @@ async def _still_signed_in(scope: Scope) -> bool:
     return session is not None and session.role is not None
 
 
-def _abort(receive: Receive) -> None:
-    """Cut the connection itself.
+async def _flushed(receive: Receive) -> None:
+    """Until the client has taken what was sent, or is cut."""
+    transport = _transport(receive)
+    while transport is not None and transport.get_write_buffer_size():
+        await anyio.sleep(FLUSH_LOOK_SECONDS)
 
-    ASGI has no word for it, and closing politely waits until the client has read what is in the buffers: one that does
-    not read would keep the connection, and the process at its end, for ever. uvicorn's ``receive`` is a method of the
-    request's cycle, which knows the transport.
+
+def _cut(receive: Receive) -> None:
+    transport = _transport(receive)
+    if transport is None:
+        return
+    # Without lingering the client is told at once (reset), and the kernel keeps nothing of it either.
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _transport(receive: Receive) -> asyncio.WriteTransport | None:
+    """The connection itself, to cut it.
+
+    ASGI has no word for that, and closing politely waits until the client has read what is in the buffers: one that
+    does not read would keep the connection, and the process at its end, for ever. uvicorn's ``receive`` is a method of
+    the request's cycle, which knows the transport.
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.abort()
+    return transport if isinstance(transport, asyncio.WriteTransport) else None
 
 
 ROUTES = [Route("/api/admin/sync/logs/stream", stream, methods=["GET"])]

@@ -95,11 +95,12 @@ class StreamReader:
         at, body, moments = len(head) + 4, bytearray(), []
         while (end := raw.find(b"\r\n", at)) > 0:
             size = int(raw[at:end], 16)
-            if size == 0 or end + 2 + size > length:
+            if size == 0:
                 break
-            body += raw[end + 2 : end + 2 + size]
+            until = min(end + 2 + size, length)
+            body += raw[end + 2 : until]
             at = end + 4 + size
-            while pieces[0][0] < end + 2 + size:
+            while pieces[0][0] < until:
                 pieces.pop(0)
             moments.append((len(body), pieces[0][1]))
         return int(first.split()[1]) if len(first.split()) > 1 else 0, headers, bytes(body), moments
@@ -116,7 +117,7 @@ class StreamReader:
 
 
 def _parsed(block: bytes) -> Said | None:
-    fields = dict(line.split(": ", 1) for line in block.decode().splitlines() if ": " in line)
+    fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if ": " in line)
     if "data" not in fields:
         return None
     number = int(fields["id"]) if "id" in fields else None
@@ -130,10 +131,9 @@ def read_all(readers: list[StreamReader], until: threading.Event) -> None:
             selector.register(reader.socket, selectors.EVENT_READ, reader)
         while not until.is_set():
             for key, _ in selector.select(timeout=0.1):
-                reader: StreamReader = key.data
-                reader.take()
-                if reader.has_ended:
-                    selector.unregister(reader.socket)
+                key.data.take()
+                if key.data.has_ended:
+                    selector.unregister(key.fileobj)
 
 
 def write(database: Database, number: int = 1, *, msg: str = "a line", **changes: Any) -> int:
