@@ -15,12 +15,11 @@ from common.insights import control, overview, runs, streams
 from common.insights.control import CommandView
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
-from common.insights.streams import EventLine, RateSample
+from common.insights.streams import RateSample
 from dashboard import services
 
 SHARED_SECONDS = 1.0
 RUNS_SHOWN = 20
-LINES_SHOWN = 120
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,6 @@ class PageData:
     account: AccountOverview
     runs: tuple[RunRow, ...]
     active: ActiveRun | None
-    lines: tuple[EventLine, ...]
     samples: tuple[RateSample, ...]
     away: DatabaseAway | None = None
 
@@ -41,12 +39,12 @@ class PageData:
         return self.overview.now
 
 
-_last_good: dict[tuple[str, str, str], PageData] = {}
+_last_good: dict[tuple[str, str], PageData] = {}
 
 
-def page_data(integration: str, account_key: str, level: str) -> PageData:
+def page_data(integration: str, account_key: str) -> PageData:
     """One look. Raises ``DatabaseAway`` when there has not been any yet."""
-    key = (integration, account_key, level)
+    key = (integration, account_key)
     try:
         data = _page_data(*key)
     except DatabaseAway as away:
@@ -58,7 +56,7 @@ def page_data(integration: str, account_key: str, level: str) -> PageData:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=32)
-def _page_data(integration: str, account_key: str, level: str) -> PageData:
+def _page_data(integration: str, account_key: str) -> PageData:
     whole = _overview()
     account = next(one for one in whole.accounts if (one.integration, one.account_key) == (integration, account_key))
     with services.current().reading() as database:
@@ -67,7 +65,6 @@ def _page_data(integration: str, account_key: str, level: str) -> PageData:
             account=account,
             runs=runs.last_runs(database, integration, account_key, limit=RUNS_SHOWN),
             active=runs.active(database, integration, account_key) if account.active_run else None,
-            lines=streams.events(database, level=level, limit=LINES_SHOWN),
             samples=streams.rate_samples(database, integration, account_key),
         )
 

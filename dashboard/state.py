@@ -14,7 +14,6 @@ from dashboard.services import Services
 
 TICK = "live_tick"
 LIVE = "live_on"
-LEVEL = "log_level"
 OPEN_RUN = "open_run"
 FOCUS_RUN = "focus_run"
 _TICK_SEEN = "tick_seen"

@@ -28,6 +28,7 @@ from dashboard.api.hub import MOST_PER_PERSON, Hub, Reader
 from dashboard.api.lines import Wanted, notice
 from dashboard.web import requests
 
+PATH = "/api/admin/sync/logs/stream"
 HEARTBEAT_SECONDS = 10.0
 FLUSH_LOOK_SECONDS = 0.05
 RETRY = b"retry: 1000\n\n"
@@ -188,4 +189,4 @@ def _transport(receive: Receive) -> asyncio.WriteTransport | None:
     return transport if isinstance(transport, asyncio.WriteTransport) else None
 
 
-ROUTES = [Route("/api/admin/sync/logs/stream", stream, methods=["GET"])]
+ROUTES = [Route(PATH, stream, methods=["GET"])]

@@ -70,7 +70,7 @@ def text_of(app: AppTest) -> str:
 
     for element in app.get("bidi_component"):
         data = json.loads(element.proto.json)
-        for node in data["tree"]:
+        for node in data.get("tree", []):
             walk(node)
     return " ".join(" ".join(words).replace("\xa0", " ").split())
 
