@@ -8,16 +8,16 @@ is another one now, the follower says so and begins anew.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-import structlog
-
 from common.errors import DatabaseAway
 from common.insights import streams
 from common.insights.streams import LogLine
+from common.redact import mask
 from common.store.database import Database
 from common.store.listener import Listener
 
@@ -31,7 +31,7 @@ DEAF_SECONDS = 0.3
 """How often to look when nobody wakes us: while LISTEN works, and while a pooler swallows it or it was cut."""
 RETRY_SECONDS = 1.0
 
-log = structlog.get_logger("stream")
+log = logging.getLogger(__name__)
 
 
 class Audience(Protocol):
@@ -104,8 +104,8 @@ class Follower:
                 self._say_away(away)
                 self._stop.wait(RETRY_SECONDS)
                 continue
-            except Exception:
-                log.exception("the log could not be read; trying again")
+            except Exception as error:  # noqa: BLE001 -- the follower outlives whatever happens to one look
+                log.error("the log could not be read, trying again: %s", mask(repr(error)))
                 self._stop.wait(RETRY_SECONDS)
                 continue
             self._stop.wait(REST_SECONDS)

@@ -164,7 +164,7 @@ class Hub:
         for wanted, group in self._readers.items():
             lines_of_group = wanted.of(lines)
             if lines_of_group:
-                chunk = b"".join(line.sent for line in lines_of_group)
+                chunk = wanted.joined(lines_of_group)
                 for reader in tuple(group):
                     reader.put(chunk, told_id=lines_of_group[-1].id)
         self._let_in()
@@ -216,7 +216,7 @@ class Hub:
 
     def _send(self, reader: Reader, lines: list[Line]) -> None:
         if lines:
-            reader.put(b"".join(line.sent for line in lines), told_id=lines[-1].id, is_owed=True)
+            reader.put(reader.wanted.joined(lines), told_id=lines[-1].id, is_owed=True)
 
     def _state(self) -> bytes:
         now = self._clock.now()

@@ -5,34 +5,42 @@ The form is that of server-sent events (https://html.spec.whatwg.org/multipage/s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from common.codes import CODES
 from common.insights.streams import LEVELS, LogLine
+from common.redact import HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, ready to be sent, with what filters ask of it. ``level`` is its place in ``LEVELS``."""
+    """One line, ready to be sent, with what filters ask of it. ``level`` is its place in ``LEVELS``.
+
+    ``masked`` is what a viewer gets; mostly it is ``whole`` itself.
+    """
 
     id: int
     level: int
     entity: str | None
     run_id: str | None
-    sent: bytes
+    whole: bytes
+    masked: bytes
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What one reader wants: lines at ``level`` and above, of one entity, of one run; None: of all."""
+    """What one reader wants: lines at ``level`` and above, of one entity, of one run (None: of all), and may see."""
 
     level: int = 0
     entity: str | None = None
     run_id: str | None = None
+    is_masked: bool = True
 
     def admits(self, line: Line) -> bool:
         """Whether the line is wanted."""
@@ -46,9 +54,13 @@ class Wanted:
         """The wanted ones among these."""
         return [line for line in lines if self.admits(line)]
 
+    def joined(self, lines: Iterable[Line]) -> bytes:
+        """These lines in one piece, as this reader may see them."""
+        return b"".join(line.masked if self.is_masked else line.whole for line in lines)
+
 
 def encoded(line: LogLine) -> Line:
-    """A line of the log as it is sent, to whoever reads it."""
+    """A line of the log as it is sent to everybody who reads it."""
     said: dict[str, Any] = {
         "type": line.code,
         "ts": _moment(line.ts),
@@ -61,7 +73,20 @@ def encoded(line: LogLine) -> Line:
     }
     if line.rate_limit is not None:
         said["rateLimit"] = line.rate_limit
-    return Line(line.id, LEVELS.index(line.level), line.entity, line.run_id, event(said, event_id=line.id))
+    whole = masked = event(said, event_id=line.id)
+    seen = as_viewers_see(line.code, line.msg)
+    if seen != line.msg:
+        masked = event({**said, "msg": seen}, event_id=line.id)
+    return Line(line.id, LEVELS.index(line.level), line.entity, line.run_id, whole, masked)
+
+
+def as_viewers_see(code: str, msg: str) -> str:
+    """The sentence for a viewer: a record that was put aside is spoken of without what stands in it."""
+    entry = CODES.get(code)
+    if entry is None or entry.outcome != "record put aside":
+        return msg
+    blanks: Mapping[str, Any] = defaultdict(lambda: HIDDEN)
+    return f"{entry.cause.format_map(blanks)} {entry.remedy.format_map(blanks)}"
 
 
 def event(said: dict[str, Any], *, name: str | None = None, event_id: int | None = None) -> bytes:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from common.access import Role
 from common.catalog import CATALOG
 from common.clock import SystemClock
 from common.errors import DatabaseAway, IccError, Refused, Unusable
@@ -79,7 +80,8 @@ def _reader(request: Request, session: Session) -> Reader:
     last = request.headers.get("last-event-id") or given.get("lastEventId")
     after = _whole("lastEventId", last, most=2**63 - 1) if last else None
     tail = _whole("tail", given.get("tail") or "0", most=MOST_TAIL)
-    return Reader(session.person_id, Wanted(LEVELS.index(level), entity, run_id), after=after, tail=tail)
+    wanted = Wanted(LEVELS.index(level), entity, run_id, is_masked=session.role is not Role.ADMIN)
+    return Reader(session.person_id, wanted, after=after, tail=tail)
 
 
 def _whole(name: str, text: str, *, most: int) -> int:
