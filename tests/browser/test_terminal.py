@@ -22,7 +22,7 @@ class Log:
         self.page = page
         self.box = page.get_by_role("region", name="Live log")
         self.lines = self.box.locator("li:not([hidden])")
-        self.state = self.box.get_by_role("status")
+        self.state = self.box.locator("[data-part=state]")
 
     def button(self, name: str) -> Locator:
         """A button of it."""

@@ -166,6 +166,16 @@ def test_a_reader_goes_on_strictly_after_its_last_line(door: Door, shared_databa
     assert "resync" not in {said.name for said in [*seen.said(), *by_address.said(), *both.said()]}
 
 
+def test_a_reader_may_know_more_than_we_do(door: Door, shared_database: Database) -> None:
+    """Its last line is from another process, or was committed a moment ago: we look before we say that there is none."""
+    early, before = door.open(), write(shared_database)
+    wait_for(lambda: early.lines() == [before], "the log is known so far")
+    seed.events(shared_database, pages=1)  # five lines that wake nobody
+    ahead = door.open(Last_Event_ID=str(before + 3))
+    wait_for(lambda: ahead.lines() == [before + 4, before + 5], "what came after arrives")
+    assert "resync" not in {said.name for said in ahead.said()}
+
+
 @pytest.mark.parametrize("after", ["too old", "not yet"])
 def test_out_of_reach_means_one_resync(door: Door, shared_database: Database, after: str) -> None:
     """Too far behind (or ahead of a log that was taken back): one event says so, and the stream goes on from there."""
