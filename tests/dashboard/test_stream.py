@@ -167,7 +167,7 @@ def test_a_reader_goes_on_strictly_after_its_last_line(door: Door, shared_databa
 
 
 def test_a_reader_may_know_more_than_we_do(door: Door, shared_database: Database) -> None:
-    """Its last line is from another process, or was committed a moment ago: we look before we say that there is none."""
+    """Its last line is from elsewhere, or a moment old: we look before we say that there is no such line."""
     early, before = door.open(), write(shared_database)
     wait_for(lambda: early.lines() == [before], "the log is known so far")
     seed.events(shared_database, pages=1)  # five lines that wake nobody
