@@ -110,7 +110,7 @@ WORK = (
     Code(
         "PARAMETER_UNUSABLE",
         "refused",
-        "The parameter {name} cannot be {value}.",
+        "The parameter {name} has a value that cannot be used.",
         "Give {name} as {expected}, or leave it out.",
     ),
     Code("PARAMETER_UNKNOWN", "refused", "There is no parameter {name}.", "Leave it out; known are: {known}."),

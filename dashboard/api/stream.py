@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from http import HTTPStatus
 from uuid import UUID
 
 import anyio
@@ -69,13 +70,13 @@ def _reader(request: Request, session: Session) -> Reader:
     level, entity, run_id = given.get("level") or LEVELS[0], given.get("entity") or None, given.get("runId") or None
     known = {name for entry in CATALOG.values() for name in entry.entities}
     if level not in LEVELS:
-        raise _unusable("level", level, "one of " + ", ".join(LEVELS))
+        raise _unusable("level", "one of " + ", ".join(LEVELS))
     if entity is not None and entity not in known:
-        raise _unusable("entity", entity, "one of " + ", ".join(sorted(known)))
+        raise _unusable("entity", "one of " + ", ".join(sorted(known)))
     try:
         run_id = str(UUID(run_id)) if run_id else None
     except ValueError:
-        raise _unusable("runId", str(run_id), "the whole id of a run") from None
+        raise _unusable("runId", "the whole id of a run") from None
     # A browser that connects again sends the header; the address still holds what the first connection was given.
     last = request.headers.get("last-event-id") or given.get("lastEventId")
     after = _whole("lastEventId", last, most=2**63 - 1) if last else None
@@ -86,17 +87,20 @@ def _reader(request: Request, session: Session) -> Reader:
 
 def _whole(name: str, text: str, *, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise _unusable(name, text, f"a whole number from 0 to {most}")
+        raise _unusable(name, f"a whole number from 0 to {most}")
     return int(text)
 
 
-def _unusable(name: str, value: str, expected: str) -> Unusable:
-    return Unusable("PARAMETER_UNUSABLE", name=name, value=value[:40], expected=expected)
+def _unusable(name: str, expected: str) -> Unusable:
+    # The value is not repeated: it may be a secret gone astray.
+    return Unusable("PARAMETER_UNUSABLE", name=name, expected=expected)
 
 
 def _problem(status: int, error: IccError, *, retry_after_seconds: int | None = None) -> Response:
     """An error as RFC 9457 writes it, with our code and remedy."""
-    said = {"type": "about:blank", "title": error.cause, "status": status, "code": error.code, "remedy": error.remedy}
+    title = HTTPStatus(status).phrase
+    said = {"type": "about:blank", "title": title, "status": status, "detail": error.cause, "code": error.code}
+    said["remedy"] = error.remedy
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(retry_after_seconds)} if retry_after_seconds else {})
     return JSONResponse(said, status, headers=headers, media_type="application/problem+json")
 

@@ -119,7 +119,7 @@ class Terminal {
       else if (answer.headers.get("content-type")?.startsWith("application/problem+json")) {
         const problem = await answer.json();
         this.say("refused");
-        this.note(`${problem.title} ${problem.remedy}`);
+        this.note(`${problem.detail} ${problem.remedy}`);
       }
     } catch {
       // Nobody answers: that is what "reconnecting" says.

@@ -47,7 +47,9 @@ def test_two_hundred_readers(house: Web, shared_database: Database) -> None:
         thread.start()
     wait_for(lambda: all(reader.arrived for reader in readers), "every stream is open", seconds=60)
     writers = [
-        Writer(shared_database, size=LINES_PER_FLUSH, per_second=FLUSHES_PER_SECOND, flushes=SECONDS * 10)
+        Writer(
+            shared_database, size=LINES_PER_FLUSH, per_second=FLUSHES_PER_SECOND, flushes=SECONDS * FLUSHES_PER_SECOND
+        )
         for _ in range(WRITERS)
     ]
     process = psutil.Process(house.process.pid)

@@ -151,7 +151,7 @@ def test_too_many_streams_are_said_with_their_cure(log: Log, database: Database)
         lambda route: route.fulfill(
             status=429,
             content_type="application/problem+json",
-            body='{"title": "ana has 20 streams of the log open already.", "remedy": "Close a tab."}',
+            body='{"detail": "ana has 20 streams of the log open already.", "remedy": "Close a tab."}',
         ),
     )
     log.box.get_by_label("Level").select_option("Errors")

@@ -342,7 +342,7 @@ def test_what_cannot_be_used_is_named(door: Door, query: str, code: str, named: 
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["code"] == code
-    assert named in problem["title"]
+    assert named in problem["detail"]
     assert problem["remedy"]
 
 
@@ -353,7 +353,7 @@ def test_streams_per_person_are_capped(door: Door, house: Web, shared_database: 
     assert answer.status_code == 429
     assert answer.headers["retry-after"]
     assert answer.json()["code"] == "TOO_MANY_STREAMS"
-    assert str(MOST_PER_PERSON) in answer.json()["title"]
+    assert str(MOST_PER_PERSON) in answer.json()["detail"]
     other = Door(house.port, token_of(shared_database, seed.person(shared_database, "other")), door.stack)
     assert other.open().answer()[0] == 200
     readers[0].close()
