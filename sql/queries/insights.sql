@@ -196,7 +196,7 @@ SELECT last_id FROM control.event_head
 
 -- name: log_lines
 -- The log from one id on. Ids are dense and in the order of commits, so whoever goes on after the last one misses nothing.
-SELECT id, ts, entity, page, rows, level, code, msg, run_id, data -> 'rate_limit' AS rate_limit
+SELECT id, ts, entity, page, rows, level, code, msg, run_id, data -> 'rateLimit' AS rate_limit
 FROM control.events
 WHERE id >= %(first_id)s
 ORDER BY id

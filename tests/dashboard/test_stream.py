@@ -97,7 +97,7 @@ def test_a_line_says_what_was_promised(door: Door, shared_database: Database) ->
     run_id = str(uuid.uuid4())
     hostile = "one\ndata: two\r\n\r\nid: 7 \u2028 \u202e <b>"
     rate = {"source": "counted", "usedMinute": 12}
-    last_id = write(shared_database, msg=hostile, run_id=run_id, level="warn", data={"rate_limit": rate, "other": 1})
+    last_id = write(shared_database, msg=hostile, run_id=run_id, level="warn", data={"rateLimit": rate, "other": 1})
     wait_for(reader.lines, "it arrives")
     (said,) = [said for said in reader.said() if said.name == "message"]
     assert said.id == last_id
