@@ -19,12 +19,11 @@ from common.insights.letters import BulkAction, LetterCount, LetterDetail, Lette
 from common.insights.overview import AccountOverview, Overview
 from common.insights.runs import ActiveRun, RunDetail, RunRow
 from common.insights.sight import as_seen
-from common.insights.streams import EventLine, RateSample
+from common.insights.streams import RateSample
 from dashboard import services
 
 SHARED_SECONDS = 1.0
 RUNS_SHOWN = 20
-LINES_SHOWN = 120
 LETTERS_SHOWN = 10
 GROUPS_SHOWN = 8
 ACTIONS_SHOWN = 3
@@ -38,7 +37,6 @@ class PageData:
     account: AccountOverview
     runs: tuple[RunRow, ...]
     active: ActiveRun | None
-    lines: tuple[EventLine, ...]
     samples: tuple[RateSample, ...]
     away: DatabaseAway | None = None
 
@@ -66,12 +64,12 @@ class FindingsData:
     schema: tuple[SchemaDiff, ...]
 
 
-_last_good: dict[tuple[str, str, str, Sight], PageData] = {}
+_last_good: dict[tuple[str, str, Sight], PageData] = {}
 
 
-def page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
+def page_data(integration: str, account_key: str, sight: Sight) -> PageData:
     """One look, as this reader may see it. Raises ``DatabaseAway`` when there has not been any yet."""
-    key = (integration, account_key, level, sight)
+    key = (integration, account_key, sight)
     try:
         data = _page_data(*key)
     except DatabaseAway as away:
@@ -83,7 +81,7 @@ def page_data(integration: str, account_key: str, level: str, sight: Sight) -> P
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=32)
-def _page_data(integration: str, account_key: str, level: str, sight: Sight) -> PageData:
+def _page_data(integration: str, account_key: str, sight: Sight) -> PageData:
     whole = _overview()
     account = next(one for one in whole.accounts if (one.integration, one.account_key) == (integration, account_key))
     with services.current().reading() as database:
@@ -92,7 +90,6 @@ def _page_data(integration: str, account_key: str, level: str, sight: Sight) -> 
             account=account,
             runs=runs.last_runs(database, integration, account_key, limit=RUNS_SHOWN),
             active=runs.active(database, integration, account_key) if account.active_run else None,
-            lines=streams.events(database, level=level, limit=LINES_SHOWN),
             samples=streams.rate_samples(database, integration, account_key),
         )
     return as_seen(data, sight)

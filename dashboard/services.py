@@ -15,6 +15,7 @@ from common.operator_actions import Gate
 from common.signing import secret_key
 from common.store.database import Database
 from common.store.live_rows import LiveRowCounter
+from dashboard.api.hub import Hub
 from dashboard.tally import Tally
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Services:
     gate: Gate
     address: str
     behind_proxy: bool
+    logs: Hub
     key: bytes = field(repr=False)
     doors: Mapping[str, Door] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -82,7 +84,8 @@ def services_for(
     # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front. Heroku's and
     # Replit's routers always do, and nobody reaches the process past them.
     behind_proxy = any(values.get(name) for name in ("forwarded_allow_ips", "dyno", "replit_domains"))
-    return Services(settings, database, gate, public_url(values, settings), behind_proxy, key, doors or {})
+    address = public_url(values, settings)
+    return Services(settings, database, gate, address, behind_proxy, Hub(database), key, doors or {})
 
 
 _current: Services | None = None

@@ -16,7 +16,6 @@ from dashboard.web.requests import HOME, safe_next
 
 TICK = "live_tick"
 LIVE = "live_on"
-LEVEL = "log_level"
 OPEN_RUN = "open_run"
 FOCUS_RUN = "focus_run"
 CHOSEN_LETTERS = "chosen_letters"

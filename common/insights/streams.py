@@ -14,6 +14,7 @@ LEVELS = ("debug", "info", "warn", "error")
 MOST_LINES = 500
 MOST_SAMPLES = 500
 MOST_HOURS = 24 * 31
+MOST_READ = 1000
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,22 @@ class EventLine:
     code: str
     msg: str
     rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line as the live stream reads it. ``rate_limit`` is what the line says of the request budget, if it does."""
+
+    id: int
+    ts: datetime
+    entity: str | None
+    page: int | None
+    rows: int | None
+    level: str
+    code: str
+    msg: str
+    run_id: str | None
+    rate_limit: Any
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,21 @@ def events(
     return tuple(
         EventLine(**{**row, "run_id": str(row["run_id"]) if row["run_id"] else None}) for row in reversed(rows)
     )
+
+
+def log_head(database: Database) -> int:
+    """The last event id given out; ids are dense and in the order of commits (design §4)."""
+    with database.statement() as link:
+        row = link.execute(SQL["log_head"]).fetchone()
+    assert row is not None
+    return int(row["last_id"])
+
+
+def log_lines(database: Database, *, first_id: int, limit: int = MOST_READ) -> tuple[LogLine, ...]:
+    """Up to ``limit`` lines in the order of their ids, from ``first_id`` on, itself included."""
+    with database.statement() as link:
+        rows = link.execute(SQL["log_lines"], {"first_id": first_id, "limit": limit}).fetchall()
+    return tuple(LogLine(**{**row, "run_id": str(row["run_id"]) if row["run_id"] else None}) for row in rows)
 
 
 def rate_samples(

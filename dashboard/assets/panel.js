@@ -9,7 +9,7 @@ const TAGS = new Set([
 ]);
 const ATTRIBUTES = new Set([
   "class", "role", "scope", "value", "max", "title", "datetime", "type", "method", "colspan", "viewBox", "points", "x1", "x2",
-  "y1", "y2", "preserveAspectRatio", "tabindex", "data-send", "data-value", "data-stick", "key",
+  "y1", "y2", "preserveAspectRatio", "tabindex", "data-send", "data-value", "key",
 ]);
 const OWN_PATH = /^\/(?![/\\])[^\s\\]*$/;
 const KEY = Symbol("key");
@@ -84,11 +84,6 @@ function patchChildren(parent, specs) {
   }
 }
 
-function stuckToEnd(root) {
-  const list = root.querySelector("[data-stick]");
-  return !list || list.scrollHeight - list.scrollTop - list.clientHeight < 24;
-}
-
 // An open page asks now and then whether its session still holds: a lost websocket alone would not tell it.
 function watchSession(seconds) {
   if (window.hcSessionWatch) return;
@@ -123,8 +118,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const text = JSON.stringify(data.tree);
   if (instance.drawn === text) return;
   instance.drawn = text;
-  const follow = stuckToEnd(root);
   patchChildren(root, data.tree);
-  const list = root.querySelector("[data-stick]");
-  if (list && follow) list.scrollTop = list.scrollHeight;
 }

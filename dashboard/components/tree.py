@@ -19,7 +19,7 @@ Node = str | list[Any]
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_MARKS = {
+MARKS = {
     **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"},
     0x7F: "␡",
     **{ord(letter): f"⟨{unicodedata.name(letter).title()}⟩" for letter in _BIDI},
@@ -31,7 +31,7 @@ _MARKS = {
 
 def visible(text: str) -> str:
     """The text with control, escape and direction characters shown as marks."""
-    return text.translate(_MARKS)
+    return text.translate(MARKS)
 
 
 def el(tag: str, *children: Node | None, **attributes: str | int | float | None) -> Node:

@@ -16,7 +16,7 @@ from common.errors import DatabaseAway
 from common.states import Chip
 from common.store.people import Session
 from dashboard import actions, reads, state
-from dashboard.components import connection, entities, findings, header, log, notices, rail, runs
+from dashboard.components import connection, entities, findings, header, notices, rail, runs, terminal
 from dashboard.components.tree import ASSETS, el, show
 from dashboard.reads import PageData
 from dashboard.views import faces, letters, pace, questions, run_panel
@@ -24,7 +24,6 @@ from dashboard.views import faces, letters, pace, questions, run_panel
 ICON = ASSETS / "icon.svg"
 LIVE_MILLISECONDS = 2000
 SESSION_WATCH_SECONDS = 10
-LEVELS = {"info": "All", "warn": "Warnings", "error": "Errors"}
 _STYLES = (ASSETS / "tokens.css", ASSETS / "page.css")
 
 
@@ -46,7 +45,7 @@ def _live() -> None:
         return
     sight = sight_of(session.role)
     try:
-        data = reads.page_data(DOORLOOP.key, "main", st.session_state.get(state.LEVEL) or "info", sight)
+        data = reads.page_data(DOORLOOP.key, "main", sight)
     except DatabaseAway as away:
         faces.database_away(away)
     else:
@@ -108,7 +107,7 @@ def _main(data: PageData, session: Session) -> None:
     with st.container(key="card_letters"):
         letters.panel(data, session)
     with st.container(key="card_log"):
-        _log(data)
+        terminal.terminal(CATALOG[data.account.integration].entities, data.runs)
 
 
 def _runs(data: PageData) -> None:
@@ -121,23 +120,6 @@ def _runs(data: PageData) -> None:
     answer: Any = show(runs.runs_tree(data.runs, data.now, entities=number), key="runs", focus=back_to)
     if answer.open:
         st.session_state[state.OPEN_RUN] = answer.open
-
-
-def _log(data: PageData) -> None:
-    with st.container(key="log_head", horizontal=True, vertical_alignment="center"):
-        show([el("div", el("h2", "Live log"), el("span", "UTC", cls="muted small"), cls="top lonely")], key="log_title")
-        st.segmented_control(
-            "Log level",
-            list(LEVELS),
-            format_func=LEVELS.__getitem__,
-            default="info",
-            required=True,
-            key=state.LEVEL,
-            label_visibility="collapsed",
-        )
-    level = st.session_state.get(state.LEVEL) or "info"
-    empty = "No line in the last 24 hours." if level == "info" else "No such line in the last 24 hours."
-    show(log.log_tree(data.lines) if data.lines else notices.empty_tree(empty), key="log")
 
 
 def _rail(data: PageData, session: Session) -> None:

@@ -44,12 +44,15 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         services.install(own)
         _preload()
         tasks = [asyncio.create_task(_tell_tally(own))]
+        ending = asyncio.create_task(_end_streams(stop, own))
         if not await _made_ready(own):
             tasks.append(asyncio.create_task(_wait_until_ready(own)))
         try:
             yield {"stop": stop}
         finally:
             stop.set()
+            await ending
+            await to_thread.run_sync(own.logs.close)
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -133,6 +136,12 @@ async def _flush(own: Services) -> None:
         with suppress(DatabaseAway):  # it is kept, and told when the database is back
             # Abandoned when the process ends: with a database away it would hold the end up for the pool's patience.
             await to_thread.run_sync(own.tally.flush, own.database, abandon_on_cancel=True)
+
+
+async def _end_streams(stop: asyncio.Event, own: Services) -> None:
+    """The server waits for open answers to end before it ends itself; a stream would never."""
+    await stop.wait()
+    own.logs.end_streams()
 
 
 def _preload() -> None:

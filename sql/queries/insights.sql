@@ -193,6 +193,18 @@ WHERE ts > clock_timestamp() - make_interval(hours => %(hours)s) AND level IN ('
 ORDER BY ts DESC, id DESC
 LIMIT %(limit)s
 
+-- name: log_head
+-- The last event id given out.
+SELECT last_id FROM control.event_head
+
+-- name: log_lines
+-- The log from one id on. Ids are dense and in the order of commits, so whoever goes on after the last one misses nothing.
+SELECT id, ts, entity, page, rows, level, code, msg, run_id, data -> 'rateLimit' AS rate_limit
+FROM control.events
+WHERE id >= %(first_id)s
+ORDER BY id
+LIMIT %(limit)s
+
 -- name: rate_samples
 -- The latest samples of the request budget, newest first.
 SELECT ts, decision, waited_seconds, source, request_limit, remaining, reset_at, used_minute, limit_minute, used_hour,
