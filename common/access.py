@@ -18,16 +18,20 @@ class Action(StrEnum):
     RUN = "run"
     STOP = "stop"
     PING = "ping"
+    CHECK = "check"
     CONFIRM = "confirm"
     FORGET_DRILL = "forget_drill"
+    TEST_ALERT = "test_alert"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.RUN: frozenset({Role.ADMIN}),
     Action.STOP: frozenset({Role.ADMIN}),
     Action.PING: frozenset({Role.ADMIN}),
+    Action.CHECK: frozenset({Role.ADMIN}),
     Action.CONFIRM: frozenset({Role.ADMIN}),
     Action.FORGET_DRILL: frozenset({Role.ADMIN}),
+    Action.TEST_ALERT: frozenset({Role.ADMIN}),
 }
 
 

@@ -29,6 +29,8 @@ _PATTERNS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    # A token of the admin API, by its look (common/store/api_tokens.py).
+    (re.compile(r"\bicc_[A-Za-z0-9_-]{40,}"), HIDDEN),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
     (
         re.compile(

@@ -43,6 +43,7 @@ class Supervisor:
             configuration.settings,
             daemon_id=services.daemon_id,
             key=services.key,
+            webhook=configuration.channels.integrations_teams_webhook,
         )
         self._janitor = Janitor(services.database, configuration.settings, self._commands)
         self._scheduler = Scheduler(

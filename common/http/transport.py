@@ -71,8 +71,8 @@ class Answer:
 class Transport:
     """Keep-alive HTTP for one vendor account; threads share it.
 
-    ``get`` raises ``TransientFault`` (timeout, reset, cut answer), ``EntityRefused`` (too large), ``RunFault``
-    (redirect elsewhere), ``StopRequested`` after ``abort``. HTTP statuses are not its business.
+    ``get`` and ``post`` raise ``TransientFault`` (timeout, reset, cut answer), ``EntityRefused`` (too large),
+    ``RunFault`` (redirect elsewhere), ``StopRequested`` after ``abort``. HTTP statuses are not its business.
     """
 
     def __init__(self, *, limits: Limits, connections: int, user_agent: str) -> None:
@@ -102,6 +102,11 @@ class Transport:
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
 
+    def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One POST. A redirect is an answer like any other: following it would send the body elsewhere."""
+        started = time.monotonic()
+        return self._once(url, {}, headers, started, started + self._limits.deadline_seconds, body=body)
+
     def abort(self) -> None:
         """End every request under way, now and for good. Safe from any thread, twice too."""
         self._aborted.set()
@@ -112,22 +117,31 @@ class Transport:
         self._session.close()
 
     def _once(
-        self, url: str, params: dict[str, str], headers: Mapping[str, str], started: float, deadline: float
+        self,
+        url: str,
+        params: dict[str, str],
+        headers: Mapping[str, str],
+        started: float,
+        deadline: float,
+        *,
+        body: bytes | None = None,
     ) -> Answer:
         if self._aborted.is_set():
             raise StopRequested
         path = urlsplit(url).path
         try:
-            response = self._session.get(
+            response = self._session.request(
+                "GET" if body is None else "POST",
                 url,
                 params=params,
+                data=body,
                 headers=dict(headers),
                 stream=True,
                 allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT_SECONDS, self._limits.silence_seconds), self._limits.silence_seconds),
             )
             with response:
-                body = self._body(response, path, deadline)
+                content = self._body(response, path, deadline)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
@@ -137,7 +151,7 @@ class Transport:
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
-            body=body,
+            body=content,
             url=response.url,
             elapsed_seconds=time.monotonic() - started,
             received_at=datetime.now(UTC),

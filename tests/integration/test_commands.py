@@ -14,7 +14,7 @@ from common.access import Action
 from common.errors import Refused
 from common.store.database import Database
 from common.store.listener import Listener
-from common.wishes import Wish, run_wish
+from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, one, rows
@@ -185,7 +185,8 @@ def test_two_daemons_take_each_command_once(
 ) -> None:
     """Design §2: SKIP LOCKED: a command is claimed by one daemon, and done once."""
     with engine(drill, database_url) as second:
-        ids = [house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id for _ in range(12)]
+        wishes = [check_wish("doorloop", endpoint="owners", page_size=size) for size in range(1, 13)]
+        ids = [house.gate.submit(wish, ADMIN).command_id for wish in wishes]
         with ThreadPoolExecutor(4) as pool:
             taken = sum(pool.map(lambda desk: desk.run_once(), [house.commands, second.commands] * 2))
         assert taken == len(ids)
@@ -193,7 +194,8 @@ def test_two_daemons_take_each_command_once(
             lambda: {row["state"] for row in rows(database, "SELECT state FROM control.commands")} == {"done"},
             "all are done",
         )
-        assert len(rows(database, "SELECT 1 FROM control.pings")) == len(ids)
+        done = rows(database, "SELECT 1 FROM control.admin_logs WHERE outcome_of IS NOT NULL AND result = 'done'")
+        assert len(done) == len(ids)
 
 
 def test_two_daemons_start_one_run(house: Engine, drill: DrillServer, database_url: str, database: Database) -> None:
