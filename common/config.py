@@ -114,6 +114,9 @@ class WebSettings(SharedSettings):
         120, gt=0, description="a session without a person's action ends after this"
     )
     icc_session_hours: float = Field(12, gt=0, description="a session ends after this at the latest")
+    icc_api_requests_per_minute: int = Field(
+        300, ge=1, le=1_000_000, description="what one caller may ask of the admin API; more gets 429"
+    )
 
 
 class DoorLoopSettings(_FromEnvironment):

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `streamlit run` knows this folder, not its parent
 
+from dashboard.api import dispatch
 from dashboard.web import health, sign_in
 from dashboard.web.compressed import CompressedStatic
 from dashboard.web.gate import SessionGate
@@ -22,7 +23,7 @@ from dashboard.web.lifespan import lifespan
 
 app = st.App(
     Path(__file__).with_name("ui.py"),
-    routes=[*health.ROUTES, *sign_in.ROUTES],
+    routes=[*health.ROUTES, *sign_in.ROUTES, *dispatch.ROUTES],
     middleware=[Middleware(SecurityHeaders), Middleware(SessionGate), Middleware(CompressedStatic)],
     lifespan=lifespan,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ AWAY_SECONDS = 3.0
 
 @dataclass
 class Services:
-    """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date."""
+    """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date.
+
+    ``stop`` is set when the process is told to end: whoever waits long waits for it, too.
+    """
 
     settings: WebSettings
     database: Database
@@ -29,6 +33,7 @@ class Services:
     behind_proxy: bool
     counter: LiveRowCounter = field(default_factory=LiveRowCounter)
     is_ready: bool = False
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     _away: tuple[float, DatabaseAway] | None = None
 
     @contextmanager

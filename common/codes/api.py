@@ -52,12 +52,6 @@ API = (
         "This Idempotency-Key was used for another request.",
         "Use a new key for every new request; the same key only to ask the same again.",
     ),
-    Code(
-        "KEY_BUSY",
-        "refused",
-        "The first request with this Idempotency-Key is still being done.",
-        "Ask again in a moment with the same key.",
-    ),
     # --- the Teams webhook
     Code(
         "WEBHOOK_MISSING",

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import streamlit as st
 from anyio import to_thread
 
-from common import redact
+from common import logs, redact
 from common.config import WebSettings, drop_vendor_secrets, environment, read_process
 from common.errors import DatabaseAway, SettingsError
 from common.store.door import opened
@@ -35,6 +35,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     waiting: asyncio.Task[None] | None = None
     with ExitStack() as stack:
         own = await to_thread.run_sync(_start, stack)
+        own.stop = stop
         services.install(own)
         _preload()
         if not await _made_ready(own):
@@ -57,6 +58,7 @@ def _start(stack: ExitStack) -> Services:
         settings, _ = read_process(WebSettings, values)
         drop_vendor_secrets()
         redact.register(settings.icc_secret_key)
+        logs.configure(settings.icc_log_format)
         database = stack.enter_context(opened(settings, name="icc:web", on_progress=_tell))
         return services_for(settings, database, values)
     except (SettingsError, EmbeddedPostgresError) as error:
