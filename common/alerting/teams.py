@@ -24,7 +24,7 @@ CARD_VERSION = "1.4"
 """1.5 "couldn't be displayed" through Power Automate, by repeated reports."""
 MOST_BYTES = 24_000
 """Beyond about 28 KB Workflows accepts a message and then fails to post it."""
-LONGEST_TEXT = 2_000
+LONGEST_TEXT = 1_500
 LIMITS = Limits(silence_seconds=10, deadline_seconds=15, body_bytes=64 * 1024)
 SHORTEST_CREDENTIAL = 16
 """A shorter path (`/hook`) is no credential, and masking it would hide the word everywhere."""

@@ -18,7 +18,7 @@ import structlog
 from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from common.errors import IccError, Refused
@@ -166,4 +166,14 @@ def _response(told: Told) -> Response:
     return Response(json.dumps(body), status, headers, "application/json")
 
 
-ROUTES = [Mount("/api", AdminApi())]
+class _Everything(Mount):
+    """A mount for every path beneath it: Starlette's own leaves those with a line break to the next route."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.FULL, {}) if str(scope.get("path", "")).startswith(f"{self.path}/") else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+ROUTES = [_Everything("/api", AdminApi())]

@@ -1,10 +1,9 @@
-"""A real web process and a real daemon with its drill server, on one database; callers of every kind."""
+"""A real web process and a real daemon on one database, a drill server as their vendor; callers of every kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,15 +13,17 @@ from psycopg.types.json import Jsonb
 from common.access import Role
 from common.store import api_tokens
 from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
 from dashboard.api import table
 from tests.children import Yard
 from tests.dashboard import seed
 from tests.dashboard.conftest import SECRET_KEY, Web, copied_database, start_web, stop_web
-from tests.harness import UNHURRIED
+from tests.harness import settings_for
 from tests.truth import Record, rows
+from tests.waiting import wait_for
+from tests.workflows import Workflows
 
 API = "/api/admin/"
-UNBOUNDED = {"ICC_API_REQUESTS_PER_MINUTE": "1000000"}
 
 
 @dataclass
@@ -31,8 +32,11 @@ class House:
 
     web: Web
     database: Database
+    drill: DrillServer
+    workflows: Workflows
     yard: Yard
     tokens: dict[Role, str]
+    _cookies: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def caller(self, role: Role = Role.ADMIN) -> httpx.Client:
         """A program with a token."""
@@ -42,9 +46,18 @@ class House:
         self.web.clients.append(client)
         return client
 
-    def person(self, name: str) -> httpx.Client:
-        """A browser that is signed in; ``ana`` is an admin, ``vera`` a viewer, ``nils`` has no role."""
-        client = self.web.signed_in(name)
+    def person(self, name: str, *, fresh: bool = False) -> httpx.Client:
+        """A browser that is signed in; ``ana`` is an admin, ``vera`` a viewer, ``nils`` has no role.
+
+        Signing in takes an argon2 hash: they share one session a name, but for ``fresh`` ones.
+        """
+        if fresh or name not in self._cookies:
+            client = self.web.signed_in(name)
+            if not fresh:
+                self._cookies[name] = dict(client.cookies)
+        else:
+            client = self.web.client()
+            client.cookies.update(self._cookies[name])
         client.base_url = httpx.URL(self.web.address + API)
         return client
 
@@ -54,17 +67,21 @@ class House:
         return [row for row in found if not row["action"].startswith("sign")]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def api_house(server_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One house for a whole module."""
-    with copied_database(server_url, template_database) as database:
-        settings = {"DATABASE_URL": database.url, "ICC_SECRET_KEY": SECRET_KEY}
-        drill = {"ICC_DRILL": "1", "ICC_DRILL_ROWS": "40", "ICC_HEARTBEAT_SECONDS": "1", **UNHURRIED}
-        yard = Yard(tmp_path_factory.mktemp("yard"), {**settings, **drill}, database)
-        web = start_web(**settings, **UNBOUNDED)  # type: ignore[arg-type]  # settings are strings by name
+    """One house for all tests here: starting it takes seconds."""
+    with (
+        copied_database(server_url, template_database) as database,
+        DrillServer(rows=40, seed=3) as drill,
+        Workflows() as workflows,
+    ):
+        quick = {"ICC_HEARTBEAT_SECONDS": "1", "ICC_REQUEST_TIMEOUT_SECONDS": "2"}
+        values = settings_for(drill, database.url, INTEGRATIONS_TEAMS_WEBHOOK=workflows.webhook, **quick)
+        yard = Yard(tmp_path_factory.mktemp("yard"), values, database)
+        web = start_web(DATABASE_URL=database.url, ICC_SECRET_KEY=SECRET_KEY, ICC_API_REQUESTS_PER_MINUTE="1000000")
         try:
             yard.service()
-            yield House(web, database, yard, _callers(database))
+            yield House(web, database, drill, workflows, yard, _callers(database))
         finally:
             yard.clear()
             stop_web(web)
@@ -75,9 +92,15 @@ def _callers(database: Database) -> dict[Role, str]:
     for name, role in (("ana", Role.ADMIN), ("vera", Role.VIEWER), ("nils", None)):
         seed.person(database, name, role)
     with database.transaction() as link:
-        return {
-            role: api_tokens.add(link, f"{role.value} program", role, days=1, created_by="tests") for role in Role
-        }
+        return {role: api_tokens.add(link, f"{role.value} program", role, days=1, created_by="tests") for role in Role}
+
+
+ACTIVE = "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'queued')"
+
+
+def wait_until_quiet(house: House) -> None:
+    """Until nothing runs."""
+    wait_for(lambda: not rows(house.database, ACTIVE), "the last run has ended")
 
 
 def seed_examples(database: Database) -> None:
@@ -93,7 +116,8 @@ def seed_examples(database: Database) -> None:
             [run_id],
         ),
         (
-            """INSERT INTO control.commands (id, integration, action, actor, expires_at, seal, state, finished_at, result)
+            """INSERT INTO control.commands (id, integration, action, actor, expires_at, seal, state, finished_at,
+                                             result)
                VALUES (%s, 'doorloop', 'run', 'ana', now(), 'x', 'done', now(), %s) ON CONFLICT DO NOTHING""",
             [command_id, Jsonb({"run_id": run_id})],
         ),

@@ -10,9 +10,7 @@ from common.access import Role
 from dashboard.api import docs
 from dashboard.api.frame import Endpoint, Example
 from dashboard.api.table import ENDPOINTS
-from tests.dashboard.api.conftest import House, seed_examples
-from tests.truth import rows
-from tests.waiting import wait_for
+from tests.dashboard.api.conftest import House, seed_examples, wait_until_quiet
 
 EXAMPLES = [(endpoint, example) for endpoint in ENDPOINTS for example in endpoint.examples]
 
@@ -20,8 +18,7 @@ EXAMPLES = [(endpoint, example) for endpoint in ENDPOINTS for example in endpoin
 @pytest.fixture(autouse=True)
 def quiet(api_house: House) -> None:
     """The examples' rows are there, and nothing runs."""
-    active = "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'queued')"
-    wait_for(lambda: not rows(api_house.database, active), "the last run has ended")
+    wait_until_quiet(api_house)
     seed_examples(api_house.database)
 
 
@@ -33,9 +30,6 @@ def test_every_example_answers_as_documented(api_house: House, endpoint: Endpoin
     caller = api_house.caller(Role.ADMIN)
     address = docs.address_of(endpoint, example)
     answer = caller.request(endpoint.method, api_house.web.address + address, json=example.body)
-    if endpoint.path == "alerts/test":  # no webhook is set in this house; the one that is set has a test of its own
-        assert (answer.status_code, answer.json()["code"]) == (422, "WEBHOOK_MISSING")
-        return
     assert answer.status_code == example.status, answer.text
     if answer.status_code < 400:
         endpoint.answers[answer.status_code].model_validate_json(json.dumps(answer.json()), by_alias=True)
