@@ -19,7 +19,7 @@ from dashboard.api.wanted import AnswerBody, CheckQuery, RunBody, WhichBody
 
 VENDOR_SECONDS = 20.0
 """How long a question to a vendor (or to Workflows) is waited for; then its address is the answer."""
-DAEMON_SECONDS = 5.0
+DAEMON_SECONDS = 3.0
 """How long the daemon itself is waited for."""
 NEITHER = SLOWED_CODES | {"STOPPED", "BREAKER_OPEN"}
 """What kept a ping from being asked: no failure of the vendor (law 7)."""

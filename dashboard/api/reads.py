@@ -14,10 +14,11 @@ from common.insights.overview import Overview, overview
 from common.operator_actions import Actor
 from common.redact import HIDDEN
 from common.wishes import catalog_entry
-from dashboard.api import answers
-from dashboard.api.answers import CommandTold, DaemonTold
+from dashboard.api import answers, state_answers
+from dashboard.api.answers import CommandTold
 from dashboard.api.frame import BASE, Answer, Call
 from dashboard.api.shapes import for_caller
+from dashboard.api.state_answers import DaemonTold
 from dashboard.api.wanted import DeadLettersQuery, RunsQuery
 
 
@@ -30,7 +31,7 @@ def seen(call: Call) -> Overview:
 def daemons(call: Call) -> Answer:
     """Which daemons live, since when, on which version, and what each is doing."""
     look = seen(call)
-    return Answer(answers.DaemonsTold(now=look.now, alive=look.daemon_is_alive, daemons=daemons_of(look)))
+    return Answer(state_answers.DaemonsTold(now=look.now, alive=look.daemon_is_alive, daemons=daemons_of(look)))
 
 
 def daemons_of(look: Overview) -> list[DaemonTold]:
@@ -45,10 +46,10 @@ def schema_diff(call: Call) -> Answer:
     with call.own.reading() as database:
         found = shapes.shape_diffs(database, entry.key)
     told = [
-        answers.ShapeDiffTold.model_validate(replace(one, drift=for_caller(call.caller, dict(one.drift))))
+        state_answers.ShapeDiffTold.model_validate(replace(one, drift=for_caller(call.caller, dict(one.drift))))
         for one in found
     ]
-    return Answer(answers.ShapeDiffsTold(integration=entry.key, entities=told))
+    return Answer(state_answers.ShapeDiffsTold(integration=entry.key, entities=told))
 
 
 def run_list(call: Call) -> Answer:
@@ -83,21 +84,21 @@ def letter_list(call: Call) -> Answer:
     with call.own.reading() as database:
         found = dead_letters.letters(database, **query.model_dump())
     more = found[-1].id if len(found) == query.limit else None
-    return Answer(answers.DeadLettersTold(letters=[_letter(call.caller, one) for one in found], next_before=more))
+    return Answer(state_answers.DeadLettersTold(letters=[_letter(call.caller, one) for one in found], next_before=more))
 
 
-def _letter(caller: Actor, letter: Letter) -> answers.DeadLetterTold:
+def _letter(caller: Actor, letter: Letter) -> state_answers.DeadLetterTold:
     if caller.role is not Role.ADMIN:
         # The reason quotes the record ("field holds value"), so a viewer reads the code's own sentence.
         cause = CODES[letter.problem.code or ""].cause.format_map(defaultdict(lambda: HIDDEN))
         letter = replace(letter, payload=HIDDEN, problem=replace(letter.problem, cause=cause))
-    return answers.DeadLetterTold.model_validate(letter)
+    return state_answers.DeadLetterTold.model_validate(letter)
 
 
 def questions(call: Call) -> Answer:
     """Questions that only an admin may answer: a mass removal, a changed vendor account."""
     told = [
-        answers.QuestionTold(
+        state_answers.QuestionTold(
             id=question.id,
             integration=account.integration,
             account_key=account.account_key,
@@ -110,7 +111,7 @@ def questions(call: Call) -> Answer:
         for account in seen(call).accounts
         for question in account.questions
     ]
-    return Answer(answers.QuestionsTold(questions=told))
+    return Answer(state_answers.QuestionsTold(questions=told))
 
 
 def command(call: Call) -> Answer:

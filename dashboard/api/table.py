@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.access import Action
-from dashboard.api import acts, answers, reads, standing, wanted
+from dashboard.api import acts, answers, reads, standing, state_answers, wanted
 from dashboard.api.frame import Endpoint, Example
 
 DOORLOOP = {"key": "doorloop"}
@@ -19,7 +19,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "integrations",
         "How every integration is",
         standing.integrations,
-        {200: answers.IntegrationsTold},
+        {200: state_answers.IntegrationsTold},
         (Example("All of them"),),
     ),
     Endpoint(
@@ -47,7 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "integrations/{key}/schema-diff",
         "Records against columns",
         reads.schema_diff,
-        {200: answers.ShapeDiffsTold},
+        {200: state_answers.ShapeDiffsTold},
         (Example("Of DoorLoop", DOORLOOP),),
         refusals=("UNKNOWN_INTEGRATION",),
     ),
@@ -56,7 +56,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "sync/status",
         "Where the copying stands",
         standing.sync_state,
-        {200: answers.StatusTold},
+        {200: state_answers.StatusTold},
         (Example("Of everything"), Example("Of DoorLoop", query={"integration": "doorloop"})),
         query=wanted.StatusQuery,
         refusals=("UNKNOWN_INTEGRATION",),
@@ -114,7 +114,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "sync/dlq",
         "Records put aside",
         reads.letter_list,
-        {200: answers.DeadLettersTold},
+        {200: state_answers.DeadLettersTold},
         (
             Example("Of owners", query={"entity": "owners"}),
             Example("What waits, by its reason", query={"state": "open", "code": "RECORD_TYPE", "limit": "20"}),
@@ -126,7 +126,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "daemons",
         "The daemons",
         reads.daemons,
-        {200: answers.DaemonsTold},
+        {200: state_answers.DaemonsTold},
         (Example("All of them"),),
     ),
     Endpoint(
@@ -134,7 +134,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "confirmations",
         "Open questions",
         reads.questions,
-        {200: answers.QuestionsTold},
+        {200: state_answers.QuestionsTold},
         (Example("All of them"),),
     ),
     Endpoint(
