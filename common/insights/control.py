@@ -52,7 +52,8 @@ def command_state(database: Database, command_id: str) -> CommandView | None:
 
 def _view(row: Row) -> CommandView:
     state = CommandState.EXPIRED if row["ran_out"] else CommandState(row["state"])
-    result: dict[str, Any] = row["result"] or {}
+    # A row that the gate and the daemon did not write may hold anything.
+    result: dict[str, Any] = row["result"] if isinstance(row["result"], dict) else {}
     trouble: Problem | None = None
     if state is CommandState.EXPIRED:
         trouble = of_code("COMMAND_EXPIRED", seconds=f"{row['waited_for_seconds']:g}")

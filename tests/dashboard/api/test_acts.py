@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from common.access import Action, Role
 from dashboard.api import table
 from dashboard.api.frame import Endpoint
 from tests.dashboard.api.conftest import House, seed_examples, wait_until_quiet
+from tests.dashboard.conftest import SECRET_KEY, start_web, stop_web
 from tests.truth import rows
 from tests.waiting import wait_for
 from tests.workflows import PATH, SIGNATURE
@@ -192,6 +194,27 @@ def test_what_takes_long_gives_an_address(api_house: House) -> None:
         daemon.send(signal.SIGCONT)
     told = wait_for(lambda: (seen := caller.get(address).json())["state"] == "done" and seen, "it was taken")
     assert told["runAddress"].endswith(told["runId"])
+
+
+def test_a_process_told_to_end_keeps_nobody_waiting(api_house: House) -> None:
+    """SIGTERM while a caller waits for a command: the caller gets 202 with the address, and the process is gone."""
+    web = start_web(DATABASE_URL=api_house.database.url, ICC_SECRET_KEY=SECRET_KEY)
+    daemon = api_house.yard.last
+    rows(api_house.database, "UPDATE control.daemons SET heartbeat_seconds = 60")
+    daemon.send(signal.SIGSTOP)
+    try:
+        waiting = replace(api_house, web=web).caller()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(
+                waiting.get, "integrations/doorloop/check", params={"endpoint": "units", "page_size": 77}
+            )
+            pending = "SELECT 1 FROM control.commands WHERE state = 'pending'"
+            wait_for(lambda: rows(api_house.database, pending), "the command is given")
+            web.process.send_signal(signal.SIGTERM)
+            assert (answer.result().status_code, answer.result().json()["state"]) == (202, "pending")
+            stop_web(web)  # insists that it ends within ten seconds, of the twenty that a check is waited for
+    finally:
+        daemon.send(signal.SIGCONT)
 
 
 def test_the_whole_picture_is_told(api_house: House) -> None:
