@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_a_body_must_be_json_and_small(api_house: House) -> None:
     problem(caller.post("sync/stop", content=large, headers=headers), 413, "REQUEST_TOO_LARGE")
     parts = iter([large[:40_000], large[40_000:]])
     problem(caller.post("sync/stop", content=parts, headers=headers), 413, "REQUEST_TOO_LARGE")
+
+
+def test_a_body_without_end_is_not_waited_for(api_house: House) -> None:
+    """413 comes as soon as the body is too large, not when a client that drips for ever has finished."""
+    token = api_house.tokens[Role.ADMIN]
+    head = (
+        f"POST {API}sync/stop HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", api_house.web.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b"11170\r\n" + b"x" * 0x11170 + b"\r\n")  # 70 000 bytes, and no last chunk
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_what_is_not_there_is_404(api_house: House) -> None:
