@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.responses import HTMLResponse, Response
 
 from common.codes import CODES
-from dashboard import services
+from dashboard import identity, services
 from dashboard.api import openapi
 from dashboard.api.frame import BASE, Endpoint, Example
 from dashboard.api.problems import STATUS
@@ -27,7 +27,8 @@ _NO_STORE = {"Cache-Control": "no-store"}
 def page(path: str) -> Response | None:
     """The document, the page or its stylesheet; None for any other path."""
     if path == f"{BASE}openapi.json":
-        return Response(json.dumps(openapi.document(), indent=1), 200, _NO_STORE, "application/json")
+        described = openapi.document(identity.cookie_name(services.current()))
+        return Response(json.dumps(described, indent=1), 200, _NO_STORE, "application/json")
     if path == f"{BASE}docs.css":
         sheets = ("tokens.css", "api_docs.css")
         return Response("".join((ASSETS / name).read_text() for name in sheets), media_type="text/css")

@@ -11,6 +11,7 @@ from dashboard.api.frame import BASE, SEGMENTS, Endpoint
 from dashboard.api.problems import MEDIA_TYPE
 from dashboard.api.shapes import Told, Wanted
 from dashboard.api.table import ENDPOINTS
+from dashboard.identity import PLAIN_COOKIE
 
 VERSION = "1"
 _REFERENCE = "#/components/schemas/{model}"
@@ -37,8 +38,8 @@ _KEY = {
 
 
 @cache
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(cookie: str = PLAIN_COOKIE) -> dict[str, Any]:
+    """The whole document. ``cookie`` is the session's, whose name says whether people come by https."""
     references, components = _components()
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
@@ -55,7 +56,7 @@ def document() -> dict[str, Any]:
             "schemas": {**components, "Problem": _PROBLEM},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "hc_session"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie},
             },
         },
         "security": [{"token": []}, {"session": []}],
