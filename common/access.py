@@ -30,6 +30,7 @@ class Action(StrEnum):
     RUN = "run"
     STOP = "stop"
     PING = "ping"
+    CHECK = "check"
     CONFIRM = "confirm"
     FORGET_DRILL = "forget_drill"
     REQUEUE = "requeue"
@@ -38,12 +39,14 @@ class Action(StrEnum):
     FORCE_BREAKER = "force_breaker"
     LOWER_LIMITS = "lower_limits"
     SCHEDULE = "schedule"
+    TEST_ALERT = "test_alert"
 
 
 _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.RUN: frozenset({Role.ADMIN}),
     Action.STOP: frozenset({Role.ADMIN}),
     Action.PING: frozenset({Role.ADMIN}),
+    Action.CHECK: frozenset({Role.ADMIN}),
     Action.CONFIRM: frozenset({Role.ADMIN}),
     Action.FORGET_DRILL: frozenset({Role.ADMIN}),
     Action.REQUEUE: frozenset({Role.ADMIN}),
@@ -52,6 +55,7 @@ _PERMITTED: dict[Action, frozenset[Role]] = {
     Action.FORCE_BREAKER: frozenset({Role.ADMIN}),
     Action.LOWER_LIMITS: frozenset({Role.ADMIN}),
     Action.SCHEDULE: frozenset({Role.ADMIN}),
+    Action.TEST_ALERT: frozenset({Role.ADMIN}),
 }
 
 

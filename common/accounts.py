@@ -1,4 +1,4 @@
-"""Who may sign in, from a terminal: ``python -m common.accounts add|passwd|role|disable|enable|list``.
+"""Who may sign in, from a terminal: ``python -m common.accounts add|passwd|role|disable|enable|list``, and tokens.
 
 ``add`` and ``passwd`` are for local accounts; the rest also for who comes by a provider, under the name in ``list``.
 A password is asked for twice on a terminal; otherwise it is the first line of stdin. It is never an argument, which
@@ -12,8 +12,9 @@ import getpass
 import sys
 from collections.abc import Sequence
 
-from common import redact
+from common import api_tokens, redact
 from common.access import Role
+from common.api_tokens import TokenMistake
 from common.config import SharedSettings, environment, read_process
 from common.errors import IccError
 from common.passwords import hashed, problem_with
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with opened(settings, name="icc:accounts", on_progress=_tell) as database:
             migrate(database)
             _say(_do(database, wanted))
-    except (IccError, Mistake) as error:
+    except (IccError, Mistake, TokenMistake) as error:
         _tell(str(error))
         if isinstance(error, IccError):
             _tell(error.remedy)
@@ -63,10 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("disable", help="shut a person out, at once").add_argument("name")
     verbs.add_parser("enable", help="let a person in again").add_argument("name")
     verbs.add_parser("list", help="who there is")
+    api_tokens.add_verbs(verbs)
     return parser
 
 
 def _do(database: Database, wanted: argparse.Namespace) -> str:
+    if wanted.verb in api_tokens.VERBS:
+        return api_tokens.do(database, wanted, _operator())
     if wanted.verb == "list":
         with database.transaction() as link:
             return _table(people.everyone(link))

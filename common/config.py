@@ -150,6 +150,9 @@ class WebSettings(SharedSettings):
     icc_oidc_providers: str | None = Field(
         None, description="names of sign-in providers, separated by commas, such as entra,google"
     )
+    icc_api_requests_per_minute: int = Field(
+        300, ge=1, le=1_000_000, description="what one caller may ask of the admin API; more gets 429"
+    )
 
 
 class DoorLoopSettings(_FromEnvironment):

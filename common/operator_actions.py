@@ -13,10 +13,10 @@ from typing import Any
 
 from common.access import Action, Role, may
 from common.errors import Refused
-from common.signing import seal
+from common.signing import is_sealed, seal
 from common.store import commands
 from common.store.database import Database, Link
-from common.wishes import Wish, catalog_entry
+from common.wishes import SHARED, SHARED_SECONDS, Wish, catalog_entry
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,30 @@ class Gate:
         self._expiry_seconds = expiry_seconds
         self._allow_backfill = allow_backfill
 
-    def submit(self, wish: Wish, actor: Actor, *, addressed_to: str | None = None) -> Receipt:
+    def submit(
+        self, wish: Wish, actor: Actor, *, addressed_to: str | None = None, command_id: str | None = None
+    ) -> Receipt:
         """Check, store and seal a command with its audit row.
 
-        ``addressed_to``: only that daemon may take it (a foreground run brings its own). Raises ``Refused``, after the
-        refusal has been recorded.
+        ``addressed_to``: only that daemon may take it (a foreground run brings its own). ``command_id``: planned ahead
+        by a caller who may have to ask again; the second time gets the first one's receipt. Raises ``Refused``, after
+        the refusal has been recorded.
         """
         try:
             with self._database.transaction() as link:
-                self._check(link, wish, actor, someone_will_do_it=addressed_to is not None)
-                return self._store(link, wish, actor, addressed_to)
+                self._admit(link, wish, actor, someone_will_do_it=addressed_to is not None)
+                known = self._known(link, wish, command_id) if addressed_to is None else None
+                if known is not None:
+                    self._log(link, wish, actor, "shared", command_id=known.command_id)
+                    return known
+                self._check_account(link, wish)
+                return self._store(link, wish, actor, addressed_to, command_id or str(uuid.uuid4()))
         except Refused as refusal:
             with self._database.transaction() as link:
                 self._log(link, wish, actor, "refused", reason=refusal.cause)
             raise
 
-    def _check(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
+    def _admit(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
         if not may(actor.role, wish.action):
             raise Refused("NOT_PERMITTED", actor=actor.name, action=wish.action.value)
         catalog_entry(wish.integration)
@@ -75,6 +83,20 @@ class Gate:
         link.execute(commands.SQL["lock_account"], account)
         if not someone_will_do_it and not _one(link, "alive_service", {})["alive"]:
             raise Refused("NO_DAEMON")
+
+    def _known(self, link: Link, wish: Wish, command_id: str | None) -> Receipt | None:
+        """A command that answers this wish as well as a new one would: of the id planned ahead, or a question to the
+        vendor that is being asked now or was answered a moment ago."""
+        row = _maybe(link, "planned", {"id": command_id}) if command_id else None
+        if row is None and wish.action in SHARED:
+            asked = commands.same_question(
+                link, wish.integration, wish.account_key, wish.action.value, wish.payload, seconds=SHARED_SECONDS
+            )
+            row = next((command for command in asked if is_sealed(self._key, command)), None)
+        return Receipt(str(row["id"]), row["expires_at"]) if row else None
+
+    def _check_account(self, link: Link, wish: Wish) -> None:
+        account = {"integration": wish.integration, "account_key": wish.account_key}
         if wish.action is Action.RUN:
             self._check_run(link, account)
         elif wish.action is Action.STOP and _maybe(link, "active_run", account) is None:
@@ -101,8 +123,7 @@ class Gate:
         if status["is_blocked"]:
             raise Refused("BLOCKED_UNTIL", until=_clock(status["blocked_until"]))
 
-    def _store(self, link: Link, wish: Wish, actor: Actor, addressed_to: str | None) -> Receipt:
-        command_id = str(uuid.uuid4())
+    def _store(self, link: Link, wish: Wish, actor: Actor, addressed_to: str | None, command_id: str) -> Receipt:
         expires_at = commands.database_now(link) + timedelta(seconds=self._expiry_seconds)
         audit_id = self._log(link, wish, actor, "accepted", command_id=command_id)
         command: dict[str, Any] = {

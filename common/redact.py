@@ -35,6 +35,8 @@ _PATTERNS = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
     (re.compile(r"(?i)((?:__host-|__secure-)?hc_(?:session|oidc)=)[^;\s'\",]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    # A token of the admin API, by its look (common/store/api_tokens.py).
+    (re.compile(r"\bicc_[A-Za-z0-9_-]{40,}"), HIDDEN),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
     (
         re.compile(
@@ -45,7 +47,7 @@ _PATTERNS = (
 )
 
 # One of these stands in whatever a pattern above finds; nearly no text has one, and so is looked through once.
-_SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&#]|://|eyJ|hc_")
+_SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&#]|://|eyJ|hc_|icc_")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 _lock = threading.Lock()

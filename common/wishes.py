@@ -15,6 +15,9 @@ from common.catalog import CATALOG, CatalogEntry
 from common.errors import Refused
 
 MODES = ("delta", "backfill", "since")
+SHARED = frozenset({Action.PING, Action.CHECK})
+"""Questions to the vendor: whoever asks the same again within ``SHARED_SECONDS`` gets the same answer."""
+SHARED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ def run_wish(
         "continues_run_id": continues_run_id,
     }
     return Wish(Action.RUN, integration, account_key, payload)
+
+
+def check_wish(integration: str, *, endpoint: str, page_size: int = 1) -> Wish:
+    """A wish to read one page of a list. ``endpoint`` is an entity of the catalogue, never a path."""
+    entry = catalog_entry(integration)
+    if endpoint not in entry.entities:
+        raise Refused("UNKNOWN_ENTITY", entity=endpoint, known=", ".join(entry.entities))
+    return Wish(Action.CHECK, integration, payload={"endpoint": endpoint, "page_size": page_size})
 
 
 def _in_utc(since: datetime) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from common.alerting import teams
 from common.config import ChannelSettings, Finding, ScheduleSettings
 from daemon.integrations.base import Account
-
-_WORKFLOW_HOSTS = (".logic.azure.com", ".powerplatform.com")
-_RETIRED_HOSTS = (".webhook.office.com", ".outlook.office.com")
 
 
 def check_channels(channels: ChannelSettings) -> tuple[Finding, ...]:
@@ -17,16 +15,13 @@ def check_channels(channels: ChannelSettings) -> tuple[Finding, ...]:
     webhook = channels.integrations_teams_webhook
     if webhook is None:
         return ()
-    try:
-        parts = urlsplit(webhook)
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        return (Finding("WEBHOOK_UNUSABLE", "error", {"problem": "not an address"}),)
-    if parts.scheme != "https" or not host:
-        return (Finding("WEBHOOK_UNUSABLE", "error", {"problem": "not an https address"}),)
-    if f".{host}".endswith(_RETIRED_HOSTS):
+    problem = teams.problem_with(webhook)
+    if problem is not None:
+        return (Finding("WEBHOOK_UNUSABLE", "error", {"problem": problem}),)
+    host = (urlsplit(webhook).hostname or "").lower()
+    if f".{host}".endswith(teams.RETIRED_HOSTS):
         return (Finding("WEBHOOK_RETIRED", "warning"),)
-    if not host.endswith(_WORKFLOW_HOSTS):
+    if not host.endswith(teams.WORKFLOW_HOSTS):
         return (Finding("WEBHOOK_UNUSABLE", "warning", {"problem": "not an address of Teams Workflows"}),)
     return ()
 

@@ -42,6 +42,7 @@ class CommandDesk:
         *,
         daemon_id: str,
         key: bytes,
+        webhook: str | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -51,8 +52,11 @@ class CommandDesk:
         self._daemon_id = daemon_id
         self._key = key
         self.bulk = BulkDesk(database, desk, served)
-        # Pings wait for the vendor, a stop may take most of a second: neither holds up the next command.
+        self._webhook = webhook
+        # A stop may take most of a second: it holds up no other command. What waits for somebody outside has threads of
+        # its own, so that many pings of a silent vendor never keep a stop waiting.
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="command")
+        self._askers = ThreadPoolExecutor(4, thread_name_prefix="asker")
 
     def run_once(self) -> int:
         """Take every waiting command; returns how many were taken."""
@@ -82,7 +86,8 @@ class CommandDesk:
 
     def close(self) -> None:
         """No more commands."""
-        self._helpers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._helpers, self._askers):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _take_one(self) -> bool:
         rescue_silent_runs(self._database)
@@ -96,7 +101,8 @@ class CommandDesk:
         elif accepted is not None:
             self._desk.launch(accepted)
         else:
-            self._helpers.submit(self._do_safely, command)
+            pool = self._askers if command["action"] in handlers.ASKING else self._helpers
+            pool.submit(self._do_safely, command)
         return True
 
     def _accept(self, link: Link, command: Row) -> RunPlan | Refused | None:
@@ -155,6 +161,8 @@ class CommandDesk:
         voice = self._desk.voice(command["integration"], command["account_key"])
         return {
             Action.PING: lambda: handlers.ping(database, self._clock, account, command, voice),
+            Action.CHECK: lambda: handlers.check(database, self._clock, account, command, voice),
+            Action.TEST_ALERT: lambda: handlers.test_alert(self._webhook, command),
             Action.STOP: lambda: handlers.stop(self._desk, command),
             Action.CONFIRM: lambda: handlers.confirm(database, command),
             Action.REQUEUE: lambda: self.bulk.accept(command),

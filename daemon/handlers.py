@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
+from common.access import Action
+from common.alerting import teams
 from common.clock import Clock
 from common.codes import CODES
 from common.config import Finding
@@ -13,12 +18,14 @@ from common.store import accounts, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
 from daemon.guard.guard import Witness
-from daemon.integrations.base import Account, PingResult
+from daemon.integrations.base import Account, CheckResult, Connector, PingResult
 from daemon.run_desk import RunDesk
 
 _NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
 """Findings with which not even a ping may leave: it would send the key readable, or there is none."""
 ANSWERS = ("confirmed", "rejected")
+ASKING = frozenset({Action.PING, Action.CHECK, Action.TEST_ALERT})
+"""Commands that wait for somebody outside."""
 
 
 def ping(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
@@ -42,16 +49,49 @@ def ping(database: Database, clock: Clock, account: Account, command: Row, witne
 
 
 def _ask(database: Database, clock: Clock, account: Account, witness: Witness) -> PingResult:
+    with _connector(database, clock, account, witness) as connector:
+        return connector.ping()
+
+
+@contextmanager
+def _connector(database: Database, clock: Clock, account: Account, witness: Witness) -> Iterator[Connector]:
     opened = account.open(database, clock, stop=threading.Event(), witness=witness)
     try:
-        return opened.connector.ping()
+        yield opened.connector
     finally:
         opened.settle()
         opened.close()
 
 
+def check(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
+    """Read one page of a list: its status, its first record's keys, how many came. No value of a record is told."""
+    endpoint, page_size = command["payload"]["endpoint"], int(command["payload"]["page_size"])
+    if endpoint not in account.entry.entities:
+        raise Refused("UNKNOWN_ENTITY", entity=endpoint, known=", ".join(account.entry.entities))
+    finding = _finding_against_requests(account)
+    if finding is not None:
+        held = CheckResult(False, endpoint, 0.0, code=finding.code, reason=finding.cause, remedy=finding.remedy)
+        return asdict(held)
+    with _connector(database, clock, account, witness) as connector:
+        return asdict(connector.check(endpoint, page_size))
+
+
+def test_alert(webhook: str | None, command: Row) -> dict[str, Any]:
+    """One card to the Teams webhook; what Workflows answered. Raises ``Refused`` when there is nobody to tell."""
+    if webhook is None:
+        raise Refused("WEBHOOK_MISSING")
+    problem = teams.problem_with(webhook)
+    if problem is not None:
+        raise Refused("WEBHOOK_UNUSABLE", problem=problem)
+    return asdict(teams.send(webhook, teams.test_card(command["integration"], asked_by=command["actor"])))
+
+
+def _finding_against_requests(account: Account) -> Finding | None:
+    return next((finding for finding in account.findings if finding.code in _NO_REQUEST), None)
+
+
 def _forbidden(account: Account) -> PingResult | None:
-    finding: Finding | None = next((f for f in account.findings if f.code in _NO_REQUEST), None)
+    finding = _finding_against_requests(account)
     if finding is None:
         return None
     return PingResult(

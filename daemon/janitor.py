@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.config import DaemonSettings
-from common.store import event_log
+from common.store import event_log, idempotency
 from common.store.database import Database
 from daemon.commands import CommandDesk
 from daemon.rescue import rescue_silent_runs
@@ -27,5 +27,6 @@ class Janitor:
         with self._database.transaction() as link:
             made = event_log.make_partitions(link)
             pruned = event_log.prune(link, days)
+            idempotency.forget_old(link)
         dropped = event_log.drop_old_partitions(self._database, days)
         return {"partitions_made": made, "partitions_dropped": len(dropped), **pruned}

@@ -51,6 +51,7 @@ def command_desk(services: Services) -> CommandDesk:
         configuration.settings,
         daemon_id=services.daemon_id,
         key=services.key,
+        webhook=configuration.channels.integrations_teams_webhook,
     )
 
 

@@ -48,6 +48,7 @@ class Supervisor:
             configuration.settings,
             daemon_id=services.daemon_id,
             key=services.key,
+            webhook=configuration.channels.integrations_teams_webhook,
         )
         self._janitor = Janitor(services.database, configuration.settings, self._commands)
         self._blocks = Blocks(services.database, configuration.accounts)

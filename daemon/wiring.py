@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from common import redact, signing
+from common.alerting import teams
 from common.clock import Clock, SystemClock
 from common.config import ChannelSettings, DaemonSettings, Finding, ScheduleSettings, read, read_process
 from common.errors import DatabaseAway
@@ -69,7 +70,7 @@ def configure(values: Mapping[str, str]) -> Configuration:
     schedule, schedule_findings = read(ScheduleSettings, dict(values), integration="doorloop")
     channels, channel_findings = read(ChannelSettings, dict(values))
     served = accounts_of(values, settings)
-    redact.register(*settings.secrets, channels.integrations_teams_webhook)
+    redact.register(*settings.secrets, *teams.secrets_of(channels.integrations_teams_webhook))
     for account in served.values():
         redact.register(*account.secrets)
     findings = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ class Services:
     """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date.
 
     ``doors`` are the sign-in providers by their names; ``key`` seals what a browser keeps for us.
+    ``stop`` is set when the process is told to end: whoever waits long waits for it, too.
     """
 
     settings: WebSettings
@@ -42,6 +44,7 @@ class Services:
     tally: Tally = field(default_factory=Tally)
     counter: LiveRowCounter = field(default_factory=LiveRowCounter)
     is_ready: bool = False
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     _away: tuple[float, DatabaseAway] | None = None
 
     @contextmanager

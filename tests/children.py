@@ -115,6 +115,11 @@ class Yard:
         wait_for(serves, "the service listens", seconds=30)
         return child
 
+    @property
+    def last(self) -> Child:
+        """The child that was started last."""
+        return self._children[-1]
+
     def daemons(self) -> list[Record]:
         """The processes that enlisted."""
         return rows(self.database, "SELECT * FROM control.daemons ORDER BY started_at")

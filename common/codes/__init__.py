@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from common.codes.api import API
 from common.codes.code import Code, Outcome
 from common.codes.settings import SETTINGS
 from common.codes.sign_in import SIGN_IN
@@ -16,5 +17,5 @@ from common.codes.work import WORK
 
 __all__ = ["CODES", "Code", "Outcome"]
 
-CODES: Mapping[str, Code] = {code.key: code for code in (*SETTINGS, *SIGN_IN, *VENDOR, *WORK)}
+CODES: Mapping[str, Code] = {code.key: code for code in (*SETTINGS, *SIGN_IN, *VENDOR, *WORK, *API)}
 """Every code by its key."""

@@ -72,8 +72,8 @@ class Answer:
 class Transport:
     """Keep-alive HTTP for one vendor account; threads share it.
 
-    ``get`` raises ``TransientFault`` (timeout, reset, cut answer), ``EntityRefused`` (too large), ``RunFault``
-    (redirect elsewhere), ``StopRequested`` after ``abort``. HTTP statuses are not its business.
+    ``get`` and ``post`` raise ``TransientFault`` (timeout, reset, cut answer), ``EntityRefused`` (too large),
+    ``RunFault`` (redirect elsewhere), ``StopRequested`` after ``abort``. HTTP statuses are not its business.
     """
 
     def __init__(self, *, limits: Limits, connections: int, user_agent: str) -> None:
@@ -100,6 +100,11 @@ class Transport:
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
 
+    def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One POST. A redirect is an answer like any other: following it would send the body elsewhere."""
+        started = time.monotonic()
+        return self._once(url, {}, headers, started, started + self._limits.deadline_seconds, body=body)
+
     def abort(self) -> None:
         """End every request under way, now and for good. Safe from any thread, twice too."""
         self._aborted.set()
@@ -110,19 +115,29 @@ class Transport:
         self._adapter.close()
 
     def _once(
-        self, url: str, params: dict[str, str], headers: Mapping[str, str], started: float, deadline: float
+        self,
+        url: str,
+        params: dict[str, str],
+        headers: Mapping[str, str],
+        started: float,
+        deadline: float,
+        *,
+        body: bytes | None = None,
     ) -> Answer:
         if self._aborted.is_set():
             raise StopRequested
         path = urlsplit(url).path
         self._sockets.deadlines.until = deadline
         try:
-            request = requests.Request("GET", url, params=params, headers={**self._headers, **headers}).prepare()
+            method = "GET" if body is None else "POST"
+            request = requests.Request(
+                method, url, params=params, data=body, headers={**self._headers, **headers}
+            ).prepare()
             silence = self._limits.silence_seconds
             timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
             response = self._adapter.send(request, stream=True, timeout=timeout)
             with response:
-                body = self._body(response, path)
+                content = self._body(response, path)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
@@ -132,7 +147,7 @@ class Transport:
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
-            body=body,
+            body=content,
             url=response.url,
             elapsed_seconds=time.monotonic() - started,
             received_at=datetime.now(UTC),

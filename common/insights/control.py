@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,9 +19,13 @@ ENDED = (CommandState.DONE, CommandState.FAILED, CommandState.REFUSED, CommandSt
 
 @dataclass(frozen=True)
 class CommandView:
-    """A command as its giver sees it. ``sentence`` says what became of it; ``problem`` why not, with the cure."""
+    """A command as its giver sees it. ``sentence`` says what became of it; ``problem`` why not, with the cure.
+
+    ``result`` is the daemon's own answer, masked when it was stored.
+    """
 
     id: str
+    integration: str
     action: str
     actor: str
     state: CommandState
@@ -29,6 +34,8 @@ class CommandView:
     run_id: str | None
     created_at: datetime
     expires_at: datetime
+    finished_at: datetime | None
+    result: Mapping[str, Any]
 
     @property
     def is_ended(self) -> bool:
@@ -45,7 +52,8 @@ def command_state(database: Database, command_id: str) -> CommandView | None:
 
 def _view(row: Row) -> CommandView:
     state = CommandState.EXPIRED if row["ran_out"] else CommandState(row["state"])
-    result: dict[str, Any] = row["result"] or {}
+    # A row that the gate and the daemon did not write may hold anything.
+    result: dict[str, Any] = row["result"] if isinstance(row["result"], dict) else {}
     trouble: Problem | None = None
     if state is CommandState.EXPIRED:
         trouble = of_code("COMMAND_EXPIRED", seconds=f"{row['waited_for_seconds']:g}")
@@ -55,6 +63,7 @@ def _view(row: Row) -> CommandView:
         trouble = problem(result)
     return CommandView(
         id=str(row["id"]),
+        integration=row["integration"],
         action=row["action"],
         actor=row["actor"],
         state=state,
@@ -63,6 +72,8 @@ def _view(row: Row) -> CommandView:
         run_id=str(row["run_id"] or result.get("run_id") or "") or None,
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        finished_at=row["finished_at"],
+        result=result,
     )
 
 

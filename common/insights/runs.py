@@ -136,6 +136,29 @@ def last_runs(
         return tuple(run_row(row) for row in link.execute(SQL["runs"], params).fetchall())
 
 
+def found_runs(
+    database: Database,
+    *,
+    integration: str | None = None,
+    state: str | None = None,
+    mode: str | None = None,
+    entity: str | None = None,
+    before: datetime | None = None,
+    limit: int = 50,
+) -> tuple[RunRow, ...]:
+    """The latest runs that match, over all accounts, newest first; ``before`` pages on. At most ``MOST_RUNS``."""
+    params: dict[str, Any] = {
+        "integration": integration,
+        "state": state,
+        "mode": mode,
+        "entity": entity,
+        "before": before,
+        "limit": max(1, min(limit, MOST_RUNS)),
+    }
+    with database.transaction() as link:
+        return tuple(run_row(row) for row in link.execute(statements("api")["found_runs"], params).fetchall())
+
+
 def detail(database: Database, run_id: str) -> RunDetail | None:
     """One run with its entities; None when there is none such."""
     with database.transaction() as link:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,23 @@ def submit(link: Link, command: Row) -> None:
     """Store a sealed command and wake the daemons when the transaction commits."""
     link.execute(SQL["submit"], {**command, "payload": Jsonb(command["payload"])})
     link.execute(SQL["wake_daemons"], {"id": command["id"]})
+
+
+def same_question(
+    link: Link, integration: str, account_key: str, action: str, payload: Mapping[str, Any], *, seconds: float
+) -> list[Row]:
+    """Commands of the same action and payload that are under way, or were done within ``seconds``; any source's.
+
+    Newest first, with what their seals cover: the caller must look whether they are from the gate.
+    """
+    params = {
+        "integration": integration,
+        "account_key": account_key,
+        "action": action,
+        "payload": Jsonb(dict(payload)),
+        "seconds": seconds,
+    }
+    return link.execute(SQL["same_question"], params).fetchall()
 
 
 def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:

@@ -100,6 +100,22 @@ class PingResult:
     remedy: str | None = None
 
 
+@dataclass(frozen=True)
+class CheckResult:
+    """What one page of a list answered. ``status`` None: no answer came; ``keys`` are the first record's."""
+
+    ok: bool
+    endpoint: str
+    elapsed_ms: float
+    status: int | None = None
+    keys: tuple[str, ...] = ()
+    count: int | None = None
+    total: int | None = None
+    code: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+
+
 class Connector(Protocol):
     """One vendor account, ready to be read."""
 
@@ -121,6 +137,10 @@ class Connector(Protocol):
 
     def ping(self) -> PingResult:
         """At most two requests: is the vendor there, does it know us, does it give data?"""
+        ...
+
+    def check(self, endpoint: str, page_size: int) -> CheckResult:
+        """One request for the first page of an entity's list, and what came of it."""
         ...
 
 

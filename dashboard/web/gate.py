@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.errors import DatabaseAway
 from common.store.people import Session
 from dashboard import identity, services
+from dashboard.api import problems
 from dashboard.tally import NO_SESSION, NOT_OURS
-from dashboard.web import requests
+from dashboard.web import callers, requests
 from dashboard.web.pages import away_page
 
 OPEN_PATHS = frozenset(
@@ -51,23 +52,45 @@ class SessionGate:
 
     async def _refusal(self, scope: Scope) -> Response | None:
         own = services.current()
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not requests.is_same_origin(scope, own):
+        bearer = callers.bearer(scope)
+        # Nothing sends a bearer token by itself, so a page elsewhere cannot misuse it as it could a cookie.
+        unsafe = bearer is None and scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if unsafe and not requests.is_same_origin(scope, own):
             own.tally.count(NOT_OURS, requests.client_address(scope, behind_proxy=own.behind_proxy))
+            if callers.is_api(scope):
+                return problems.refusal("FOREIGN_PAGE")
             return PlainTextResponse(f"{_NOT_OURS} Open {own.address}, or set ICC_PUBLIC_URL to what you open.", 403)
         if scope["path"] in OPEN_PATHS or OPEN_PROVIDER_PATH.fullmatch(scope["path"]):
             return None
         if not own.is_ready:
             return _away(scope, DatabaseAway("its schema is not up to date yet"))
+        address = requests.client_address(scope, behind_proxy=own.behind_proxy)
+        if bearer is not None:
+            return await _by_token(scope, own, bearer, address)
         token = requests.cookie(scope, identity.cookie_name(own))
         try:
             session = await to_thread.run_sync(_seen, own, token, _is_page(scope))
         except DatabaseAway as error:
             return _away(scope, error)
         if session is None:
-            own.tally.count(NO_SESSION, requests.client_address(scope, behind_proxy=own.behind_proxy))
+            own.tally.count(NO_SESSION, address)
             return _to_sign_in(scope)
         scope["icc_session"] = session
+        scope["icc_caller"] = callers.by_session(session, address)
         return None
+
+
+async def _by_token(scope: Scope, own: services.Services, token: str, address: str) -> Response | None:
+    """A request to the API with a token never falls back to a cookie: whoever sends one means it."""
+    try:
+        caller = await to_thread.run_sync(callers.by_token, own, token, address)
+    except DatabaseAway as error:
+        return _away(scope, error)
+    if caller is None:
+        own.tally.count(NO_SESSION, address)
+        return problems.refusal("SIGN_IN_FIRST", problem="the token is unknown, revoked or expired")
+    scope["icc_caller"] = caller
+    return None
 
 
 def _seen(own: services.Services, token: str | None, is_page: bool) -> Session | None:
@@ -83,6 +106,8 @@ def _is_page(scope: Scope) -> bool:
 
 def _to_sign_in(scope: Scope) -> Response:
     if not _is_page(scope):
+        if callers.is_api(scope):
+            return problems.refusal("SIGN_IN_FIRST", problem="there is neither a token nor a session that holds")
         return PlainTextResponse("Sign in first.", 401, headers={"Cache-Control": "no-store"})
     query = scope["query_string"].decode("latin-1")
     wanted = requests.safe_next(scope["path"] + (f"?{query}" if query else ""))
@@ -90,6 +115,8 @@ def _to_sign_in(scope: Scope) -> Response:
 
 
 def _away(scope: Scope, error: DatabaseAway) -> Response:
+    if callers.is_api(scope):
+        return problems.response(problems.document(error))
     headers = {"Cache-Control": "no-store", "Retry-After": "5"}
     if not _is_page(scope):
         return PlainTextResponse(f"{error.cause} {error.remedy}", 503, headers=headers)

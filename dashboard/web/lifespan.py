@@ -41,6 +41,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     stop = _stop_on_signals()
     with ExitStack() as stack:
         own = await to_thread.run_sync(_start, stack)
+        own.stop = stop
         services.install(own)
         _preload()
         tasks = [asyncio.create_task(_tell_tally(own))]

@@ -105,3 +105,21 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s
 -- name: lock_account
 -- Two people pressing at once are served one after the other.
 SELECT pg_advisory_xact_lock(hashtext('icc:gate:' || %(integration)s || ':' || %(account_key)s))
+
+-- name: planned
+-- The command whose id was planned ahead by a caller who asks again.
+SELECT id, expires_at FROM control.commands WHERE id = %(id)s
+
+-- name: same_question
+-- The same question to the vendor that is being asked now, or was answered within the last seconds. Some of them, since
+-- the newest may not be from the gate.
+SELECT id, integration, account_key, action, payload, actor, audit_id, expires_at, seal
+FROM control.commands
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND action = %(action)s
+  AND payload = %(payload)s::jsonb || jsonb_build_object('source', payload -> 'source')
+  AND addressed_to IS NULL AND expires_at < clock_timestamp() + interval '1 day'
+  AND created_at > clock_timestamp() - interval '5 minutes'
+  AND (state = 'claimed' OR state = 'pending' AND expires_at > clock_timestamp()
+       OR state = 'done' AND finished_at > clock_timestamp() - make_interval(secs => %(seconds)s))
+ORDER BY created_at DESC
+LIMIT 20

@@ -14,7 +14,7 @@ from common.access import Action
 from common.errors import Refused
 from common.store.database import Database
 from common.store.listener import Listener
-from common.wishes import Wish, run_wish
+from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, one, rows
@@ -185,7 +185,8 @@ def test_two_daemons_take_each_command_once(
 ) -> None:
     """Design §2: SKIP LOCKED: a command is claimed by one daemon, and done once."""
     with engine(drill, database_url) as second:
-        ids = [house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id for _ in range(12)]
+        wishes = [check_wish("doorloop", endpoint="owners", page_size=size) for size in range(1, 13)]
+        ids = [house.gate.submit(wish, ADMIN).command_id for wish in wishes]
         with ThreadPoolExecutor(4) as pool:
             taken = sum(pool.map(lambda desk: desk.run_once(), [house.commands, second.commands] * 2))
         assert taken == len(ids)
@@ -193,7 +194,8 @@ def test_two_daemons_take_each_command_once(
             lambda: {row["state"] for row in rows(database, "SELECT state FROM control.commands")} == {"done"},
             "all are done",
         )
-        assert len(rows(database, "SELECT 1 FROM control.pings")) == len(ids)
+        done = rows(database, "SELECT 1 FROM control.admin_logs WHERE outcome_of IS NOT NULL AND result = 'done'")
+        assert len(done) == len(ids)
 
 
 def test_two_daemons_start_one_run(house: Engine, drill: DrillServer, database_url: str, database: Database) -> None:
@@ -269,3 +271,47 @@ def is_listening(url: str) -> bool:
             "AND datname = current_database() AND query LIKE 'LISTEN%icc_nonce%'"
         ).fetchone()
     return bool(row and row[0])
+
+
+def test_many_questions_to_a_silent_vendor_hold_up_nothing_else(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """Law 6: what waits for the vendor has threads of its own; a stop, or an answer to a question, need not wait."""
+    drill.set_fault("hang")
+    with engine(drill, database_url, ICC_REQUEST_TIMEOUT_SECONDS="3") as house:
+        rows(database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now()")
+        for size in range(1, 6):
+            house.gate.submit(check_wish("doorloop", endpoint="owners", page_size=size), ADMIN)
+        answer = Wish(Action.CONFIRM, "doorloop", payload={"confirmation_id": str(uuid.uuid4()), "answer": "rejected"})
+        house.gate.submit(answer, ADMIN)
+        assert house.commands.run_once() == 6
+        wait_for(
+            lambda: not rows(database, "SELECT 1 FROM control.commands WHERE state = 'claimed'"),
+            "all ended",
+            seconds=60,
+        )
+    drill.clear_faults()
+    ended = "SELECT action FROM control.commands ORDER BY finished_at"
+    assert [row["action"] for row in rows(database, ended)] == ["confirm"] + ["check"] * 5
+
+
+def test_a_check_tells_keys_and_counts_but_no_value(house: Engine, database: Database) -> None:
+    """One request; nothing of the record's values is stored in the command or the audit log."""
+    receipt = house.gate.submit(check_wish("doorloop", endpoint="tenants", page_size=3), ADMIN)
+    result = house.commands.take(receipt.command_id)
+    assert isinstance(result, dict)
+    assert (result["ok"], result["status"], result["count"]) == (True, 200, 3)
+    assert {"id", "firstName", "updatedAt"} <= set(result["keys"])
+    stored = str(rows(database, "SELECT result::text FROM control.commands")) + str(
+        rows(database, "SELECT summary::text FROM control.admin_logs")
+    )
+    assert "@" not in stored
+
+
+def test_without_a_webhook_a_test_alert_is_refused_with_the_cure(house: Engine) -> None:
+    """Nobody to tell is a refusal that says how to make a webhook, not a silence."""
+    receipt = house.gate.submit(Wish(Action.TEST_ALERT, "doorloop"), ADMIN)
+    with pytest.raises(Refused) as refusal:
+        house.commands.take(receipt.command_id)
+    assert refusal.value.code == "WEBHOOK_MISSING"
+    assert "INTEGRATIONS_TEAMS_WEBHOOK" in refusal.value.remedy

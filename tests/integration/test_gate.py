@@ -12,7 +12,7 @@ from common.access import Action, Role
 from common.errors import Refused
 from common.operator_actions import Actor, Receipt
 from common.store.database import Database
-from common.wishes import Wish, run_wish
+from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.scheduler import SCHEDULER
 from tests.harness import ADMIN, Engine, engine
@@ -49,6 +49,8 @@ def wish_for(action: Action) -> Wish:
     """A wish that is nonsense in nothing but who asks."""
     if action is Action.RUN:
         return run_wish("doorloop", mode="backfill", entities=("owners",))
+    if action is Action.CHECK:
+        return check_wish("doorloop", endpoint="owners")
     return Wish(action, "doorloop")
 
 
@@ -153,6 +155,54 @@ def test_two_people_pressing_at_once_start_one(house: Engine, database: Database
     assert sum(isinstance(answer, Receipt) for answer in answers) == 1
     assert {answer.code for answer in answers if isinstance(answer, Refused)} == {"ALREADY_RUNNING"}
     assert sorted(row["result"] for row in audit(database)) == ["accepted"] + ["refused"] * 5
+
+
+def test_the_same_question_is_asked_once(house: Engine, database: Database) -> None:
+    """A ping under way, or answered within ten seconds, answers everybody; another question, or later, is a new one."""
+    first = house.gate.submit(wish_for(Action.PING), ADMIN)
+    second = house.gate.submit(wish_for(Action.PING), Actor("ana", Role.ADMIN, "page"))
+    assert second.command_id == first.command_id
+    house.commands.take(first.command_id)
+    assert house.gate.submit(wish_for(Action.PING), ADMIN).command_id == first.command_id
+    assert house.gate.submit(wish_for(Action.CHECK), ADMIN).command_id != first.command_id
+    rows(database, "UPDATE control.commands SET finished_at = now() - interval '11 seconds' WHERE state = 'done'")
+    assert house.gate.submit(wish_for(Action.PING), ADMIN).command_id != first.command_id
+    asked = [(row["actor"], row["result"]) for row in audit(database) if row["source"] != "daemon"]
+    assert asked == [
+        ("tester", "accepted"),
+        ("ana", "shared"),
+        ("tester", "shared"),
+        ("tester", "accepted"),
+        ("tester", "accepted"),
+    ]
+
+
+def test_an_answer_that_the_gate_did_not_ask_for_is_not_shared(house: Engine, database: Database) -> None:
+    """A row of SQL that looks like a ping just answered, or a copy of one, misleads nobody."""
+    first = house.gate.submit(wish_for(Action.PING), ADMIN)
+    house.commands.take(first.command_id)
+    rows(
+        database,
+        "INSERT INTO control.commands (id, integration, action, payload, actor, audit_id, expires_at, seal, state, "
+        "finished_at, result) SELECT gen_random_uuid(), integration, action, payload, actor, audit_id, expires_at, "
+        "seal, state, now(), '{\"ok\": false}' FROM control.commands",
+    )
+    assert house.gate.submit(wish_for(Action.PING), ADMIN).command_id == first.command_id
+
+
+def test_a_command_planned_ahead_is_given_once(house: Engine, database: Database) -> None:
+    """Whoever asks again with the same planned id gets the same receipt, even while its own run is active."""
+    planned = "7c1f1d1e-0000-4000-8000-000000000009"
+    first = house.gate.submit(wish_for(Action.RUN), ADMIN, command_id=planned)
+    assert first.command_id == planned
+    assert house.gate.submit(wish_for(Action.RUN), ADMIN, command_id=planned) == first
+    plan = house.commands.take(planned)
+    assert house.gate.submit(wish_for(Action.RUN), ADMIN, command_id=planned) == first
+    assert not isinstance(plan, dict)
+    house.finish(plan)
+    with pytest.raises(Refused):
+        house.gate.submit(wish_for(Action.RUN), Actor("curious", Role.VIEWER, "api"), command_id=planned)
+    assert len(rows(database, "SELECT 1 FROM control.commands")) == 1
 
 
 def test_backfills_by_hand_can_be_switched_off(drill: DrillServer, database_url: str, database: Database) -> None:

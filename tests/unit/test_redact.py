@@ -169,3 +169,10 @@ def test_a_secret_that_is_no_utf8_can_be_registered() -> None:
 def test_a_secret_is_shown_by_its_shape_only(secret: str | None, shown: str) -> None:
     """Whether it is there and what it looks like; at most its last two characters."""
     assert shape(secret) == shown
+
+
+def test_a_token_of_the_api_is_hidden_by_its_look() -> None:
+    """Law 10: no process knows every token, so the mask knows what one looks like; a setting's name is none."""
+    token = "icc_" + "aB3-_" * 8 + "xyz"
+    assert token not in mask(f"it was {token}, in a line")
+    assert mask("ICC_API_REQUESTS_PER_MINUTE and icc_public_url") == "ICC_API_REQUESTS_PER_MINUTE and icc_public_url"

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from common.clock import Clock
-from common.errors import Deferred, EntityRefused, IccError, StopRequested
+from common.errors import Deferred, EntityRefused, IccError, StopRequested, VendorFault
 from common.rules.identity import IDENTITY_FIELDS
 from daemon.guard.answers import repeated_key
 from daemon.guard.guard import Guard
 from daemon.guard.wire import Envelope, open_list
-from daemon.integrations.base import Entity, Page, PageRequest, PingResult
+from daemon.integrations.base import CheckResult, Entity, Page, PageRequest, PingResult
 from daemon.integrations.doorloop.entities import ENTITIES
 
 IDENTITY_PATH = "/users/me"
@@ -87,15 +87,27 @@ class DoorLoop:
             sample_count=len(records),
         )
 
+    def check(self, endpoint: str, page_size: int) -> CheckResult:
+        """The first page of a list, one try: its status, its first record's keys, how many came."""
+        started = self._clock.monotonic()
+        first = PageRequest(ENTITIES[endpoint], 1, page_size, "createdAt", descending=False)
+        try:
+            body, answer = self._guard.get(
+                first.entity.path, _params(first), entity=endpoint, for_ping=True, attempts=1
+            )
+            records, total = _open_envelope(body, first.entity.path)
+        except (IccError, Deferred, StopRequested) as error:
+            code, reason, remedy = _in_words(error)
+            status = error.status if isinstance(error, VendorFault) else None
+            elapsed = self._elapsed_ms(started)
+            return CheckResult(False, endpoint, elapsed, status, code=code, reason=reason, remedy=remedy)
+        keys = tuple(sorted(map(str, records[0]))) if records and isinstance(records[0], dict) else ()
+        return CheckResult(True, endpoint, self._elapsed_ms(started), answer.status, keys, len(records), total)
+
     def _failed(self, error: Exception, started: float, authenticated: bool | None) -> PingResult:
-        if isinstance(error, IccError):
-            code, reason, remedy = error.code, error.cause, error.remedy
-            if code == "KEY_REFUSED":
-                authenticated = False
-        elif isinstance(error, Deferred):
-            code, reason, remedy = error.code, str(error), "Nothing to do; ping again then."
-        else:
-            code, reason, remedy = "STOPPED", "The daemon is stopping.", "Ping again when it is back."
+        code, reason, remedy = _in_words(error)
+        if code == "KEY_REFUSED":
+            authenticated = False
         return PingResult(
             ok=False,
             base_url=self._base_url,
@@ -108,6 +120,15 @@ class DoorLoop:
 
     def _elapsed_ms(self, started: float) -> float:
         return round((self._clock.monotonic() - started) * 1000, 1)
+
+
+def _in_words(error: Exception) -> tuple[str, str, str]:
+    """Code, reason and remedy of what kept a ping or check from its answer."""
+    if isinstance(error, IccError):
+        return error.code, error.cause, error.remedy
+    if isinstance(error, Deferred):
+        return error.code, str(error), "Nothing to do; ask again then."
+    return "STOPPED", "The daemon is stopping.", "Ask again when it is back."
 
 
 def _params(request: PageRequest) -> dict[str, str]:

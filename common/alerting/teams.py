@@ -1,0 +1,153 @@
+"""One Adaptive Card to a Teams workflow, and what Workflows answered (Teams fact sheet §2, §3, §5).
+
+The webhook's path and query are its credential: they are masked everywhere, and an error names the host at most. What
+comes from outside is escaped, so that a vendor's text cannot inject a link or a mention. "Accepted" is all that a
+webhook can tell: Workflows answers before anything is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from common.codes import CODES
+from common.errors import VendorFault
+from common.http.transport import Limits, Transport
+from common.redact import mask
+from common.rules.wording import plural
+
+CARD_VERSION = "1.4"
+"""1.5 "couldn't be displayed" through Power Automate, by repeated reports."""
+MOST_BYTES = 24_000
+"""Beyond about 28 KB Workflows accepts a message and then fails to post it."""
+LONGEST_TEXT = 1_500
+LIMITS = Limits(silence_seconds=10, deadline_seconds=15, body_bytes=64 * 1024)
+SHORTEST_CREDENTIAL = 16
+"""A shorter path (`/hook`) is no credential, and masking it would hide the word everywhere."""
+WORKFLOW_HOSTS = (".logic.azure.com", ".powerplatform.com")
+RETIRED_HOSTS = (".webhook.office.com", ".outlook.office.com")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&-])")
+_TRY_AGAIN = (408, 425, 429)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What Workflows answered. ``accepted`` is no proof that anybody saw it; else code and remedy say why not."""
+
+    accepted: bool
+    status: int | None
+    sentence: str
+    code: str | None = None
+    remedy: str | None = None
+
+
+def problem_with(webhook: str) -> str | None:
+    """Why this cannot be a webhook's address, or None. Plain http is accepted for a stand-in on this machine only."""
+    try:
+        parts = urlsplit(webhook)
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        return "not an address"
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in _THIS_MACHINE)):
+        return "not an https address"
+    return None
+
+
+def secrets_of(webhook: str | None) -> tuple[str, ...]:
+    """What the mask must know of a webhook: the whole address, and what stands behind its host when that is long."""
+    if not webhook or problem_with(webhook):
+        return (webhook,) if webhook else ()
+    parts = urlsplit(webhook)
+    behind = (f"{parts.path}?{parts.query}", parts.path, parts.query)
+    return (webhook, *(text for text in behind if len(text) >= SHORTEST_CREDENTIAL))
+
+
+def escaped(text: str) -> str:
+    """Text from outside as a TextBlock may show it: no link, mention, emphasis or control character comes of it."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in mask(text))
+    clipped = plain if len(plain) <= LONGEST_TEXT else plain[: LONGEST_TEXT - 1] + "…"
+    return _MARKDOWN.sub(r"\\\1", clipped)
+
+
+def card(title: str, sentence: str, facts: Mapping[str, str], *, colour: str = "Default") -> dict[str, Any]:
+    """An Adaptive Card of a title, a sentence and facts, kept below ``MOST_BYTES``; everything is escaped here."""
+    shown = [{"title": escaped(name), "value": escaped(value)} for name, value in facts.items()]
+    while True:
+        left_out = len(facts) - len(shown)
+        more = [_text(f"… and {plural(left_out, 'more fact')}", isSubtle=True)] if left_out else []
+        made = {
+            "type": "AdaptiveCard",
+            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+            "version": CARD_VERSION,
+            "fallbackText": escaped(f"{title}: {sentence}"),
+            "msteams": {"width": "Full"},
+            "body": [
+                _text(escaped(title), size="Large", weight="Bolder", color=colour),
+                _text(escaped(sentence)),
+                *([{"type": "FactSet", "facts": shown}] if shown else []),
+                *more,
+            ],
+        }
+        if not shown or len(envelope(made)) < MOST_BYTES:
+            return made
+        shown.pop()
+
+
+def _text(text: str, **look: Any) -> dict[str, Any]:
+    return {"type": "TextBlock", "text": text, "wrap": True, **look}
+
+
+def envelope(made: dict[str, Any]) -> bytes:
+    """The message around a card, as Workflows wants it: without `attachments` it answers 202 and shows nothing."""
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": made}
+    return json.dumps({"type": "message", "attachments": [attachment]}, ensure_ascii=False).encode()
+
+
+def test_card(integration: str, *, asked_by: str) -> dict[str, Any]:
+    """The card of a test alert."""
+    sentence = "This is a test. If you can read it, alerts of the Integrations Health & Control Center arrive here."
+    return card("Test alert", sentence, {"Integration": integration, "Asked by": asked_by})
+
+
+def send(webhook: str, made: dict[str, Any]) -> Said:
+    """Send one card, one try. Never raises for what the other side does."""
+    host = (urlsplit(webhook).hostname or "?").lower()
+    transport = Transport(limits=LIMITS, connections=1, user_agent="integrations-health-control-center/0.1")
+    try:
+        answer = transport.post(webhook, body=envelope(made), headers={"Content-Type": "application/json"})
+    except VendorFault as fault:
+        # Not the fault's own words: they may hold the path, which is the credential.
+        return _away(None, f"{host}: {'no answer in time' if fault.code == 'VENDOR_TIMEOUT' else 'no connection'}")
+    finally:
+        transport.close()
+    return judged(answer.status, answer.body, host)
+
+
+def judged(status: int, body: bytes, host: str) -> Said:
+    """What an answer means. A retired connector says 200 even when it failed, so its body is what counts."""
+    text = mask(" ".join(body[:1000].decode("utf-8", "replace").split()))[:200]
+    if 200 <= status < 300 and not (f".{host}".endswith(RETIRED_HOSTS) and text != "1"):
+        return Said(True, status, f"Accepted by Workflows ({status}); it does not say whether it was shown.")
+    if status in _TRY_AGAIN or status >= 500:
+        return _away(status, f"status {status}")
+    facts = {"status": status, "said": _reason(text)}
+    entry = CODES["WEBHOOK_REFUSED"]
+    return Said(False, status, entry.cause_with(facts), entry.key, entry.remedy_with(facts))
+
+
+def _away(status: int | None, problem: str) -> Said:
+    entry, facts = CODES["WEBHOOK_AWAY"], {"problem": problem}
+    return Said(False, status, entry.cause_with(facts), entry.key, entry.remedy_with(facts))
+
+
+def _reason(text: str) -> str:
+    """The `error.message` of a Logic Apps answer, else the text."""
+    try:
+        return str(json.loads(text)["error"]["message"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return text.rstrip(".") or "without a word"

@@ -1,0 +1,98 @@
+"""What programs may ask of the insights: filters, what no living process could write, and limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from psycopg.types.json import Jsonb
+
+from common.insights.dead_letters import letters
+from common.insights.runs import found_runs
+from common.insights.shapes import shape_diffs
+from common.insights.sync_status import sync_status
+from common.states import EntityState, RunState
+from common.store.database import Database
+from tests.dashboard import seed
+
+
+def ids(database: Database, **filters: object) -> list[str]:
+    """The ids of the runs that match."""
+    return [run.id for run in found_runs(database, **filters)]  # type: ignore[arg-type]  # the filters' own types
+
+
+def test_runs_are_found_by_what_they_are(database: Database) -> None:
+    """State, mode, entity, integration and moment filter together; none of them means all."""
+    seed.account(database)
+    old = seed.run(database, "failed", mode="backfill", minutes_ago=90, error=seed.KEY_REFUSED)
+    new = seed.run(database, "succeeded", mode="delta", minutes_ago=5)
+    assert ids(database) == [new, old]
+    assert ids(database, state="failed") == [old]
+    assert ids(database, mode="delta", entity="units") == [new]
+    assert ids(database, entity="people") == []
+    assert ids(database, integration="dropbox") == []
+    newest = found_runs(database, limit=1)[0]
+    assert ids(database, before=newest.queued_at) == [old]
+    assert ids(database, before=newest.queued_at - timedelta(days=1)) == []
+    assert ids(database, limit=0) == [new]  # clamped: every list has at least one and at most two hundred
+
+
+def test_a_run_that_its_process_left_is_found_as_interrupted(database: Database) -> None:
+    """Nobody living could have written it down: without its lease a running run counts, and filters, as interrupted."""
+    seed.account(database)
+    daemon_id = seed.daemon(database)
+    run_id = seed.active_run(database, daemon_id)
+    assert ids(database, state="running") == [run_id]
+    status = sync_status(database, "doorloop", "main")
+    assert status.lock is not None
+    assert (status.lock.run_id, status.lock.daemon_id, status.lock.requested_by) == (run_id, daemon_id, "ana")
+    assert status.lock.holds
+    with database.transaction() as link:
+        link.execute("UPDATE control.leases SET expires_at = now() - interval '1 second'")
+    assert ids(database, state="running") == []
+    (left,) = found_runs(database, state="interrupted")
+    assert (left.id, left.state) == (run_id, RunState.INTERRUPTED)
+    lock = sync_status(database, "doorloop", "main").lock
+    assert lock is not None
+    assert not lock.holds
+
+
+def test_the_last_failure_of_each_entity_is_kept_beside_its_success(database: Database) -> None:
+    """sync/status: last success and last failure per entity; a dry run proves nothing."""
+    seed.account(database)
+    failed = seed.run(database, "incomplete", minutes_ago=60, parts={"units": "forbidden"})
+    seed.run(database, "succeeded", minutes_ago=5)
+    failures = sync_status(database, "doorloop", "main").failures
+    assert set(failures) == {"units"}
+    assert (failures["units"].state, failures["units"].run_id) == (EntityState.FORBIDDEN, failed)
+
+
+def test_letters_are_found_by_what_they_are(database: Database) -> None:
+    """Entity, state, code, fingerprint and id filter together, newest first."""
+    with database.transaction() as link:
+        for number, (entity, code) in enumerate((("owners", "RECORD_TYPE"), ("units", "RECORD_REFUSED")), 1):
+            link.execute(
+                """INSERT INTO control.dead_letters (integration, entity, record_id, payload, payload_hash, code,
+                                                     reason, fingerprint)
+                   VALUES ('doorloop', %s, %s, '{}', 'h', %s, 'A reason.', %s)""",
+                [entity, str(number), code, f"f{number}"],
+            )
+    units, owners = letters(database)
+    assert (units.entity, owners.entity) == ("units", "owners")
+    assert (units.problem.cause, bool(units.problem.remedy)) == ("A reason.", True)
+    assert letters(database, entity="owners", code="RECORD_TYPE", fingerprint="f1", state="open") == (owners,)
+    assert letters(database, state="discarded") == ()
+    assert letters(database, before=units.id) == (owners,)
+
+
+def test_a_shape_diff_is_read_as_it_was_written(database: Database) -> None:
+    """One per sampled entity; an empty one is empty, not missing."""
+    diff = {"unmapped": {"pets": ["list"]}, "never_seen": ["fax"], "drift": {"beds": {"text": ["'two'"]}}}
+    with database.transaction() as link:
+        for entity, written in (("units", diff), ("owners", {})):
+            link.execute(
+                "INSERT INTO control.schema_diffs (integration, entity, sampled, diff) VALUES ('doorloop', %s, 20, %s)",
+                [entity, Jsonb(written)],
+            )
+    owners, units = shape_diffs(database, "doorloop")
+    assert (units.unmapped, units.never_seen, units.drift) == (diff["unmapped"], ("fax",), diff["drift"])
+    assert (owners.unmapped, owners.never_seen, owners.drift) == ({}, (), {})

@@ -1,0 +1,134 @@
+"""Cards for Teams Workflows: small, escaped, and judged by what Workflows really says (Teams fact sheet)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from common import redact
+from common.alerting import teams
+from tests.workflows import PATH, SIGNATURE, Workflows
+
+HOSTILE = "[click](https://evil.example) <at>everyone</at> *bold* _x_ `c` # h\n- item ![i](u) |a|"
+
+
+def texts(card: dict[str, Any]) -> list[str]:
+    """Everything of a card that is shown."""
+    shown = [block["text"] for block in card["body"] if block["type"] == "TextBlock"]
+    facts = [fact for block in card["body"] if block["type"] == "FactSet" for fact in block["facts"]]
+    return [*shown, *(fact["title"] for fact in facts), *(fact["value"] for fact in facts)]
+
+
+def test_a_card_is_what_workflows_can_show() -> None:
+    """Version 1.4, a body, wrapped text, only elements that every client knows, in an envelope with one attachment."""
+    card = teams.test_card("doorloop", asked_by="ana")
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert {block["type"] for block in card["body"]} == {"TextBlock", "FactSet"}
+    assert all(block["wrap"] for block in card["body"] if block["type"] == "TextBlock")
+    assert card["fallbackText"]
+    assert "summary" not in card
+    message = json.loads(teams.envelope(card))
+    assert message["type"] == "message"
+    (attachment,) = message["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert attachment["content"] == card
+
+
+def test_text_from_outside_injects_nothing() -> None:
+    """No link, mention, emphasis, list or line break comes of a vendor's words."""
+    card = teams.card(HOSTILE, HOSTILE, {HOSTILE: HOSTILE})
+    for text in texts(card):
+        assert "\n" not in text
+        for mark in "[]()*_`<>#|!":
+            assert text.count(mark) == text.count(f"\\{mark}"), mark
+
+
+@example("😀" * 5_000, {"😀" * 2_000: "*" * 9_000})
+@given(st.text(max_size=40_000), st.dictionaries(st.text(max_size=50), st.text(max_size=5_000), max_size=40))
+def test_a_card_stays_below_what_teams_takes(sentence: str, facts: dict[str, str]) -> None:
+    """Whatever comes in, the message stays below 24 KB, and says how many facts were left out."""
+    card = teams.card(sentence, sentence, facts)
+    assert len(teams.envelope(card)) < teams.MOST_BYTES
+    shown = sum(len(block["facts"]) for block in card["body"] if block["type"] == "FactSet")
+    left_out = [text for text in texts(card) if text.startswith("… and ")]
+    assert bool(left_out) == (shown < len(facts))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "host", "accepted", "code"),
+    [
+        (202, b"", "x.environment.api.powerplatform.com", True, None),
+        (200, b"flow's own answer", "x.environment.api.powerplatform.com", True, None),
+        (200, b"1", "contoso.webhook.office.com", True, None),
+        (
+            200,
+            b"Webhook message delivery failed with error: HTTP error 429",
+            "c.webhook.office.com",
+            False,
+            "WEBHOOK_REFUSED",
+        ),
+        (400, b'{"error": {"code": "x", "message": "Bad."}}', "h", False, "WEBHOOK_REFUSED"),
+        (401, b"", "h", False, "WEBHOOK_REFUSED"),
+        (404, b"<html>gone</html>", "h", False, "WEBHOOK_REFUSED"),
+        (302, b"", "h", False, "WEBHOOK_REFUSED"),
+        (429, b"", "h", False, "WEBHOOK_AWAY"),
+        (502, b"", "h", False, "WEBHOOK_AWAY"),
+    ],
+)
+def test_an_answer_is_judged_by_what_it_says(
+    status: int, body: bytes, host: str, accepted: bool, code: str | None
+) -> None:
+    """2xx is accepted, no more; a retired connector's 200 counts only with its 1; the rest says what to do."""
+    said = teams.judged(status, body, host)
+    assert (said.accepted, said.status, said.code) == (accepted, status, code)
+    assert bool(said.remedy) is not accepted
+
+
+def test_sending_is_real_http_and_a_silent_or_absent_one_says_so() -> None:
+    """A card arrives as it was made; a redirect is not followed; nobody there is a sentence without the address."""
+    with Workflows() as workflows:
+        card = teams.test_card("doorloop", asked_by="ana")
+        assert teams.send(workflows.webhook, card).accepted
+        assert workflows.shown == [card]
+        elsewhere = workflows.webhook.replace("/powerautomate", "/elsewhere")
+        workflows.answer = (307, b"", {"Location": elsewhere})
+        assert teams.send(workflows.webhook, card).code == "WEBHOOK_REFUSED"
+        assert len(workflows.posts) == 2
+        webhook = workflows.webhook
+    gone = teams.send(webhook, card)
+    assert (gone.accepted, gone.status, gone.code) == (False, None, "WEBHOOK_AWAY")
+    assert PATH not in gone.sentence
+    assert SIGNATURE not in gone.sentence
+
+
+@pytest.mark.parametrize(
+    ("webhook", "usable"),
+    [
+        ("https://x.environment.api.powerplatform.com/a?sig=b", True),
+        ("http://127.0.0.1:9/a", True),
+        ("http://x.environment.api.powerplatform.com/a?sig=b", False),
+        ("https://", False),
+        ("paste here", False),
+        ("file:///etc/passwd", False),
+        ("https://[::1", False),
+    ],
+)
+def test_what_is_no_webhook_is_told(webhook: str, usable: bool) -> None:
+    """Only https leaves this machine, since the address is the credential."""
+    assert (teams.problem_with(webhook) is None) is usable
+
+
+def test_the_mask_knows_the_webhook_in_parts() -> None:
+    """Law 10: path and query are the credential, also when they appear without their host."""
+    webhook = f"https://prod-1.example.com{PATH}?sig={SIGNATURE}"
+    redact.register(*teams.secrets_of(webhook))
+    for text in (webhook, f"POST {PATH} failed", f"?sig={SIGNATURE}", f"{PATH}?sig={SIGNATURE}"):
+        shown = redact.mask(text)
+        assert "planted-workflow-id" not in shown
+        assert SIGNATURE not in shown
+    assert teams.secrets_of(None) == ()
+    assert teams.secrets_of("https://example.com/hook") == ("https://example.com/hook",)
