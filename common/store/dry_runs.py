@@ -18,17 +18,17 @@ SQL = statements("dry_runs")
 
 # Not in sql/queries: its table is a name from the connector, which no parameter can be. One index look-up per id.
 _CHANGED: Final = (
-    "SELECT found.* FROM unnest(%(ids)s::text[], %(hashes)s::bytea[]) AS wanted (id, hash), LATERAL ("
+    "SELECT found.* FROM unnest(%(ids)s::text[], %(payloads)s::text[]) AS wanted (id, payload), LATERAL ("
     "SELECT t.id, t.raw::text AS raw, t._removed_at IS NOT NULL AS was_removed FROM {table} AS t "
     "WHERE t.account_key = %(account_key)s AND t.id = wanted.id "
-    "AND (t._payload_hash <> wanted.hash OR t._removed_at IS NOT NULL) OFFSET 0) AS found LIMIT %(most)s"
+    "AND (t.raw <> wanted.payload::jsonb OR t._removed_at IS NOT NULL) OFFSET 0) AS found LIMIT %(most)s"
 )
 
 
-def changed_rows(link: Link, target: Target, account_key: str, hashes: Mapping[str, bytes], most: int) -> list[Row]:
-    """Stored rows whose hash is another than the given one, or that are marked removed: id, raw text, was_removed."""
+def changed_rows(link: Link, target: Target, account_key: str, payloads: Mapping[str, str], most: int) -> list[Row]:
+    """Stored rows that say something else than the given JSON, or are marked removed: id, raw text, was_removed."""
     statement = sql.SQL(_CHANGED).format(table=sql.Identifier(target.schema, target.table))
-    params = {"ids": list(hashes), "hashes": list(hashes.values()), "account_key": account_key, "most": most}
+    params = {"ids": list(payloads), "payloads": list(payloads.values()), "account_key": account_key, "most": most}
     return link.execute(statement, params).fetchall()
 
 

@@ -5,7 +5,7 @@ Table and column names come from the connector's entity definitions, never from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -61,39 +61,53 @@ class Change(NamedTuple):
 
 
 def differing(
-    link: Link, target: Target, account_key: str, ids: Sequence[str], wire_hashes: bytes
-) -> list[tuple[int, bytes | None]]:
-    """Which records did not come in the bytes their rows came in: (position, stored payload hash).
+    link: Link, target: Target, account_key: str, ids: Sequence[str], hashes: bytes
+) -> list[tuple[int, bool | None]]:
+    """Which records did not come in the bytes their rows came in: (position, whether the row is there).
 
-    The hash is None where there is no row, and empty, like no record's, where the row is marked removed.
-    ``wire_hashes`` are those of ``ids``, in order, one after the other.
+    None: there is no row. False: it is marked removed. ``hashes`` are those of ``ids``, in order, one after the other.
     """
     if not ids:
         return []
-    params = {"ids": text_array(ids), "hashes": wire_hashes, "length": len(wire_hashes) // len(ids)}
+    params = {"ids": text_array(ids), "hashes": hashes, "length": len(hashes) // len(ids), "account_key": account_key}
     with link.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(_statements(target)["differing"], params | {"account_key": account_key}).fetchall()
+        return cursor.execute(_statements(target)["differing"], params).fetchall()
 
 
-def write(link: Link, target: Target, provenance: Provenance, changes: Sequence[Change]) -> None:
-    """Write changes: new rows by COPY into the table itself, others by COPY into staging and one upsert.
+def same_payload(
+    link: Link, target: Target, account_key: str, texts: Mapping[str, str], volatile: Collection[str]
+) -> set[str]:
+    """Of records by id, as JSON text: whose rows say the same, in whatever order, ``volatile`` keys left out.
+
+    Raises one of ``REFUSED_BY_POSTGRES`` when a text is refused.
+    """
+    if not texts:
+        return set()
+    params = {"ids": list(texts), "texts": list(texts.values()), "volatile": list(volatile), "account_key": account_key}
+    return {row["id"] for row in link.execute(_statements(target)["same_payload"], params).fetchall()}
+
+
+def write(link: Link, target: Target, run_id: str, changes: Sequence[Change]) -> None:
+    """Write changes: new rows as ``insert`` does, others by COPY into staging and one upsert.
 
     Raises one of ``REFUSED_BY_POSTGRES`` when a line is refused, or a new row is there after all.
     """
     named = _statements(target)
-    fresh = [change.line for change in changes if change.is_new]
+    fresh = "".join([change.line for change in changes if change.is_new])
     if fresh:
-        _copy(link, named["insert"], provenance, fresh)
-    if len(fresh) < len(changes):
-        _copy(link, named["stage"], provenance, [change.line for change in changes if not change.is_new])
-        link.execute(named["upsert"], (provenance.run_id,))
-        link.execute(named["clear"], (provenance.run_id,))
+        insert(link, target, fresh.encode())
+    other = "".join([change.line for change in changes if not change.is_new])
+    if other:
+        with link.cursor().copy(named["stage"]) as copy:
+            copy.write(other)
+        link.execute(named["upsert"], (run_id,))
+        link.execute(named["clear"], (run_id,))
 
 
-def _copy(link: Link, statement: bytes, provenance: Provenance, lines: Sequence[str]) -> None:
-    same = provenance.cells
-    with link.cursor().copy(statement) as copy:
-        copy.write(f"{same}\t" + f"\n{same}\t".join(lines) + "\n")
+def insert(link: Link, target: Target, lines: bytes) -> None:
+    """New rows by COPY into the table itself. Raises as ``write`` does."""
+    with link.cursor().copy(_statements(target)["insert"]) as copy:
+        copy.write(lines)
 
 
 def tidy_staging(link: Link, target: Target) -> None:
@@ -173,12 +187,15 @@ def _statements(target: Target) -> dict[str, bytes]:
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
         # are always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
-        "differing": "SELECT w.n::integer - 1, CASE WHEN t._removed_at IS NULL THEN t._payload_hash ELSE '' END "
+        "differing": "SELECT w.n::integer - 1, CASE WHEN t.id IS NOT NULL THEN t._removed_at IS NULL END "
         "FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, n) "
-        "LEFT JOIN LATERAL (SELECT t.id, t._payload_hash, t._wire_hash, t._removed_at FROM {table} AS t "
+        "LEFT JOIN LATERAL (SELECT t.id, t._payload_hash, t._removed_at FROM {table} AS t "
         "WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t ON true "
-        "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._wire_hash IS DISTINCT FROM substring(%(hashes)b::bytea "
+        "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._payload_hash <> substring(%(hashes)b::bytea "
         "FROM (w.n::integer - 1) * %(length)s + 1 FOR %(length)s)",
+        "same_payload": "SELECT w.id FROM unnest(%(ids)s::text[], %(texts)s::text[]) AS w (id, payload), LATERAL ("
+        "SELECT t.raw FROM {table} AS t WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t "
+        "WHERE t.raw - %(volatile)s::text[] = w.payload::jsonb - %(volatile)s::text[]",
         "insert": "COPY {table} ({names}) FROM STDIN",
         "stage": "COPY {staging} ({names}) FROM STDIN",
         "upsert": "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "

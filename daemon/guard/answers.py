@@ -51,6 +51,11 @@ class TooDeep:
         return "(nested too deeply to be kept)"
 
 
+def has_long_number(body: bytes) -> bool:
+    """Whether there may be a number with more digits than a float holds."""
+    return _LONG_NUMBER in b":" + body.translate(_DIGITS_AND_BEGINNINGS, b".")
+
+
 def loads(body: bytes) -> Any:
     """JSON, exactly: orjson where it is exact, the slow parser with ``Decimal`` where a number has 16 digits or more.
 
@@ -58,7 +63,7 @@ def loads(body: bytes) -> Any:
     ``TooDeep``; lone surrogates stay in the text.
     """
     body = body.removeprefix(_BOM)
-    if _LONG_NUMBER not in b":" + body.translate(_DIGITS_AND_BEGINNINGS, b"."):
+    if not has_long_number(body):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:

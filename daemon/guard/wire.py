@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import orjson
 
-from daemon.guard.answers import loads
+from daemon.guard.answers import has_long_number, loads
 
 
 class Envelope(msgspec.Struct):
@@ -51,3 +52,17 @@ def head(record: msgspec.Raw) -> Head | None:
 def opened(record: Any) -> Any:
     """A record as JSON values, exactly (``loads``). Raises ``ValueError`` for one that is no JSON after all."""
     return loads(bytes(record)) if isinstance(record, msgspec.Raw) else record
+
+
+def opened_plainly(record: msgspec.Raw) -> tuple[Any, str] | None:
+    """A record and its text as it came; None when there is anything in it that Postgres, COPY or orjson may mind.
+
+    Without a backslash there is no escape in it, and so no NUL, no half of a surrogate pair, no quote within a text.
+    """
+    data = bytes(record)
+    if b"\\" in data or b"\n" in data or b"\t" in data or b"\r" in data or has_long_number(data):
+        return None
+    try:
+        return orjson.loads(data), data.decode()
+    except ValueError:
+        return None

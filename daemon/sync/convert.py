@@ -1,7 +1,7 @@
-"""From a vendor's record to a line of COPY text, its hashes and its id; or to the reason why not (law 3).
+"""From a vendor's record to a line of COPY text, its hash and its id; or to the reason why not (law 3).
 
-A record has two hashes. ``wire_hash`` is of the bytes it came in: while they are the same, nothing in it is looked at.
-``payload_hash`` is of its canonical JSON, so that another order of keys is no change.
+The hash is of the bytes that the record came in: while they are the same, nothing in it is looked at. Whether other
+bytes say the same (another order of keys) is for Postgres to compare.
 
 Text that Postgres cannot hold (NUL, lone surrogates) is escaped reversibly and flagged ``_raw_escaped``: backslashes
 are doubled, the character becomes ``\\u0000`` or ``\\udXXX`` in plain letters.
@@ -23,7 +23,7 @@ from msgspec import Raw
 
 from common.errors import BadRecord
 from daemon.guard.answers import NotANumber, TooDeep
-from daemon.guard.wire import head, opened
+from daemon.guard.wire import head, opened, opened_plainly
 from daemon.integrations.base import Column, Entity
 from daemon.sync import values
 
@@ -34,52 +34,44 @@ MOST_ID_BYTES = 1000
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 
-_OUR_OWN = ("_raw_escaped", "_payload_hash", "_wire_hash")
+_OUR_OWN = ("_raw_escaped", "_payload_hash")
 _TEXT_OR_NONE = frozenset({str, type(None)})
 
 Getter = Callable[[Mapping[Any, Any]], Any]
 
 
 class Prepared(NamedTuple):
-    """A record ready to be compared by its payload and, if it changed, converted."""
+    """A record ready to be converted; ``text`` is its JSON."""
 
     id: str
     payload_hash: bytes
-    dumped: bytes
+    text: str
     record: Mapping[str, Any]
     escaped: bool
-    wire_hash: bytes
-
-
-class Line(NamedTuple):
-    """A record as COPY text, and the hash of its payload."""
-
-    text: str
-    payload_hash: bytes
 
 
 class Arrived:
     """A record as it came: its id and the hash of its bytes; opened only if these are new."""
 
-    __slots__ = ("_line", "came", "id", "wire_hash")
+    __slots__ = ("came", "id", "payload_hash")
 
-    def __init__(self, came: Any, record_id: str, wire_hash: bytes) -> None:
+    def __init__(self, came: Any, record_id: str, payload_hash: bytes) -> None:
         self.came = came
-        self._line: Line | None = None
         self.id = record_id
-        self.wire_hash = wire_hash
+        self.payload_hash = payload_hash
 
     @property
     def record(self) -> Any:
         """It, opened. Raises ``BadRecord``."""
         return _opened(self.came)
 
-    def line(self, maker: LineMaker) -> Line:
-        """Its COPY text, made once. Raises ``BadRecord``."""
-        if self._line is None:
-            prepared = prepare(self.record, maker.volatile, self.wire_hash)
-            self._line = Line(maker.line(prepared), prepared.payload_hash)
-        return self._line
+    def prepared(self) -> Prepared:
+        """Ready to be converted. Raises ``BadRecord``."""
+        if isinstance(self.came, Raw):
+            plain = opened_plainly(self.came)
+            if plain is not None:
+                return Prepared(self.id, self.payload_hash, plain[1], plain[0], escaped=False)
+        return prepare(self.record)._replace(payload_hash=self.payload_hash)
 
 
 def arrived(record: Any) -> tuple[Arrived, Any]:
@@ -92,7 +84,7 @@ def arrived(record: Any) -> tuple[Arrived, Any]:
                 digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
                 return Arrived(record, record_id, digest), found.updated_at
         record = _opened(record)
-    prepared = prepare(record, frozenset())
+    prepared = prepare(record)
     return Arrived(record, prepared.id, prepared.payload_hash), record.get("updatedAt")
 
 
@@ -103,17 +95,16 @@ def _opened(record: Any) -> Any:
         raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
 
 
-def prepare(record: Any, volatile: frozenset[str], wire_hash: bytes = b"") -> Prepared:
-    """Id, canonical JSON and hash of an opened record. Raises ``BadRecord``."""
+def prepare(record: Any) -> Prepared:
+    """An opened record, its JSON written anew. Raises ``BadRecord``."""
     if not isinstance(record, dict):
         raise BadRecord("RECORD_NOT_OBJECT")
     record_id = usable_id(record)
     if record_id is None:
         raise BadRecord("RECORD_WITHOUT_ID")
     dumped, record, escaped = _dump_holdable(record)
-    hashed = dumped if not volatile else _dump({k: v for k, v in record.items() if k not in volatile})
-    digest = hashlib.blake2b(hashed, digest_size=HASH_BYTES).digest()
-    return Prepared(record_id, digest, dumped, record, escaped, wire_hash or digest)
+    digest = hashlib.blake2b(dumped, digest_size=HASH_BYTES).digest()
+    return Prepared(record_id, digest, dumped.decode(), record, escaped)
 
 
 def usable_id(record: Any) -> str | None:
@@ -183,18 +174,15 @@ class LineMaker:
         self._swept = swept
         self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", *_OUR_OWN)
 
-    def line(self, prepared: Prepared) -> str:
-        """The line, without what is the same for the whole page. Raises ``BadRecord`` naming field and value."""
-        cells = self._cells(prepared.record)
-        dumped = prepared.dumped.decode()
+    def line(self, prepared: Prepared, same: str) -> str:
+        """The line, after ``same``, the cells that all lines of a page have. Raises ``BadRecord``, naming the field."""
+        cells = [prepared.id, *self._cells(prepared.record), prepared.text]
         # JSON writes a backslash for each character that COPY wants escaped: without one there is none in any cell.
-        if "\\" in dumped:
-            cells = [cell if cell is None else cell.translate(_COPY_ESCAPES) for cell in (prepared.id, *cells, dumped)]
-        else:
-            cells = [prepared.id, *cells, dumped]
+        if "\\" in prepared.text:
+            cells = [cell if cell is None else cell.translate(_COPY_ESCAPES) for cell in cells]
         line = "\t".join([NULL if cell is None else cell for cell in cells])
         flag = "t" if prepared.escaped else "f"
-        return f"{line}\t{flag}\t\\\\x{prepared.payload_hash.hex()}\t\\\\x{prepared.wire_hash.hex()}"
+        return f"{same}\t{line}\t{flag}\t\\\\x{prepared.payload_hash.hex()}\n"
 
     def _cells(self, record: Mapping[str, Any]) -> list[str | None]:
         """The columns' texts in order, not yet escaped."""
@@ -203,20 +191,26 @@ class LineMaker:
             found = record.get(outer)
             cells += map(found.get, names) if found.__class__ is dict else nothing
         if not _TEXT_OR_NONE.issuperset(map(type, cells)):
-            cells = [_converted(column, values.text, value) for column, value in zip(self._swept, cells, strict=True)]
-        cells += [_converted(column, convert, get(record)) for get, convert, column in self._others]
+            cells = [_text(column, value) for column, value in zip(self._swept, cells, strict=True)]
+        for get, convert, column in self._others:
+            value = get(record)
+            try:
+                cells.append(None if value is None else convert(value))
+            except values.UNCONVERTIBLE:
+                raise _unconvertible(column, value) from None
         return cells
 
 
-def _converted(column: Column, convert: Callable[[Any], str | None], value: Any) -> str | None:
-    """One value as text. Raises ``BadRecord``."""
-    if value is None:
-        return None
+def _text(column: Column, value: Any) -> str | None:
     try:
-        return convert(value)
+        return None if value is None else values.text(value)
     except values.UNCONVERTIBLE:
-        shown = "a sensitive value" if column.sensitive else repr(value)[:60]
-        raise BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind) from None
+        raise _unconvertible(column, value) from None
+
+
+def _unconvertible(column: Column, value: Any) -> BadRecord:
+    shown = "a sensitive value" if column.sensitive else repr(value)[:60]
+    return BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind)
 
 
 def payload_text(record: Any) -> str:

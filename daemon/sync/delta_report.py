@@ -12,7 +12,7 @@ from common.store.leases import Lease
 from common.store.records import Target
 from daemon.guard.answers import loads
 from daemon.integrations.base import Entity
-from daemon.sync.convert import Arrived, LineMaker, Prepared, prepare
+from daemon.sync.convert import Arrived, LineMaker, Prepared
 from daemon.sync.sorting import SortedPage
 
 MOST_DIFFS = 20
@@ -36,12 +36,12 @@ class DeltaReport:
         if self._left <= 0:
             return
         account_key, good = self._lease.account_key, page.good
-        hashes = b"".join([arrived.wire_hash for arrived in good])
+        hashes = b"".join([arrived.payload_hash for arrived in good])
         with self._database.transaction() as link:
             differing = records.differing(link, self._target, account_key, [arrived.id for arrived in good], hashes)
-            usable = [self._usable(good[position]) for position, stored in differing if stored is not None]
+            usable = [self._usable(good[position]) for position, is_here in differing if is_here is not None]
             prepared = {one.id: one for one in usable if one is not None}
-            payloads = {one.id: one.payload_hash for one in prepared.values()}
+            payloads = {one.id: one.text for one in prepared.values()}
             changed = dry_runs.changed_rows(link, self._target, account_key, payloads, self._left)
         for row in changed:
             self._sample(row, prepared[row["id"]])
@@ -53,8 +53,8 @@ class DeltaReport:
     def _usable(self, arrived: Arrived) -> Prepared | None:
         """The record if a run would write it; a bad one is counted as dead, not as a change."""
         try:
-            prepared = prepare(arrived.record, self._entity.volatile)
-            self._maker.line(prepared)
+            prepared = arrived.prepared()
+            self._maker.line(prepared, "")
         except BadRecord:
             return None
         return prepared
@@ -63,7 +63,7 @@ class DeltaReport:
         if self._left <= 0:
             return
         # Both versions through one parser: a number that is the same in both must not differ by its Python type.
-        diffs = field_diffs(loads(row["raw"].encode()), loads(prepared.dumped), self._plain)
+        diffs = field_diffs(loads(row["raw"].encode()), loads(prepared.text.encode()), self._plain)
         kept = dict(list(diffs.items())[: self._left])
         self._left -= max(1, len(kept))
         self._samples.append({"id": row["id"], "was_removed": row["was_removed"], "fields": kept})

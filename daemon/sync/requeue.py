@@ -200,7 +200,7 @@ class Requeue:
 
     def _bring(self, link: Link, letter: Waiting, record: Any, fetched_at: datetime, *, page: int) -> Settling:
         try:
-            prepared = prepare(record, self._entity.volatile)
+            prepared = prepare(record)
             if letter.record_id is not None and prepared.id != letter.record_id:
                 raise BadRecord("RECORD_REFUSED", detail="the vendor answered with another record")
             inserted, updated = self._write(link, prepared, fetched_at)
@@ -215,18 +215,21 @@ class Requeue:
 
     def _write(self, link: Link, prepared: Prepared, fetched_at: datetime) -> tuple[int, int]:
         """(inserted, updated); a row that was fetched later is left alone. Raises ``BadRecord``."""
-        line = self._maker.line(prepared)
         account_key = self._lease.account_key
+        provenance = Provenance(account_key, self._lease.integration, self._lease.run_id, fetched_at)
+        line = self._maker.line(prepared, provenance.cells)
         if newer_rows.is_newer(link, self._target, account_key, prepared.id, fetched_at):
             return 0, 0
-        found = records.differing(link, self._target, account_key, [prepared.id], prepared.wire_hash)
-        if not found or found[0][1] == prepared.payload_hash:
+        found = records.differing(link, self._target, account_key, [prepared.id], prepared.payload_hash)
+        if not found:
             return 0, 0
-        is_new = found[0][1] is None
-        provenance = Provenance(account_key, self._lease.integration, self._lease.run_id, fetched_at)
+        is_new, is_here = found[0][1] is None, bool(found[0][1])
         try:
             with link.transaction():
-                records.write(link, self._target, provenance, [Change(0, is_new, line)])
+                text = {prepared.id: prepared.text} if is_here else {}
+                if records.same_payload(link, self._target, account_key, text, self._maker.volatile):
+                    return 0, 0
+                records.write(link, self._target, self._lease.run_id, [Change(0, is_new, line)])
         except records.REFUSED_BY_POSTGRES as error:
             detail = mask(str(error).strip().splitlines()[0])[:200]
             raise BadRecord("RECORD_REFUSED", detail=detail) from None

@@ -30,6 +30,7 @@ from common.states import EntityState, RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link
 from common.store.leases import Lease
+from common.store.records import Provenance
 from daemon.integrations.base import Connector, Entity
 from daemon.sync.bookmark import Order
 from daemon.sync.convert import LineMaker
@@ -176,13 +177,18 @@ class Run:
                 lease=lease,
                 order=order,
                 fetcher=fetcher,
-                sorter=Sorter(maker, order.since),
+                sorter=Sorter(maker, self._provenance, order.since),
                 writer=writer,
                 reporter=self._reporter,
                 patient=self._patient,
             ).run()
         finally:
             writer.close()
+
+    def _provenance(self) -> str:
+        """The cells that say where a row comes from, as it is fetched now."""
+        lease = self.plan.lease
+        return Provenance(lease.account_key, lease.integration, lease.run_id, self._clock.now()).cells
 
     def _requeue(self, entity: Entity) -> EntityOutcome:
         return Requeue(

@@ -5,6 +5,7 @@ This needs no database, so the threads that fetch do it while the writing thread
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,8 @@ class SortedPage:
     """A page, taken apart.
 
     ``good`` has each id once, its last record; ``ids`` are all usable ids, each once, in order, bad records' included;
-    ``stamps`` are the records' ``updatedAt``, in order, None where there is none.
+    ``stamps`` are the records' ``updatedAt``, in order, None where there is none. ``lines`` are the good ones as COPY
+    text, where they were made beforehand.
     """
 
     page: Page
@@ -39,6 +41,7 @@ class SortedPage:
     ids: tuple[str, ...]
     duplicates: int
     stamps: tuple[datetime | None, ...]
+    lines: bytes | None = None
 
     @property
     def number(self) -> int:
@@ -58,26 +61,29 @@ class Sorter:
     writing thread waits for Postgres; else only those whose bytes are new, by that thread.
     """
 
-    def __init__(self, maker: LineMaker, since: datetime | None = None) -> None:
+    def __init__(self, maker: LineMaker, same: Callable[[], str], since: datetime | None = None) -> None:
         self._maker = maker
+        self._same = same
         self._since = since
         self.expects_changes = False
 
     def sort(self, page: Page) -> SortedPage:
         """The page, taken apart."""
         good: dict[str, Arrived] = {}
+        lines: dict[str, str] = {}
         bad: list[DeadLetter] = []
         ids: dict[str, None] = {}
         stamps: list[datetime | None] = []
         duplicates = 0
+        makes_lines, same = self.expects_changes, self._same()
         for record in page.records:
             record_id: str | None
             try:
                 one, stamp = arrived(record)
                 record_id = one.id
                 if self._since is None or is_wanted(one.record, self._since):
-                    if self.expects_changes:
-                        one.line(self._maker)
+                    if makes_lines:
+                        lines[record_id] = self._maker.line(one.prepared(), same)
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))
@@ -86,7 +92,8 @@ class Sorter:
                 duplicates += record_id in ids
                 ids[record_id] = None
             stamps.append(moment_or_none(stamp))
-        return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, tuple(stamps))
+        copied = "".join(lines.values()).encode() if makes_lines else None
+        return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, tuple(stamps), copied)
 
 
 def is_wanted(record: Any, since: datetime) -> bool:

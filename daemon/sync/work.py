@@ -71,6 +71,11 @@ def count_each(works: Sequence[Work], changes: Sequence[Change]) -> list[PageCou
     ]
 
 
+def all_new(page: SortedPage) -> PageCount:
+    """What a page does of which no record was here."""
+    return PageCount(page.rows, inserted=len(page.good), duplicates=page.duplicates)
+
+
 def sum_of(counts: Sequence[PageCount]) -> PageCount:
     """What several pages did together."""
     return PageCount(*map(sum, zip(*map(astuple, counts), strict=True)))

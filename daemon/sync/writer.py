@@ -27,7 +27,7 @@ from daemon.integrations.base import Entity
 from daemon.sync.convert import Arrived, LineMaker
 from daemon.sync.letters import letter_of
 from daemon.sync.sorting import SortedPage
-from daemon.sync.work import Checkpoint, PageCount, Work, count_each, sum_of
+from daemon.sync.work import Checkpoint, PageCount, Work, all_new, count_each, sum_of
 
 log = structlog.get_logger("writer")
 T = TypeVar("T")
@@ -98,14 +98,15 @@ class PageWriter:
         again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested`` or, for a page of bad
         records only, ``EntityRefused`` (its letters are stored, its checkpoint is not).
         """
-        if len(works) > 1:
-            try:
-                yield from zip(works, self._patiently(lambda: self._together(works)), strict=True)
-                return
-            except _OneByOne:
-                pass
-        for work in works:
-            yield work, self._alone(work)
+        if not works:
+            return
+        try:
+            counts = self._patiently(lambda: self._together(works))
+        except _OneByOne:
+            for work in works:
+                yield work, self._alone(work)
+        else:
+            yield from zip(works, counts, strict=True)
 
     def _patiently(self, act: Callable[[], T]) -> T:
         while True:
@@ -128,14 +129,11 @@ class PageWriter:
             raise _OneByOne
         try:
             with self.transaction() as link:
-                changes, letters = self._changes(link, good)
-                if letters:
-                    raise _OneByOne
-                counts = count_each(works, changes)
+                leases.without_waiting(link)
+                counts = self._save(link, works, good)
                 if self._dry_run:
                     self._count(link, works[-1].checkpoint, sum_of(counts))
                 else:
-                    self._save(link, changes)
                     self._recover(link, [arrived.id for arrived in good])
                     self._advance(link, works, sum_of(counts))
                 leases.fence(link, self._lease)
@@ -146,9 +144,20 @@ class PageWriter:
         self._tidy(sum_of(counts))
         return counts
 
-    def _save(self, link: Link, changes: Sequence[Change]) -> None:
-        if changes:
-            records.write(link, self.target, self._provenance(), changes)
+    def _save(self, link: Link, works: Sequence[Work], good: Sequence[Arrived]) -> list[PageCount]:
+        """Write what differs, unless it is a dry run; what each page did. Raises ``_OneByOne``."""
+        differing = self._differing(link, good)
+        made = [work.page.lines for work in works if work.page.lines is not None]
+        if len(made) == len(works) and len(differing) == len(good) and all(is_here is None for _, is_here in differing):
+            if not self._dry_run and good:
+                records.insert(link, self.target, b"".join(made))
+            return [all_new(work.page) for work in works]
+        changes, letters = self._changes(link, good, differing)
+        if letters or works[-1].checkpoint.again:
+            raise _OneByOne
+        if not self._dry_run and changes:
+            records.write(link, self.target, self._lease.run_id, changes)
+        return count_each(works, changes)
 
     # --- one page, whatever is in it
 
@@ -163,7 +172,7 @@ class PageWriter:
         page = work.page
         try:
             with self.transaction() as link:
-                changes, unconvertible = self._changes(link, page.good)
+                changes, unconvertible = self._changes(link, page.good, self._differing(link, page.good))
                 letters = [*page.bad, *unconvertible]
                 all_bad = _all_bad(page, letters)
                 count = replace(count_each([work], changes)[0], dead=len(letters))
@@ -208,7 +217,7 @@ class PageWriter:
             return []
         try:
             with link.transaction():
-                records.write(link, self.target, self._provenance(), changes)
+                records.write(link, self.target, self._lease.run_id, changes)
                 return list(changes)
         except records.REFUSED_BY_POSTGRES as error:
             if len(changes) == 1 and changes[0].is_new:
@@ -231,21 +240,37 @@ class PageWriter:
 
     # --- both
 
-    def _changes(self, link: Link, good: Sequence[Arrived]) -> tuple[list[Change], list[DeadLetter]]:
+    def _differing(self, link: Link, good: Sequence[Arrived]) -> list[tuple[int, bool | None]]:
+        ids = [arrived.id for arrived in good]
+        hashes = b"".join([arrived.payload_hash for arrived in good])
+        return records.differing(link, self.target, self._lease.account_key, ids, hashes)
+
+    def _changes(
+        self, link: Link, good: Sequence[Arrived], differing: Sequence[tuple[int, bool | None]]
+    ) -> tuple[list[Change], list[DeadLetter]]:
         """What differs from the stored rows, as COPY lines, and letters for what cannot be converted."""
         changes: list[Change] = []
         letters: list[DeadLetter] = []
-        ids = [arrived.id for arrived in good]
-        hashes = b"".join([arrived.wire_hash for arrived in good])
-        for position, stored_hash in records.differing(link, self.target, self._lease.account_key, ids, hashes):
+        other_bytes: dict[str, str] = {}
+        same = Provenance(self._lease.account_key, self._lease.integration, self._lease.run_id, self._clock.now()).cells
+        for position, is_here in differing:
             try:
-                line = good[position].line(self._maker)
+                prepared = good[position].prepared()
+                changes.append(Change(position, is_here is None, self._maker.line(prepared, same)))
+                if is_here:
+                    other_bytes[prepared.id] = prepared.text
             except BadRecord as error:
                 letters.append(letter_of(good[position].came, error))
-                continue
-            if line.payload_hash != stored_hash:
-                changes.append(Change(position, stored_hash is None, line.text))
-        return changes, letters
+        unchanged = self._same_payload(link, other_bytes)
+        return [change for change in changes if good[change.position].id not in unchanged], letters
+
+    def _same_payload(self, link: Link, texts: dict[str, str]) -> set[str]:
+        try:
+            with link.transaction():
+                key = self._lease.account_key
+                return records.same_payload(link, self.target, key, texts, self._maker.volatile)
+        except records.REFUSED_BY_POSTGRES:
+            return set()  # one of them cannot be stored at all, which is found out when it is written
 
     def _recover(self, link: Link, ids: list[str]) -> None:
         if self._letters_open is None:
@@ -266,9 +291,6 @@ class PageWriter:
 
     def _count(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> None:
         runs.count_page(link, self._lease.run_id, self._entity.name, {**vars(checkpoint), **vars(count)})
-
-    def _provenance(self) -> Provenance:
-        return Provenance(self._lease.account_key, self._lease.integration, self._lease.run_id, self._clock.now())
 
     def _connected(self) -> Link:
         if self._link is None or self._link.closed:

@@ -1,5 +1,5 @@
 -- Requeues and discards of dead letters: which letters each one takes, what became of each, and when it goes on.
--- depends: 0009.wire-hash
+-- depends: 0009.payload-hash
 
 ALTER TABLE control.bulk_actions
     ADD COLUMN source text NOT NULL DEFAULT 'page' CHECK (source IN ('page', 'api', 'cli')),

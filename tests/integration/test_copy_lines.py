@@ -28,7 +28,7 @@ on_one_database = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 RUN = "00000000-0000-0000-0000-0000000000a1"
-FETCHED_AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+SAME = Provenance("main", "doorloop", RUN, datetime(2026, 11, 1, 12, 0, tzinfo=UTC)).cells
 
 texts = st.text(st.characters(), max_size=10) | st.sampled_from(
     ["\0", "\\N", "\\.", "a\tb\nc\rd\\", "\ud800", '{"', "NULL"]
@@ -62,17 +62,17 @@ def copied(database: Database, entity: str, record: dict[str, Any]) -> dict[str,
     """The row that a record becomes; None when it is put aside before Postgres sees it. Nothing is kept."""
     maker = LineMaker(ENTITIES[entity])
     try:
-        prepared = prepare(loads(json.dumps(record).encode()), frozenset())
-        line = maker.line(prepared)
+        prepared = prepare(loads(json.dumps(record).encode()))
+        line = maker.line(prepared, SAME)
     except BadRecord:
         return None
     target = Target("doorloop", entity, maker.columns)
     with database.transaction() as link:
-        seen = (link, target, "main", [prepared.id], prepared.wire_hash)
+        seen = (link, target, "main", [prepared.id], prepared.payload_hash)
         assert records.differing(*seen) == [(0, None)]
-        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, True, line)])
+        records.write(link, target, RUN, [Change(0, True, line)])
         assert records.differing(*seen) == []
-        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, False, line)])
+        records.write(link, target, RUN, [Change(0, False, line)])
         row = link.execute(f"SELECT *, raw::text AS raw_text FROM doorloop.{entity}".encode()).fetchone()
         link.execute(f"DELETE FROM doorloop.{entity}".encode())
     assert row is not None
@@ -112,8 +112,8 @@ def test_long_numbers_arrive_to_the_last_digit(database: Database) -> None:
     body = b'{"id": "1", "purchasePrice": 12345678.123456789, "currentValue": 1234567890123456789012.5}'
     target = Target("doorloop", "properties", maker.columns)
     with database.transaction() as link:
-        line = maker.line(prepare(loads(body), frozenset()))
-        records.write(link, target, Provenance("main", "doorloop", RUN, FETCHED_AT), [Change(0, True, line)])
+        line = maker.line(prepare(loads(body)), SAME)
+        records.write(link, target, RUN, [Change(0, True, line)])
         row = link.execute("SELECT *, raw::text AS raw_text FROM doorloop.properties").fetchone()
     assert row is not None
     assert (row["purchase_price"], row["current_value"]) == (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from common.store import records
 from common.store.database import Database
+from common.store.records import Target
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import held
 from tests.harness import Engine, Outcome, engine
@@ -72,7 +75,7 @@ def test_other_bytes_with_the_same_payload_are_no_change(copier: Engine, databas
     """Design §4: a record whose payload hash is unchanged is not rewritten, in whatever order its keys come."""
     copier.run()
     with database.transaction() as link:
-        link.execute("UPDATE doorloop.owners SET _wire_hash = '\\x00'")
+        link.execute("UPDATE doorloop.owners SET _payload_hash = '\\x00'")
     before = table(database, "owners")
     again = copier.run()
     assert again.counts("owners") == (0, 0, PAGES * 20, 0, 0)
@@ -83,5 +86,16 @@ def test_the_same_bytes_are_not_opened(copier: Engine, database: Database) -> No
     """What makes an identical reading cheap: a row whose bytes came again is taken for unchanged unseen."""
     copier.run()
     with database.transaction() as link:
-        link.execute("UPDATE doorloop.owners SET _payload_hash = '\\x00'")
+        link.execute("UPDATE doorloop.owners SET raw = '{}'")
     assert copier.run().counts("owners") == (0, 0, PAGES * 20, 0, 0)
+
+
+def test_volatile_keys_make_no_change(copier: Engine, database: Database) -> None:
+    """What changes without meaning anything is left out when a record is compared with its row."""
+    copier.run()
+    one_row = one(database, "SELECT id, raw FROM doorloop.owners LIMIT 1")
+    text = json.dumps({**one_row["raw"], "seenAt": "now"})
+    target = Target("doorloop", "owners", ("id",))
+    with database.transaction() as link:
+        assert records.same_payload(link, target, "main", {one_row["id"]: text}, {"seenAt"}) == {one_row["id"]}
+        assert records.same_payload(link, target, "main", {one_row["id"]: text}, ()) == set()

@@ -303,7 +303,6 @@ PROVENANCE = [
     ("_fetched_at", "timestamp with time zone"),
     ("_first_seen_at", "timestamp with time zone"),
     ("_removed_at", "timestamp with time zone"),
-    ("_wire_hash", "bytea"),
 ]
 
 

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 5
 def page(number: int, *records: str) -> SortedPage:
     """A page, empty if not told otherwise."""
     made = Page(number, list(records), None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
-    return Sorter(LineMaker(Entity("things", "/things", ()))).sort(made)
+    return Sorter(LineMaker(Entity("things", "/things", ())), str).sort(made)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from daemon.sync.reading import Bloom, Reading
 from daemon.sync.sorting import SortedPage, Sorter, is_wanted
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-SORTER = Sorter(LineMaker(Entity("things", "/things", ())))
+SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
 
 
 def moment(minutes: float) -> str:

@@ -33,6 +33,9 @@ max_connections = 60
 shared_buffers = 96MB
 maintenance_work_mem = 64MB
 max_wal_size = 1GB
+# A first load writes hundreds of MB of WAL: room for a batch in memory, and new segments that are not written twice.
+wal_buffers = 16MB
+wal_init_zero = off
 fsync = on
 full_page_writes = on
 autovacuum = on
