@@ -60,6 +60,13 @@ def advance(link: Link, facts: Row, pages: Sequence[tuple[int, Sequence[str]]]) 
     return link.execute(SQL["advance"], params).fetchone() is not None
 
 
+def next_page(link: Link, pass_id: int) -> int:
+    """Where the reading goes on."""
+    row = link.execute(SQL["next_page"], {"pass_id": pass_id}).fetchone()
+    assert row is not None
+    return int(row["next_page"])
+
+
 def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
     """The ids that earlier runs of a pass met, some pages at a time."""
     with link.cursor(name="icc_seen") as cursor:

@@ -52,6 +52,10 @@ class _CommittedBefore(Exception):
     """The answer to an earlier COMMIT was lost with its connection; rolls this one back."""
 
 
+class TakenBack(DatabaseAway):
+    """A crash of the server took the last pages back, rows and checkpoint together: read on from what is left."""
+
+
 class PageWriter:
     """Writes one entity's pages on a connection of the run's own. One thread uses it."""
 
@@ -95,8 +99,8 @@ class PageWriter:
         """Write pages, or in a dry run only count them; yields each with what it did as soon as it is committed.
 
         A record Postgres refuses is put aside and the rest written. While the database is away it waits and tries
-        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested`` or, for a page of bad
-        records only, ``EntityRefused`` (its letters are stored, its checkpoint is not).
+        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested``, ``TakenBack`` or, for
+        a page of bad records only, ``EntityRefused`` (its letters are stored, its checkpoint is not).
         """
         if not works:
             return
@@ -112,7 +116,7 @@ class PageWriter:
         while True:
             try:
                 return act()
-            except LeaseLost:
+            except (LeaseLost, TakenBack):
                 raise
             except DatabaseAway as error:
                 log.warning("a page waits for the database", why=error.cause, run=self._lease.run_id)
@@ -279,7 +283,7 @@ class PageWriter:
             dead_letters.recover(link, self._lease, self._entity.name, ids)
 
     def _advance(self, link: Link, works: Sequence[Work], count: PageCount) -> None:
-        """Counters, seen ids and checkpoint, in one statement. Raises ``_CommittedBefore``."""
+        """Counters, seen ids and checkpoint, in one statement. Raises ``_CommittedBefore`` or ``TakenBack``."""
         where = works[-1].checkpoint
         if where.pass_id is None:
             self._count(link, where, count)
@@ -287,6 +291,8 @@ class PageWriter:
         pages = [(work.page.number, work.page.ids) for work in works]
         params = {**vars(where), **vars(count), "run_id": self._lease.run_id, "entity": self._entity.name}
         if not passes.advance(link, params, pages):
+            if passes.next_page(link, where.pass_id) < pages[0][0]:
+                raise TakenBack("it crashed, and gave back the last pages")
             raise _CommittedBefore
 
     def _count(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> None:

@@ -235,6 +235,10 @@ WHERE id = %(pass_id)s AND state = 'open'
   AND (next_page = %(first_page)s OR (%(again)s AND next_page = %(first_page)s + 1))
 RETURNING id
 
+-- name: next_page
+-- Where a reading goes on.
+SELECT next_page FROM control.passes WHERE id = %(pass_id)s
+
 -- name: stream_seen
 -- What earlier runs of a pass met, page by page.
 SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -142,3 +144,23 @@ def test_a_page_committed_twice_counts_once(copier: Engine, drill: DrillServer, 
     whole = one(database, "SELECT received FROM control.passes WHERE mode = 'backfill'")
     assert whole["received"] == 90
     assert one(database, "SELECT sum(received) AS all FROM control.run_entities")["all"] == 90
+
+
+def test_pages_that_a_crashed_server_took_back_are_read_again(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 2: pages commit with their checkpoint without waiting for the disk, so a crash takes back both or neither."""
+    drill.set_fault("slow", entity="owners", only_page=5, delay_seconds=2)
+    plan = copier.begin()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(copier.finish, plan)
+        wait_for(lambda: one(database, "SELECT max(page) AS page FROM control.run_entities")["page"] == 4, "four pages")
+        with database.transaction() as link:  # as after a crash that lost the last two
+            link.execute("UPDATE control.passes SET next_page = 3")
+            taken_back = "SELECT unnest(ids) FROM control.seen_ids WHERE page > 2"
+            gone = link.execute(f"DELETE FROM doorloop.owners WHERE id IN ({taken_back})".encode())
+            assert gone.rowcount == 40
+            link.execute("DELETE FROM control.seen_ids WHERE page > 2")
+        outcome = running.result(60)
+    assert outcome.state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
