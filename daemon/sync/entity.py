@@ -12,7 +12,7 @@ from common.rules.order import NewestFirst
 from common.rules.schema_diff import Mapped, schema_diff
 from common.states import EntityState
 from common.store import leases, passes, runs
-from common.store.database import Database, Link
+from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order
@@ -20,8 +20,9 @@ from daemon.sync.convert import readable
 from daemon.sync.delta_report import DeltaReport
 from daemon.sync.fetch_ahead import FetchAhead
 from daemon.sync.patient import Patient
+from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
-from daemon.sync.reconcile import Proof, Settled, settle, would_settle
+from daemon.sync.reconcile import Settled
 from daemon.sync.reporter import RunReporter
 from daemon.sync.sorting import SortedPage, Sorter
 from daemon.sync.work import Work
@@ -82,7 +83,7 @@ class EntityReading:
         self._bookmark = Bookmark(database, lease, entity, order, page_size=connector.page_size)
         self._together = pages_together(connector.page_size)
         self._warnings: list[dict[str, Any]] = []
-        self._removes = order.mode == "backfill"
+        self._proof = Proving(writer, lease, entity, removes=order.mode == "backfill")
         self._dead = self._dead_new = self._last_page = 0
 
     def run(self) -> EntityOutcome:
@@ -256,7 +257,7 @@ class EntityReading:
                 self._warn_once("BARE_ARRAY" if page.page.bare_array else "TOTAL_UNUSABLE", path=self._entity.path)
 
     def _settle(self, reading: Reading, last: SortedPage, sort_by: str) -> Settled:
-        settled = self._prove(reading, may_read_again=True)
+        settled = self._proof.of(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
             page = self._fetch(sort_by)(last.number)
@@ -264,7 +265,7 @@ class EntityReading:
                 told = page.page.total
                 reading.paging.total = reading.paging.total if told is None else told
                 self._note_again(reading, page)
-            settled = self._prove(reading, may_read_again=False)
+            settled = self._proof.of(reading, may_read_again=False)
             assert settled is not None
         if settled.drift is not None:
             ids, total = settled.drift
@@ -277,41 +278,6 @@ class EntityReading:
         reading.note(page)
         if reading.pass_id is not None:  # of a dry run its records were counted when it came first
             self._write(reading, [Work(page, reading.checkpoint(page, again=True))])
-
-    def _prove(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
-        """What the pages prove, written unless it is a dry run; None when the last page is due again."""
-        if reading.pass_id is not None:
-            return self._end_pass(reading, may_read_again=may_read_again)
-        met, total = reading.met_in_dry_run, reading.paging.total
-        if met is None or total is None:
-            return Settled()
-        target, proof = self._writer.target, Proof(total, reading.is_proof, removes=self._removes)
-        with self._writer.transaction() as link:
-            settled = would_settle(link, self._lease, target, proof, met=met)
-        return None if settled.drift is not None and may_read_again else settled
-
-    def _end_pass(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
-        """Settle and close the pass in one transaction; None (and nothing written) when the last page is due again."""
-        assert reading.pass_id is not None
-        total = reading.paging.total
-        with self._writer.transaction() as link:
-            settled = Settled()
-            if reading.sees_ids:
-                proof = Proof(total, reading.is_proof, removes=self._removes)
-                settled = settle(link, self._lease, self._writer.target, proof, pass_id=reading.pass_id)
-                if settled.drift is not None and may_read_again:
-                    return None
-                self._forget_seen(link, reading.pass_id)
-            passes.end(link, reading.pass_id, "complete", total)
-            leases.fence(link, self._lease)
-        return settled
-
-    def _forget_seen(self, link: Link, pass_id: int) -> None:
-        """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""
-        if self._removes:
-            passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=pass_id)
-        else:
-            passes.forget_pass(link, pass_id)
 
     # --- the end
 
