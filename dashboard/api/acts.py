@@ -8,9 +8,9 @@ from common.access import Action
 from common.errors import DatabaseAway
 from common.insights.control import CommandView
 from common.insights.sync_status import last_sample
+from common.limit_wishes import force_breaker_wish, lower_limits_wish, schedule_wish
 from common.rules.verdict import SLOWED_CODES
 from common.states import Chip
-from common.limit_wishes import force_breaker_wish, lower_limits_wish, schedule_wish
 from common.wishes import Wish, check_wish, run_wish
 from dashboard.api import answers
 from dashboard.api.frame import Answer, Call, Follow
@@ -135,7 +135,7 @@ def limits(call: Call) -> Follow:
 
 
 def schedule(call: Call) -> Follow:
-    """Pause what starts by itself, or let it go on. Runs by hand start all the same."""
+    """Pause what starts by itself, or let it go on. Runs by hand start all the same; requeues wait."""
     body: ScheduleBody = call.body
     return settled(call, schedule_wish(integration_of(body), paused=body.paused, reason=body.reason))
 

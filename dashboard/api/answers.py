@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import ConfigDict
+
 from common.states import Chip, CommandState, EntityState, RunState
 from dashboard.api.shapes import Told
 
@@ -184,3 +186,19 @@ class RunDetailTold(Told):
     run: RunTold
     parts: list[RunPartTold]
     delta: list[EntityDeltaTold]
+
+
+class LineTold(Told):
+    """A line of the log. ``type`` is its code; ``rate_limit`` what it says of the request budget, if it does."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    type: str
+    ts: datetime
+    entity: str | None
+    page: int | None
+    rows: int | None
+    level: str
+    msg: str
+    run_id: str | None
+    rate_limit: dict[str, Any] | None = None

@@ -46,9 +46,7 @@ def letter_groups(call: Call) -> Answer:
     query: GroupsQuery = call.query
     key = integration_of(query)
     with call.own.reading() as database:
-        found = as_seen(
-            letters.groups(database, key, state=query.state, limit=query.limit), sight_of(call.caller.role)
-        )
+        found = as_seen(letters.groups(database, key, state=query.state, limit=query.limit), sight_of(call.caller.role))
     return Answer(
         told.LetterGroupsTold(integration=key, groups=[told.LetterGroupTold.model_validate(one) for one in found])
     )
@@ -79,9 +77,7 @@ def discard(call: Call) -> Follow:
     body: DiscardBody = call.body
     key, which = integration_of(body), _which(body)
     counted = _counted(call, body, key, which)
-    return given(
-        call, discard_wish(key, which, reason=body.reason, counted=counted.number, last_id=counted.last_id)
-    )
+    return given(call, discard_wish(key, which, reason=body.reason, counted=counted.number, last_id=counted.last_id))
 
 
 def _which(body: LettersBody) -> Matching:

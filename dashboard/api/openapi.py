@@ -89,7 +89,7 @@ def _operation(endpoint: Endpoint, references: dict[type[Wanted | Told], dict[st
     told = {
         str(status): {
             "description": " ".join((model.__doc__ or "").split()),
-            "content": {"application/json": {"schema": references[model]}},
+            "content": {endpoint.media_type: {"schema": references[model]}},
         }
         for status, model in endpoint.answers.items()
     }

@@ -79,7 +79,7 @@ class IntegrationsTold(Told):
 
 
 class SchemaDiffTold(Told):
-    """What an entity's records hold against our columns: key or column → JSON type → examples, none of them personal."""
+    """What an entity's records hold against our columns: key or column → JSON type → examples, none personal."""
 
     entity: str
     sampled: int
