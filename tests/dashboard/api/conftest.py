@@ -115,7 +115,7 @@ def seed_examples(database: Database) -> None:
     """What the documented examples name: a run, a command, a question, an open letter, a bulk action that has ended."""
     run_id, command_id, question_id = table.A_RUN["id"], table.A_COMMAND["id"], table.A_QUESTION["id"]
     letter_id = letter_table.A_LETTER["letter"]
-    details = {"removed": 30, "held": 100, "sample": [{"id": "a1", "name": "Ms Example"}]}
+    details = {"entity": "owners", "missing": 30, "here": 100, "sample_ids": ["a1", "a2"]}
     statements: tuple[tuple[str, list[Any]], ...] = (
         (
             """INSERT INTO control.runs (id, integration, mode, entities, state, trigger, requested_by, started_at,
