@@ -95,8 +95,8 @@ def _callers(database: Database) -> dict[Role, str]:
         return {role: api_tokens.add(link, f"{role.value} program", role, days=1, created_by="tests") for role in Role}
 
 
-ACTIVE = """SELECT FROM control.runs WHERE state IN ('running', 'stopping', 'queued')
-            UNION ALL SELECT FROM control.bulk_actions WHERE state IN ('running', 'queued')"""
+ACTIVE = """SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'queued')
+            UNION ALL SELECT 1 FROM control.bulk_actions WHERE state IN ('running', 'queued')"""
 
 
 def wait_until_quiet(house: House) -> None:

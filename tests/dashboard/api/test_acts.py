@@ -254,7 +254,8 @@ def test_a_viewer_sees_no_value_of_a_record(api_house: House) -> None:
     """Roles: payloads, quoted values and a question's details are hidden from a viewer, shown to an admin."""
     planted = ("planted@person.example", "Ms Example")
     whose = Jsonb({"before": {"name": "Ms Example"}, "now": {"name": "planted@person.example"}})
-    asked = "INSERT INTO control.confirmations (integration, kind, details) VALUES ('doorloop', 'account_changed', %s)"
+    asked = """INSERT INTO control.confirmations (id, integration, kind, details)
+               VALUES (gen_random_uuid(), 'doorloop', 'account_changed', %s)"""
     rows(api_house.database, asked, whose)
     for path in (*READS, "sync/dlq/4711", "sync/dlq/groups", "integrations/doorloop/schema-diff"):
         seen = api_house.caller(Role.VIEWER).get(path)
