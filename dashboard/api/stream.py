@@ -1,8 +1,8 @@
 """``GET /api/admin/sync/logs/stream``: the log as server-sent events, for the page's terminal and for programs.
 
 A stream goes on after ``Last-Event-ID`` (a header, or ``lastEventId`` in the address for a first connection), says
-when it cannot (``resync``), and when the database is away (``state``). Each heartbeat looks again
-whether its session or token holds.
+when it cannot (``resync``), and when the database is away (``state``). Each heartbeat looks again whether the token or
+session that opened it holds.
 """
 
 from __future__ import annotations
