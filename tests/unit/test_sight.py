@@ -59,6 +59,15 @@ def test_what_a_problem_hides_is_hidden_wherever_it_is_repeated(code: str) -> No
     assert as_seen(answer, Sight.WHOLE) is answer
 
 
+def test_what_stands_under_a_name_is_hidden_too() -> None:
+    """The failures of a status are a mapping by entity; a viewer's way there is no other than the admin's."""
+    one = told(WITH_PRIVATE[0].key)
+    answer = Answer((), Verdict(Chip.FAILING, one.cause, ()), {"owners": one})
+    seen = as_seen(answer, Sight.MASKED)
+    assert PERSONAL not in str(seen)
+    assert seen.by_entity["owners"].code == one.code
+
+
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_a_line_without_private_facts_is_the_same_for_all(code: str) -> None:
     """Only lines whose code may quote a record are rewritten, and those in the code's own words."""
