@@ -25,6 +25,7 @@ LETTER_ENDPOINTS: tuple[Endpoint, ...] = (
             Example("What was closed", query={"state": "discarded"}),
         ),
         query=wanted.LettersQuery,
+        refusals=("UNKNOWN_INTEGRATION",),
     ),
     Endpoint(
         "GET",
@@ -34,6 +35,7 @@ LETTER_ENDPOINTS: tuple[Endpoint, ...] = (
         {200: letter_answers.LetterGroupsTold},
         (Example("The largest first"),),
         query=wanted.GroupsQuery,
+        refusals=("UNKNOWN_INTEGRATION",),
     ),
     Endpoint(
         "GET",
@@ -83,6 +85,7 @@ LETTER_ENDPOINTS: tuple[Endpoint, ...] = (
         {200: letter_answers.BulksTold},
         (Example("The latest"), Example("One", query=A_BULK)),
         query=wanted.BulkQuery,
+        refusals=("UNKNOWN_INTEGRATION",),
     ),
     Endpoint(
         "POST",
@@ -103,5 +106,6 @@ LETTER_ENDPOINTS: tuple[Endpoint, ...] = (
         {200: letter_answers.ErrorsTold},
         (Example("Of the last day", query={"hours": "24"}),),
         query=wanted.ErrorsQuery,
+        refusals=("UNKNOWN_INTEGRATION",),
     ),
 )

@@ -25,7 +25,8 @@ def letter_list(call: Call) -> Answer:
     """Records that could not be stored, with the reason; without a `state` those that wait for somebody. `counted` and
     `lastId` are of all that match: what a requeue or discard of them may carry."""
     query: LettersQuery = call.query
-    key, which = integration_of(query), LetterFilter(query.entity, query.code, query.fingerprint, query.state)
+    key = catalog_entry(integration_of(query)).key
+    which = LetterFilter(query.entity, query.code, query.fingerprint, query.state)
     with call.own.reading() as database:
         found = letters.letters(database, key, which=which, limit=query.limit, before=query.before)
         counted = letters.count(database, key, which=which)
@@ -44,7 +45,7 @@ def letter_list(call: Call) -> Answer:
 def letter_groups(call: Call) -> Answer:
     """Records put aside by entity and cause, the largest group first; counted among the newest ten thousand."""
     query: GroupsQuery = call.query
-    key = integration_of(query)
+    key = catalog_entry(integration_of(query)).key
     with call.own.reading() as database:
         found = as_seen(letters.groups(database, key, state=query.state, limit=query.limit), sight_of(call.caller.role))
     return Answer(
@@ -103,7 +104,7 @@ def bulk_list(call: Call) -> Answer:
     """The latest requeues and discards, newest first: how many letters, how many are done and how each ended, and the
     verdict once it is over; or the one with this `id`."""
     query: BulkQuery = call.query
-    key = integration_of(query)
+    key = catalog_entry(integration_of(query)).key
     with call.own.reading() as database:
         found = letters.bulk_actions(
             database, key, limit=query.limit, before=query.before, bulk_id=str(query.id) if query.id else None
@@ -121,7 +122,7 @@ def cancel(call: Call) -> Follow:
 def error_groups(call: Call) -> Answer:
     """Alike errors, the latest first, with the runs that they touched. The snippet of the answer is for admins."""
     query: ErrorsQuery = call.query
-    key = integration_of(query)
+    key = catalog_entry(integration_of(query)).key
     with call.own.reading() as database:
         found = findings.error_groups(database, key, limit=query.limit, hours=query.hours)
     seen = as_seen(found, sight_of(call.caller.role))

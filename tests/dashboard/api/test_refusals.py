@@ -153,7 +153,8 @@ def test_what_is_not_there_is_404(api_house: House) -> None:
     problem(caller.post("integrations/doorloop/breaker", json={"state": "open", "reason": "x"}), 422, "VALUE_UNUSABLE")
     problem(caller.get("integrations/dropbox/ping"), 404, "UNKNOWN_INTEGRATION")
     problem(caller.get("integrations/dropbox/schema-diff"), 404, "UNKNOWN_INTEGRATION")
-    problem(caller.get("sync/status?integration=dropbox"), 404, "UNKNOWN_INTEGRATION")
+    for path in ("sync/status", "sync/dlq", "sync/dlq/groups", "sync/bulk", "errors"):
+        problem(caller.get(f"{path}?integration=dropbox"), 404, "UNKNOWN_INTEGRATION")
     problem(caller.post("sync/run", json={"mode": "delta", "integration": "dropbox"}), 404, "UNKNOWN_INTEGRATION")
 
 
