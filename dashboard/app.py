@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `streamlit run` knows this folder, not its parent
 
-from dashboard.api import dispatch, stream
+from dashboard.api import dispatch
 from dashboard.web import health, sign_in, single_sign_on
 from dashboard.web.compressed import CompressedStatic
 from dashboard.web.gate import SessionGate
@@ -23,8 +23,7 @@ from dashboard.web.lifespan import lifespan
 
 app = st.App(
     Path(__file__).with_name("ui.py"),
-    # The stream before the rest of the API, whose routes take every path under /api.
-    routes=[*health.ROUTES, *sign_in.ROUTES, *single_sign_on.ROUTES, *stream.ROUTES, *dispatch.ROUTES],
+    routes=[*health.ROUTES, *sign_in.ROUTES, *single_sign_on.ROUTES, *dispatch.ROUTES],
     middleware=[Middleware(SecurityHeaders), Middleware(SessionGate), Middleware(CompressedStatic)],
     lifespan=lifespan,
 )

@@ -41,6 +41,12 @@ API = (
     ),
     Code("REQUEST_UNUSABLE", "refused", "{problems}.", "See /api/admin/docs for what this route takes."),
     Code(
+        "TOO_MANY_STREAMS",
+        "refused",
+        "{person} has {count} streams of the log open already.",
+        "Close a tab or end a program that reads the log, then try again.",
+    ),
+    Code(
         "TOO_MANY_REQUESTS",
         "refused",
         "{actor} asks more than {limit} times a minute.",

@@ -145,18 +145,4 @@ WORK = (
         "{value} is not a moment in time.",
         "Give an ISO date and time, such as 2026-11-01T00:00:00Z.",
     ),
-    # --- the live stream
-    Code(
-        "PARAMETER_UNUSABLE",
-        "refused",
-        "The parameter {name} has a value that cannot be used.",
-        "Give {name} as {expected}, or leave it out.",
-    ),
-    Code("PARAMETER_UNKNOWN", "refused", "There is no parameter {name}.", "Leave it out; known are: {known}."),
-    Code(
-        "TOO_MANY_STREAMS",
-        "refused",
-        "{person} has {count} streams of the log open already.",
-        "Close a tab or end a program that reads the log, then try again.",
-    ),
 )

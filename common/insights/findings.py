@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from common.codes import CODES
-from common.insights.problems import of_code
+from common.insights.problems import remedy_of
 from common.store.database import Database, Row
 from common.store.statements import statements
 
@@ -35,7 +34,7 @@ class ErrorGroup:
     @property
     def remedy(self) -> str | None:
         """What to do, in the catalogue's words."""
-        return of_code(self.code).remedy if self.code in CODES else None
+        return remedy_of(self.code)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from common.catalog import CATALOG
+from common.insights.problems import remedy_of
 from common.redact import HIDDEN, mask
 from common.rules.schema_diff import json_type
 from common.states import DeadLetterState
@@ -60,6 +61,11 @@ class LetterRow:
     finished_by: str | None
     finish_reason: str | None
 
+    @property
+    def remedy(self) -> str | None:
+        """What to do, in the catalogue's words."""
+        return remedy_of(self.code)
+
 
 @dataclass(frozen=True)
 class LetterDetail:
@@ -91,6 +97,11 @@ class LetterGroup:
     first_seen_at: datetime
     last_seen_at: datetime
     reason: str
+
+    @property
+    def remedy(self) -> str | None:
+        """What to do, in the catalogue's words."""
+        return remedy_of(self.code)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,11 @@ def problems(records: Any) -> tuple[Problem, ...]:
     return tuple(one for one in found if one is not None)
 
 
+def remedy_of(code: str) -> str | None:
+    """What to do, in the catalogue's words; None for a code that it does not know."""
+    return CODES[code].remedy_with({}) if code in CODES else None
+
+
 def of_code(code: str, **facts: Any) -> Problem:
     """A problem that no living daemon could write down, in the catalogue's words."""
     entry = CODES[code]

@@ -17,7 +17,6 @@ from common.insights.findings import ErrorGroup
 from common.insights.letters import LetterGroup, LetterRow
 from common.insights.overview import Question
 from common.insights.problems import Problem
-from common.insights.streams import EventLine
 from common.redact import HIDDEN
 
 T = TypeVar("T")
@@ -65,16 +64,14 @@ def _problems(value: Any) -> Iterator[Problem]:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from _problems(getattr(value, field.name))
-    elif isinstance(value, tuple | list):
-        for inner in value:
+    elif isinstance(value, tuple | list | Mapping):
+        for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _problems(inner)
 
 
 def _seen(value: Any, hidden: Mapping[str, str]) -> Any:
     if type(value) is str:  # not a StrEnum: states stay states
         return _replaced(value, hidden)
-    if isinstance(value, EventLine):
-        return replace(value, msg=line_as_seen(value.code, value.msg, Sight.MASKED))
     if isinstance(value, Question):
         return replace(value, details=_details_seen(value))
     if isinstance(value, LetterRow | LetterGroup):
@@ -86,6 +83,8 @@ def _seen(value: Any, hidden: Mapping[str, str]) -> Any:
         return replace(value, **changes)
     if type(value) is tuple:
         return tuple(_seen(inner, hidden) for inner in value)
+    if isinstance(value, Mapping):
+        return {key: _seen(inner, hidden) for key, inner in value.items()}
     return value
 
 

@@ -1,4 +1,4 @@
-"""What flows: event lines and samples of the request budget. Look-back and length are clamped."""
+"""What flows: the lines of the log and samples of the request budget. Look-back and length are clamped."""
 
 from __future__ import annotations
 
@@ -11,26 +11,9 @@ from common.store.statements import statements
 
 SQL = statements("insights")
 LEVELS = ("debug", "info", "warn", "error")
-MOST_LINES = 500
 MOST_SAMPLES = 500
 MOST_HOURS = 24 * 31
 MOST_READ = 1000
-
-
-@dataclass(frozen=True)
-class EventLine:
-    """One line of the log; ``msg`` is a sentence, masked before it was stored."""
-
-    id: int
-    ts: datetime
-    integration: str
-    run_id: str | None
-    entity: str | None
-    page: int | None
-    level: str
-    code: str
-    msg: str
-    rows: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +47,6 @@ class RateSample:
     limit_minute: int | None
     used_hour: int | None
     limit_hour: int | None
-
-
-def events(
-    database: Database,
-    *,
-    after_id: int | None = None,
-    level: str = "info",
-    run_id: str | None = None,
-    entity: str | None = None,
-    limit: int = 100,
-    hours: int = 24,
-) -> tuple[EventLine, ...]:
-    """The latest lines at ``level`` and above, oldest first; with ``after_id`` only later ones."""
-    wanted = LEVELS[LEVELS.index(level) :] if level in LEVELS else LEVELS
-    params: dict[str, Any] = {
-        "after_id": after_id,
-        "run_id": run_id,
-        "entity": entity,
-        "levels": list(wanted),
-        "limit": max(1, min(limit, MOST_LINES)),
-        "hours": max(1, min(hours, MOST_HOURS)),
-    }
-    unfiltered = after_id is None and run_id is None and entity is None
-    name = "trouble" if unfiltered and wanted[0] in ("warn", "error") else "events"
-    with database.transaction() as link:
-        rows = link.execute(SQL[name], params).fetchall()
-    return tuple(
-        EventLine(**{**row, "run_id": str(row["run_id"]) if row["run_id"] else None}) for row in reversed(rows)
-    )
 
 
 def log_head(database: Database) -> int:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from common.access import Action
-from common.catalog import CATALOG
 from common.errors import DatabaseAway
 from common.insights.control import CommandView
 from common.insights.sync_status import last_sample
+from common.limit_wishes import force_breaker_wish, lower_limits_wish, schedule_wish
 from common.rules.verdict import SLOWED_CODES
 from common.states import Chip
 from common.wishes import Wish, check_wish, run_wish
 from dashboard.api import answers
 from dashboard.api.frame import Answer, Call, Follow
-from dashboard.api.reads import seen, told_command
-from dashboard.api.wanted import AnswerBody, CheckQuery, RunBody, WhichBody
+from dashboard.api.reads import integration_of, only_one, seen, told_command
+from dashboard.api.wanted import AnswerBody, BreakerBody, CheckQuery, LimitsBody, RunBody, ScheduleBody, WhichBody
 
 VENDOR_SECONDS = 20.0
 """How long a question to a vendor (or to Workflows) is waited for; then its address is the answer."""
@@ -76,19 +76,19 @@ def run(call: Call) -> Follow:
     when."""
     body: RunBody = call.body
     wish = run_wish(
-        body.integration or only_one(),
+        integration_of(body),
         mode=body.mode,
         entities=body.entities,
         since=body.since,
         dry_run=body.dry_run,
     )
-    return _given(call, wish)
+    return given(call, wish)
 
 
 def stop(call: Call) -> Follow:
     """Stop the active run; it ends within a second."""
     body: WhichBody = call.body
-    return _given(call, Wish(Action.STOP, body.integration or only_one()))
+    return given(call, Wish(Action.STOP, integration_of(body)))
 
 
 def answer(call: Call) -> Follow:
@@ -104,13 +104,13 @@ def answer(call: Call) -> Follow:
         "reason": body.reason,
     }
     integration, account_key = (place.integration, place.account_key) if place else (only_one(), "main")
-    return _given(call, Wish(Action.CONFIRM, integration, account_key, payload))
+    return given(call, Wish(Action.CONFIRM, integration, account_key, payload))
 
 
 def test_alert(call: Call) -> Follow:
     """Send one card to the Teams webhook and tell what Workflows answered: accepted is all that it ever says."""
     body: WhichBody = call.body
-    wish = Wish(Action.TEST_ALERT, body.integration or only_one())
+    wish = Wish(Action.TEST_ALERT, integration_of(body))
 
     def told(view: CommandView) -> Answer:
         return Answer(answers.TestAlertTold.model_validate(view.result, by_name=True))
@@ -118,16 +118,42 @@ def test_alert(call: Call) -> Follow:
     return Follow(call.own.gate.submit(wish, call.caller, command_id=call.command_id), VENDOR_SECONDS, told)
 
 
-def _given(call: Call, wish: Wish) -> Follow:
+def breaker(call: Call) -> Follow:
+    """Hold every run back (`open`), let every request through (`closed`), each for so many minutes, or lift that
+    (`none`)."""
+    body: BreakerBody = call.body
+    wish = force_breaker_wish(call.path["key"], state=body.state, minutes=body.minutes, reason=body.reason)
+    return settled(call, wish)
+
+
+def limits(call: Call) -> Follow:
+    """Allow less than is set, for so many minutes: requests a minute or an hour, concurrent ones. An empty `to` lifts
+    what was lowered."""
+    body: LimitsBody = call.body
+    to = body.to.model_dump(by_alias=True, exclude_none=True)
+    return settled(call, lower_limits_wish(call.path["key"], to=to, minutes=body.minutes, reason=body.reason))
+
+
+def schedule(call: Call) -> Follow:
+    """Pause what starts by itself, or let it go on. Runs by hand start all the same; requeues wait."""
+    body: ScheduleBody = call.body
+    return settled(call, schedule_wish(integration_of(body), paused=body.paused, reason=body.reason))
+
+
+def given(call: Call, wish: Wish) -> Follow:
     """A command whose own end is the answer: 202, since what it set in motion goes on."""
 
     def told(view: CommandView) -> Answer:
         command = told_command(view)
-        return Answer(command, 202, command.run_address or command.address)
+        return Answer(command, 202, command.run_address or command.bulk_address or command.address)
 
     return Follow(call.own.gate.submit(wish, call.caller, command_id=call.command_id), DAEMON_SECONDS, told)
 
 
-def only_one() -> str:
-    """The integration that is meant when none is named: the catalogue's first and, today, only one."""
-    return next(iter(CATALOG))
+def settled(call: Call, wish: Wish) -> Follow:
+    """A command that is done when it has ended: 200."""
+
+    def told(view: CommandView) -> Answer:
+        return Answer(told_command(view))
+
+    return Follow(call.own.gate.submit(wish, call.caller, command_id=call.command_id), DAEMON_SECONDS, told)

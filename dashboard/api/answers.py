@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import ConfigDict
+
 from common.states import Chip, CommandState, EntityState, RunState
 from dashboard.api.shapes import Told
 
@@ -65,7 +67,8 @@ class CheckTold(Told):
 
 
 class CommandTold(Told):
-    """A command and what became of it. ``address`` is where to look again, ``run_address`` the run it started."""
+    """A command and what became of it. ``address`` is where to look again, ``run_address`` the run it started,
+    ``bulk_address`` what becomes of a requeue or discard."""
 
     id: str
     action: str
@@ -81,6 +84,7 @@ class CommandTold(Told):
     result: dict[str, Any]
     address: str
     run_address: str | None
+    bulk_address: str | None
 
 
 class TestAlertTold(Told):
@@ -156,8 +160,45 @@ class RunPartTold(Told):
     warnings: list[ProblemTold]
 
 
+class SampledChangeTold(Told):
+    """A row that a dry run would change: field → before and after, personal values hidden."""
+
+    record_id: str
+    was_removed: bool
+    fields: dict[str, tuple[str, str]]
+
+
+class EntityDeltaTold(Told):
+    """What a dry run would do with one entity."""
+
+    entity: str
+    insert: int
+    update: int
+    unchanged: int
+    removed: int
+    dead: int
+    samples: list[SampledChangeTold]
+
+
 class RunDetailTold(Told):
-    """A run with its entities."""
+    """A run with its entities. ``delta``: what a dry run would change; empty for any other."""
 
     run: RunTold
     parts: list[RunPartTold]
+    delta: list[EntityDeltaTold]
+
+
+class LineTold(Told):
+    """A line of the log. ``type`` is its code; ``rate_limit`` what it says of the request budget, if it does."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    type: str
+    ts: datetime
+    entity: str | None
+    page: int | None
+    rows: int | None
+    level: str
+    msg: str
+    run_id: str | None
+    rate_limit: dict[str, Any] | None = None

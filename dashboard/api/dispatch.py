@@ -31,7 +31,7 @@ from dashboard.api import docs, incoming, problems
 from dashboard.api.frame import Answer, Call, Endpoint, Follow
 from dashboard.api.pace import Pace
 from dashboard.api.reads import told_command
-from dashboard.web import requests
+from dashboard.web import callers, requests
 
 log = structlog.get_logger("api")
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.25
@@ -78,13 +78,17 @@ class AdminApi:
         _check_caller(request, endpoint, caller)
         query = incoming.query_of(endpoint, request)
         body = await incoming.body_of(endpoint, request)
-        call = Call(own, caller, path, query, body)
+        call = Call(own, caller, path, query, body, request.scope)
+        if endpoint.is_stream:
+            opened = endpoint.does(call)
+            assert isinstance(opened, Response)
+            return opened
         key = incoming.key_of(request)
         told = await (_done(endpoint, call) if key is None else _once(endpoint, call, key))
         return _response(told)
 
     def _slow_down(self, per_minute: int, caller: Actor) -> None:
-        wait = self._pace.wait_seconds(_name(caller), per_minute, time.monotonic())
+        wait = self._pace.wait_seconds(callers.name_of(caller), per_minute, time.monotonic())
         if wait:
             raise Refused("TOO_MANY_REQUESTS", actor=caller.name, limit=per_minute, seconds=math.ceil(wait))
 
@@ -98,14 +102,10 @@ def _check_caller(request: Request, endpoint: Endpoint, caller: Actor) -> None:
         raise Refused("NO_ROLE", actor=caller.name)
 
 
-def _name(caller: Actor) -> str:
-    """Whose requests these are: a person and a token may have the same name."""
-    return f"{caller.source}:{caller.name}"
-
-
 async def _done(endpoint: Endpoint, call: Call) -> Told:
     """Do it, and tell what came of it."""
     found = await to_thread.run_sync(endpoint.does, call)
+    assert not isinstance(found, Response)
     return _told(found) if isinstance(found, Answer) else await _followed(call, found)
 
 
@@ -134,7 +134,7 @@ async def _once(endpoint: Endpoint, call: Call, key: str) -> Told:
 
     When the database goes away in between, the key keeps its planned command: asking again gives no second one.
     """
-    database, actor = call.own.database, _name(call.caller)
+    database, actor = call.own.database, callers.name_of(call.caller)
     digest = hashlib.sha256(incoming.canonical(endpoint, call.path, call.body)).digest()
     kept = await to_thread.run_sync(idempotency.claim, database, actor, key, digest)
     if not kept.is_same:

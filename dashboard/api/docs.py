@@ -79,7 +79,7 @@ def _route(endpoint: Endpoint, address: str) -> str:
 
 
 def _example(endpoint: Endpoint, example: Example, address: str) -> str:
-    words = ["curl", '-H "Authorization: Bearer $TOKEN"']
+    words = ["curl -N" if endpoint.is_stream else "curl", '-H "Authorization: Bearer $TOKEN"']
     if endpoint.method == "POST":
         words.append(f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(example.body or {}))}")
     words.append(shlex.quote(address + address_of(endpoint, example)))

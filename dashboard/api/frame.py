@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from starlette.responses import Response
+from starlette.types import Scope
+
 from common.access import Action
 from common.catalog import CATALOG
 from common.insights.control import CommandView
@@ -24,6 +27,7 @@ _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 SEGMENTS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "key": ("[a-z][a-z0-9_]{0,39}", {"type": "string", "enum": list(CATALOG)}, "the integration"),
     "id": (_UUID, {"type": "string", "format": "uuid"}, "its id"),
+    "letter": ("[1-9][0-9]{0,17}", {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}, "its number"),
 }
 """Name of a path's variable part → what it matches, its schema, what it is."""
 
@@ -35,13 +39,17 @@ OF_POSTS = ("REQUEST_TOO_LARGE", "REQUEST_NOT_JSON", "KEY_REUSED")
 
 @dataclass(frozen=True)
 class Call:
-    """One request, checked. ``command_id`` is planned ahead when it came with an Idempotency-Key."""
+    """One request, checked. ``command_id`` is planned ahead when it came with an Idempotency-Key.
+
+    ``scope`` is the request as it came, for an answer that outlives it.
+    """
 
     own: Services
     caller: Actor
     path: Mapping[str, str]
     query: Any
     body: Any
+    scope: Scope
     command_id: str | None = None
 
 
@@ -78,6 +86,9 @@ class Example:
 class Endpoint:
     """One route. ``does`` runs in a thread; its docstring is the route's description.
 
+    ``is_stream``: it answers a stream of events instead, each with one of ``answers`` in its data; ``does`` runs in the
+    event loop.
+
     ``action``: what it asks of the gate, which decides and audits; None: it reads, which any role may. ``refusals`` are
     codes that it may answer with besides those of every route of its kind.
     """
@@ -85,19 +96,25 @@ class Endpoint:
     method: Literal["GET", "POST"]
     path: str
     summary: str
-    does: Callable[[Call], Answer | Follow]
+    does: Callable[[Call], Answer | Follow | Response]
     answers: Mapping[int, type[Told]]
     examples: tuple[Example, ...]
     query: type[Wanted] = Nothing
     body: type[Wanted] | None = None
     action: Action | None = None
     refusals: tuple[str, ...] = ()
+    is_stream: bool = False
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """The whole path as it is matched."""
         parts = re.split(r"\{(\w+)\}", BASE + self.path)
         return re.compile("".join(_matching(part, is_name=bool(index % 2)) for index, part in enumerate(parts)))
+
+    @property
+    def media_type(self) -> str:
+        """What its answers are."""
+        return "text/event-stream" if self.is_stream else "application/json"
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ MOST_WAITING_BYTES = 1_000_000
 ENDING_SECONDS = 1.0
 LOOKS_BEFORE_RESYNC = 2
 """The first look may have begun before the reader came; after the second, what it claims to know is not in the log."""
-MOST_PER_PERSON = 20
+MOST_PER_CALLER = 20
 """A browser opens one per visible tab; more than this is a script that forgets to close."""
 
 
@@ -39,8 +39,8 @@ class Reader:
     ``after``: go on after the line of this id; None: begin with the last ``tail`` lines.
     """
 
-    def __init__(self, person_id: str, wanted: Wanted, *, after: int | None, tail: int) -> None:
-        self.person_id = person_id
+    def __init__(self, caller: str, wanted: Wanted, *, after: int | None, tail: int) -> None:
+        self.caller = caller
         self.wanted = wanted
         self.after = after
         self.tail = tail
@@ -101,18 +101,18 @@ class Hub:
         self._away: DatabaseAway | None = None
         self._readers: dict[Wanted, set[Reader]] = {}
         self._waiting: dict[Reader, int] = {}
-        self._per_person: Counter[str] = Counter()
+        self._per_caller: Counter[str] = Counter()
         self._is_over = False
 
-    def is_full(self, person_id: str) -> bool:
-        """Whether this person has as many streams open as anybody may."""
-        return self._per_person[person_id] >= MOST_PER_PERSON
+    def is_full(self, caller: str) -> bool:
+        """Whether this person or program has as many streams open as anybody may."""
+        return self._per_caller[caller] >= MOST_PER_CALLER
 
     def join(self, reader: Reader) -> None:
         """From now on the reader gets everything it wants after its last line."""
         if self._follower is None and not self._is_over:
             self._follower = Follower(self._database, _FromThread(self, asyncio.get_running_loop())).start()
-        self._per_person[reader.person_id] += 1
+        self._per_caller[reader.caller] += 1
         reader.put(self._state())
         self._waiting[reader] = LOOKS_BEFORE_RESYNC
         self._let_in()
@@ -126,9 +126,9 @@ class Hub:
         group.discard(reader)
         if not group:
             self._readers.pop(reader.wanted, None)
-        self._per_person[reader.person_id] -= 1
-        if not self._per_person[reader.person_id]:
-            del self._per_person[reader.person_id]
+        self._per_caller[reader.caller] -= 1
+        if not self._per_caller[reader.caller]:
+            del self._per_caller[reader.caller]
 
     def heartbeat(self, reader: Reader) -> None:
         """A sign of life. With the log's position when the reader's filter has let lines pass since its last one."""

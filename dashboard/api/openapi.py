@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from dashboard.api.frame import BASE, SEGMENTS, Endpoint
 from dashboard.api.problems import MEDIA_TYPE
-from dashboard.api.shapes import Told, Wanted
+from dashboard.api.shapes import LARGEST_ID, Told, Wanted
 from dashboard.api.table import ENDPOINTS
 from dashboard.identity import PLAIN_COOKIE
 
@@ -34,6 +34,12 @@ _KEY = {
     "in": "header",
     "description": "Asked again with the same key and body, the first answer comes again; kept for a day.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+}
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "Go on strictly after this event; counts more than `lastEventId`.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
 }
 
 
@@ -89,7 +95,7 @@ def _operation(endpoint: Endpoint, references: dict[type[Wanted | Told], dict[st
     told = {
         str(status): {
             "description": " ".join((model.__doc__ or "").split()),
-            "content": {"application/json": {"schema": references[model]}},
+            "content": {endpoint.media_type: {"schema": references[model]}},
         }
         for status, model in endpoint.answers.items()
     }
@@ -146,7 +152,8 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
                 **({"example": int(shown) if shown and shown.isdigit() else shown} if shown else {}),
             }
         )
-    return [*found, _KEY] if endpoint.method == "POST" else found
+    headers = [_KEY] if endpoint.method == "POST" else [_LAST_EVENT] if endpoint.is_stream else []
+    return [*found, *headers]
 
 
 def _inlined(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -1,31 +1,39 @@
-"""Routes that read, on the insights of the screens. Each runs in a thread; values of records are for admins."""
+"""Routes that read, on the insights of the screens. Each runs in a thread; `as_seen` keeps values of records for
+admins."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import replace
-
-from common.access import Role
-from common.codes import CODES
+from common.access import Action, sight_of
+from common.catalog import CATALOG
 from common.errors import Refused
-from common.insights import control, dead_letters, runs, shapes
-from common.insights.dead_letters import Letter
+from common.insights import control, findings, runs
 from common.insights.overview import Overview, overview
-from common.operator_actions import Actor
-from common.redact import HIDDEN
+from common.insights.sight import as_seen
 from common.wishes import catalog_entry
 from dashboard.api import answers, state_answers
 from dashboard.api.answers import CommandTold
 from dashboard.api.frame import BASE, Answer, Call
-from dashboard.api.shapes import for_caller
 from dashboard.api.state_answers import DaemonTold
-from dashboard.api.wanted import DeadLettersQuery, RunsQuery
+from dashboard.api.wanted import OfIntegration, RunsQuery
+
+BULKS = (Action.REQUEUE, Action.DISCARD)
+"""A bulk action has its command's id."""
+
+
+def only_one() -> str:
+    """The integration that is meant when none is named: the catalogue's first and, today, only one."""
+    return next(iter(CATALOG))
+
+
+def integration_of(asked: OfIntegration) -> str:
+    """The integration that is meant."""
+    return asked.integration or only_one()
 
 
 def seen(call: Call) -> Overview:
-    """The first look of the page."""
+    """The first look of the page, as this caller may see it."""
     with call.own.reading() as database:
-        return overview(database, call.own.counter)
+        return as_seen(overview(database, call.own.counter), sight_of(call.caller.role))
 
 
 def daemons(call: Call) -> Answer:
@@ -44,12 +52,9 @@ def schema_diff(call: Call) -> Answer:
     drifted. Nothing is lost by any of it: every record is kept whole in `raw`."""
     entry = catalog_entry(call.path["key"])
     with call.own.reading() as database:
-        found = shapes.shape_diffs(database, entry.key)
-    told = [
-        state_answers.ShapeDiffTold.model_validate(replace(one, drift=for_caller(call.caller, dict(one.drift))))
-        for one in found
-    ]
-    return Answer(state_answers.ShapeDiffsTold(integration=entry.key, entities=told))
+        found = as_seen(findings.schema_diffs(database, entry.key), sight_of(call.caller.role))
+    told = [state_answers.SchemaDiffTold.model_validate(one) for one in found]
+    return Answer(state_answers.SchemaDiffsTold(integration=entry.key, entities=told))
 
 
 def run_list(call: Call) -> Answer:
@@ -65,34 +70,26 @@ def run_list(call: Call) -> Answer:
             before=query.before,
             limit=query.limit,
         )
+    found = as_seen(found, sight_of(call.caller.role))
     more = found[-1].queued_at if len(found) == query.limit else None
     return Answer(answers.RunsTold(runs=[answers.RunTold.model_validate(run) for run in found], next_before=more))
 
 
 def run_detail(call: Call) -> Answer:
-    """One run, and what it did with each entity."""
+    """One run, what it did with each entity, and of a dry run what it would change."""
+    sight = sight_of(call.caller.role)
     with call.own.reading() as database:
-        found = runs.detail(database, call.path["id"])
+        found = as_seen(runs.detail(database, call.path["id"]), sight)
+        delta = as_seen(findings.dry_run(database, call.path["id"]), sight)
     if found is None:
         raise Refused("NO_SUCH_THING", thing="run", id=call.path["id"])
-    return Answer(answers.RunDetailTold.model_validate(found))
-
-
-def letter_list(call: Call) -> Answer:
-    """Records that could not be stored, with the reason; `GET sync/dlq?state=open` is what waits for somebody."""
-    query: DeadLettersQuery = call.query
-    with call.own.reading() as database:
-        found = dead_letters.letters(database, **query.model_dump())
-    more = found[-1].id if len(found) == query.limit else None
-    return Answer(state_answers.DeadLettersTold(letters=[_letter(call.caller, one) for one in found], next_before=more))
-
-
-def _letter(caller: Actor, letter: Letter) -> state_answers.DeadLetterTold:
-    if caller.role is not Role.ADMIN:
-        # The reason quotes the record ("field holds value"), so a viewer reads the code's own sentence.
-        cause = CODES[letter.problem.code or ""].cause.format_map(defaultdict(lambda: HIDDEN))
-        letter = replace(letter, payload=HIDDEN, problem=replace(letter.problem, cause=cause))
-    return state_answers.DeadLetterTold.model_validate(letter)
+    return Answer(
+        answers.RunDetailTold(
+            run=answers.RunTold.model_validate(found.run),
+            parts=[answers.RunPartTold.model_validate(part) for part in found.parts],
+            delta=[answers.EntityDeltaTold.model_validate(one) for one in delta],
+        )
+    )
 
 
 def questions(call: Call) -> Answer:
@@ -105,7 +102,7 @@ def questions(call: Call) -> Answer:
             kind=question.kind,
             entity=question.entity,
             run_id=question.run_id,
-            details=for_caller(call.caller, dict(question.details)),
+            details=dict(question.details),
             created_at=question.created_at,
         )
         for account in seen(call).accounts
@@ -117,7 +114,7 @@ def questions(call: Call) -> Answer:
 def command(call: Call) -> Answer:
     """What became of a command."""
     with call.own.reading() as database:
-        view = control.command_state(database, call.path["id"])
+        view = as_seen(control.command_state(database, call.path["id"]), sight_of(call.caller.role))
     if view is None:
         raise Refused("NO_SUCH_THING", thing="command", id=call.path["id"])
     return Answer(told_command(view))
@@ -127,6 +124,6 @@ def told_command(view: control.CommandView) -> CommandTold:
     """A command as programs see it."""
     fields = {name: getattr(view, name) for name in CommandTold.model_fields if hasattr(view, name)}
     run_address = f"{BASE}sync/runs/{view.run_id}" if view.run_id else None
-    return CommandTold.model_validate(
-        {**fields, "address": f"{BASE}commands/{view.id}", "run_address": run_address}, by_name=True
-    )
+    bulk_address = f"{BASE}sync/bulk?id={view.id}" if view.action in BULKS else None
+    addresses = {"address": f"{BASE}commands/{view.id}", "run_address": run_address, "bulk_address": bulk_address}
+    return CommandTold.model_validate({**fields, **addresses}, by_name=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from common.access import Role
 from common.catalog import CATALOG
-from common.operator_actions import Actor
-from common.redact import HIDDEN
 
 ENTITIES = tuple(dict.fromkeys(entity for entry in CATALOG.values() for entity in entry.entities))
 LARGEST_ID = 2**63 - 1
@@ -62,17 +59,3 @@ IntegrationKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39
 # Printable only: a NUL would be refused by Postgres, and a line break could forge a line of a log.
 PlainText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A line of text."""
-
-
-def for_caller(caller: Actor, value: Any) -> Any:
-    """Payloads, examples and other values of a vendor's records: an admin sees them, a viewer their shape."""
-    return value if caller.role is Role.ADMIN else hidden(value)
-
-
-def hidden(value: Any) -> Any:
-    """The same structure without its values."""
-    if isinstance(value, dict):
-        return {key: hidden(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [hidden(inner) for inner in value]
-    return None if value is None else HIDDEN

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from common.access import sight_of
 from common.insights.entities import EntityRow
 from common.insights.overview import AccountOverview
+from common.insights.sight import as_seen
 from common.insights.sync_status import EntityFailure, SyncStatus, sync_status
 from common.states import BreakerState
 from common.wishes import catalog_entry
@@ -53,11 +55,12 @@ def sync_state(call: Call) -> Answer:
     query: StatusQuery = call.query
     if query.integration is not None:
         catalog_entry(query.integration)
-    look = seen(call)
+    look, sight = seen(call), sight_of(call.caller.role)
     wanted = [one for one in look.accounts if query.integration in (None, one.integration)]
     with call.own.reading() as database:
         told = [
-            _account(account, sync_status(database, account.integration, account.account_key)) for account in wanted
+            _account(account, as_seen(sync_status(database, account.integration, account.account_key), sight))
+            for account in wanted
         ]
     return Answer(state_answers.StatusTold(now=look.now, accounts=told, daemons=daemons_of(look)))
 

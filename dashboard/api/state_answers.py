@@ -1,4 +1,4 @@
-"""What the routes answer that say how things stand: daemons, integrations, copying, records put aside, questions."""
+"""What the routes answer that say how things stand: daemons, integrations, copying, questions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from common.rules.verdict import EntityHealth
-from common.states import BreakerState, Chip, DeadLetterState, EntityState
+from common.states import BreakerState, Chip, EntityState
 from dashboard.api.answers import ProblemTold, RateLimitTold, RunTold
 from dashboard.api.shapes import Told
 
@@ -78,23 +78,23 @@ class IntegrationsTold(Told):
     integrations: list[IntegrationTold]
 
 
-class ShapeDiffTold(Told):
-    """What an entity's records hold against our columns; examples of values are for admins."""
+class SchemaDiffTold(Told):
+    """What an entity's records hold against our columns: key or column → JSON type → examples, none personal."""
 
     entity: str
     sampled: int
     sampled_at: datetime
     run_id: str | None
-    unmapped: dict[str, list[str]]
+    unmapped: dict[str, dict[str, list[str]]]
     never_seen: list[str]
     drift: dict[str, dict[str, list[str]]]
 
 
-class ShapeDiffsTold(Told):
+class SchemaDiffsTold(Told):
     """One per entity that has been sampled."""
 
     integration: str
-    entities: list[ShapeDiffTold]
+    entities: list[SchemaDiffTold]
 
 
 class SchedulerTold(Told):
@@ -177,36 +177,6 @@ class StatusTold(Told):
     now: datetime
     accounts: list[AccountStatusTold]
     daemons: list[DaemonTold]
-
-
-class DeadLetterTold(Told):
-    """A record put aside. For a viewer ``payload`` is hidden, and so are the facts in ``problem.cause``."""
-
-    id: int
-    integration: str
-    account_key: str
-    entity: str
-    record_id: str | None
-    problem: ProblemTold
-    fingerprint: str
-    page: int | None
-    run_id: str | None
-    state: DeadLetterState
-    attempts: int
-    first_seen_at: datetime
-    last_seen_at: datetime
-    finished_at: datetime | None
-    finished_by: str | None
-    finish_reason: str | None
-    payload_hash: str
-    payload: str
-
-
-class DeadLettersTold(Told):
-    """Records put aside, newest first; ``next_before`` goes on."""
-
-    letters: list[DeadLetterTold]
-    next_before: int | None
 
 
 class QuestionTold(Told):

@@ -1,7 +1,8 @@
 """``GET /api/admin/sync/logs/stream``: the log as server-sent events, for the page's terminal and for programs.
 
 A stream goes on after ``Last-Event-ID`` (a header, or ``lastEventId`` in the address for a first connection), says
-when it cannot (``resync``), and when the database is away (``state``). Each heartbeat looks its session up again.
+when it cannot (``resync``), and when the database is away (``state``). Each heartbeat looks again whether the token or
+session that opened it holds.
 """
 
 from __future__ import annotations
@@ -9,34 +10,31 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from http import HTTPStatus
-from uuid import UUID
 
 import anyio
 from anyio import to_thread
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from common.access import Role
-from common.catalog import CATALOG
+from common.access import Sight, sight_of
 from common.clock import SystemClock
-from common.errors import DatabaseAway, IccError, Refused, Unusable
+from common.errors import DatabaseAway, Refused
 from common.insights.streams import LEVELS
-from common.store.people import Session
-from dashboard import identity, services
-from dashboard.api.hub import MOST_PER_PERSON, Hub, Reader
+from common.operator_actions import Actor
+from dashboard import services
+from dashboard.api.frame import Call
+from dashboard.api.hub import MOST_PER_CALLER, Hub, Reader
 from dashboard.api.lines import Wanted, notice
-from dashboard.web import requests
+from dashboard.api.shapes import LARGEST_ID
+from dashboard.api.wanted import LogQuery
+from dashboard.web import callers, requests
 
-PATH = "/api/admin/sync/logs/stream"
+FULL_SECONDS = 5
+"""When somebody with too many streams may try again."""
 HEARTBEAT_SECONDS = 10.0
 FLUSH_LOOK_SECONDS = 0.05
 RETRY = b"retry: 1000\n\n"
 """How long a browser waits before it connects again, in milliseconds."""
-MOST_TAIL = 1000
-PARAMETERS = ("level", "entity", "runId", "lastEventId", "tail")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -45,80 +43,42 @@ _HEADERS = [
 _clock = SystemClock()
 
 
-async def stream(request: Request) -> Response:
-    """The stream, or a problem that says what to do."""
-    session: Session = request.scope["icc_session"]
-    hub = services.current().logs
-    if session.role is None:
-        return _problem(403, Refused("NOT_PERMITTED", actor=session.name, action="read the log"))
-    try:
-        reader = _reader(request, session)
-    except Unusable as unusable:
-        return _problem(422, unusable)
-    if hub.is_full(session.person_id):
-        full = Refused("TOO_MANY_STREAMS", person=session.name, count=MOST_PER_PERSON)
-        return _problem(429, full, retry_after_seconds=5)
-    return _Stream(hub, reader)
+def log_lines(call: Call) -> Response:
+    """The log as server-sent events, each line once: a message with an id, its data as below. Go on after a cut with
+    `Last-Event-ID`. Events with a name speak of the stream itself: `state`, `heartbeat`, and `resync` when nobody can
+    go on from there."""
+    query, caller, hub = call.query, callers.name_of(call.caller), call.own.logs
+    if hub.is_full(caller):
+        raise Refused("TOO_MANY_STREAMS", person=call.caller.name, count=MOST_PER_CALLER, seconds=FULL_SECONDS)
+    run_id = str(query.run_id) if query.run_id else None
+    is_masked = sight_of(call.caller.role) is Sight.MASKED
+    wanted = Wanted(LEVELS.index(query.level), query.entity, run_id, is_masked=is_masked)
+    return _Stream(hub, Reader(caller, wanted, after=_after(call.scope, query), tail=query.tail), call.caller)
 
 
-def _reader(request: Request, session: Session) -> Reader:
-    """What the request asks for. Raises ``Unusable``."""
-    given = request.query_params
-    for name in given:
-        if name not in PARAMETERS:
-            raise Unusable("PARAMETER_UNKNOWN", name=name[:40], known=", ".join(PARAMETERS))
-    level, entity, run_id = given.get("level") or LEVELS[0], given.get("entity") or None, given.get("runId") or None
-    known = {name for entry in CATALOG.values() for name in entry.entities}
-    if level not in LEVELS:
-        raise _unusable("level", "one of " + ", ".join(LEVELS))
-    if entity is not None and entity not in known:
-        raise _unusable("entity", "one of " + ", ".join(sorted(known)))
-    try:
-        run_id = str(UUID(run_id)) if run_id else None
-    except ValueError:
-        raise _unusable("runId", "the whole id of a run") from None
-    # A browser that connects again sends the header; the address still holds what the first connection was given.
-    last = request.headers.get("last-event-id") or given.get("lastEventId")
-    after = _whole("lastEventId", last, most=2**63 - 1) if last else None
-    tail = _whole("tail", given.get("tail") or "0", most=MOST_TAIL)
-    wanted = Wanted(LEVELS.index(level), entity, run_id, is_masked=session.role is not Role.ADMIN)
-    return Reader(session.person_id, wanted, after=after, tail=tail)
-
-
-def _whole(name: str, text: str, *, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise _unusable(name, f"a whole number from 0 to {most}")
-    return int(text)
-
-
-def _unusable(name: str, expected: str) -> Unusable:
-    # The value is not repeated: it may be a secret gone astray.
-    return Unusable("PARAMETER_UNUSABLE", name=name, expected=expected)
-
-
-def _problem(status: int, error: IccError, *, retry_after_seconds: int | None = None) -> Response:
-    """An error as RFC 9457 writes it, with our code and remedy."""
-    title = HTTPStatus(status).phrase
-    said = {"type": "about:blank", "title": title, "status": status, "detail": error.cause, "code": error.code}
-    said["remedy"] = error.remedy
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(retry_after_seconds)} if retry_after_seconds else {})
-    return JSONResponse(said, status, headers=headers, media_type="application/problem+json")
+def _after(scope: Scope, query: LogQuery) -> int | None:
+    """The last line that the reader has. A browser that connects again sends the header; the address still holds what
+    the first connection was given."""
+    last = requests.header(scope, "last-event-id")
+    if not last:
+        return query.last_event_id
+    if not (last.isascii() and last.isdigit() and len(last) < 20 and int(last) <= LARGEST_ID):
+        raise Refused("REQUEST_UNUSABLE", problems=f"header `Last-Event-ID` must be a whole number up to {LARGEST_ID}")
+    return int(last)
 
 
 class _Stream(Response):
     """One open stream: what the hub puts for its reader is sent until one side ends it."""
 
-    def __init__(self, hub: Hub, reader: Reader) -> None:
+    def __init__(self, hub: Hub, reader: Reader, caller: Actor) -> None:
         super().__init__()
         self._hub = hub
         self._reader = reader
+        self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end. A reader that was cut is not told: what it has not read yet would have to go first."""
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body", "body": b""})
-            return
         self._hub.join(self._reader)
         try:
             async with anyio.create_task_group() as group:
@@ -142,28 +102,25 @@ class _Stream(Response):
     async def _beat(self, scope: Scope) -> None:
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
-            if not await _still_signed_in(scope):
-                self._reader.put(notice("state", _clock.now(), state="signed_out", msg="Your session has ended."))
+            if not await self._still_holds(scope):
+                ended = "Your session has ended." if self._caller.source == "page" else "The token is no longer valid."
+                self._reader.put(notice("state", _clock.now(), state="signed_out", msg=ended))
                 self._reader.end()
                 return
             self._hub.heartbeat(self._reader)
+
+    async def _still_holds(self, scope: Scope) -> bool:
+        """While the database is away nobody can tell: the stream stays, and says nothing new."""
+        try:
+            return await to_thread.run_sync(callers.still_holds, services.current(), scope, self._caller)
+        except DatabaseAway:
+            return True
 
     @staticmethod
     async def _leave_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
-
-
-async def _still_signed_in(scope: Scope) -> bool:
-    """Whether the session holds. While the database is away nobody can tell: the stream stays, and says nothing new."""
-    own = services.current()
-    token = requests.cookie(scope, identity.cookie_name(own))
-    try:
-        session = await to_thread.run_sync(identity.lookup, own, token)
-    except DatabaseAway:
-        return True
-    return session is not None and session.role is not None
 
 
 async def _flushed(receive: Receive) -> None:
@@ -193,6 +150,3 @@ def _transport(receive: Receive) -> asyncio.WriteTransport | None:
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
     return transport if isinstance(transport, asyncio.WriteTransport) else None
-
-
-ROUTES = [Route(PATH, stream, methods=["GET"])]

@@ -1,10 +1,14 @@
-"""Every route of the admin API: add an entry here and it is routed, checked, audited and documented."""
+"""Every route of the admin API: add an entry here and it is routed, checked, audited and documented.
+
+Those on dead letters stand in ``letter_table.py``.
+"""
 
 from __future__ import annotations
 
 from common.access import Action
-from dashboard.api import acts, answers, reads, standing, state_answers, wanted
+from dashboard.api import acts, answers, reads, standing, state_answers, stream, wanted
 from dashboard.api.frame import Endpoint, Example
+from dashboard.api.letter_table import LETTER_ENDPOINTS
 
 DOORLOOP = {"key": "doorloop"}
 A_RUN = {"id": "00000000-0000-4000-8000-000000000001"}
@@ -12,6 +16,7 @@ A_COMMAND = {"id": "00000000-0000-4000-8000-000000000002"}
 A_QUESTION = {"id": "00000000-0000-4000-8000-000000000003"}
 """Ids of the examples; the tests put such rows into their database."""
 _OF_RUNS = ("ALREADY_RUNNING", "ACCOUNT_HELD", "BLOCKED_UNTIL", "DRILL_AND_REAL_ROWS", "BACKFILL_NOT_ALLOWED")
+_OF_PACE = ("VALUE_UNUSABLE", "NOTHING_TO_LIFT", "REASON_MISSING")
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -47,9 +52,49 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "integrations/{key}/schema-diff",
         "Records against columns",
         reads.schema_diff,
-        {200: state_answers.ShapeDiffsTold},
+        {200: state_answers.SchemaDiffsTold},
         (Example("Of DoorLoop", DOORLOOP),),
         refusals=("UNKNOWN_INTEGRATION",),
+    ),
+    Endpoint(
+        "POST",
+        "integrations/{key}/breaker",
+        "Force the circuit breaker",
+        acts.breaker,
+        {200: answers.CommandTold, 202: answers.CommandTold},
+        (
+            Example(
+                "Hold every run back for half an hour",
+                DOORLOOP,
+                body={"state": "open", "minutes": 30, "reason": "the vendor asked us to wait"},
+            ),
+            Example("Lift a force", DOORLOOP, body={"state": "none", "reason": "all is well again"}, status=409),
+        ),
+        body=wanted.BreakerBody,
+        action=Action.FORCE_BREAKER,
+        refusals=_OF_PACE,
+    ),
+    Endpoint(
+        "POST",
+        "integrations/{key}/limits",
+        "Lower limits for a while",
+        acts.limits,
+        {200: answers.CommandTold, 202: answers.CommandTold},
+        (
+            Example(
+                "Twenty requests a minute, one at a time, for an hour",
+                DOORLOOP,
+                body={
+                    "to": {"perMinute": 20, "concurrency": 1},
+                    "minutes": 60,
+                    "reason": "another program needs the rest",
+                },
+            ),
+            Example("Lift what was lowered", DOORLOOP, body={"to": {}, "reason": "it has ended"}, status=409),
+        ),
+        body=wanted.LimitsBody,
+        action=Action.LOWER_LIMITS,
+        refusals=_OF_PACE,
     ),
     Endpoint(
         "GET",
@@ -111,16 +156,33 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET",
-        "sync/dlq",
-        "Records put aside",
-        reads.letter_list,
-        {200: state_answers.DeadLettersTold},
+        "sync/logs/stream",
+        "The live log",
+        stream.log_lines,
+        {200: answers.LineTold},
         (
-            Example("Of owners", query={"entity": "owners"}),
-            Example("What waits, by its reason", query={"state": "open", "code": "RECORD_TYPE", "limit": "20"}),
+            Example("Warnings and errors, the last twenty first", query={"level": "warn", "tail": "20"}),
+            Example("Of owners, after the line that was read last", query={"entity": "owners", "lastEventId": "0"}),
         ),
-        query=wanted.DeadLettersQuery,
+        query=wanted.LogQuery,
+        refusals=("TOO_MANY_STREAMS",),
+        is_stream=True,
     ),
+    Endpoint(
+        "POST",
+        "sync/schedule",
+        "Pause the schedule, or let it go on",
+        acts.schedule,
+        {200: answers.CommandTold, 202: answers.CommandTold},
+        (
+            Example("Pause it", body={"paused": True, "reason": "the vendor moves house tonight"}),
+            Example("Let it go on", body={"paused": False, "reason": "all is well again"}, status=409),
+        ),
+        body=wanted.ScheduleBody,
+        action=Action.SCHEDULE,
+        refusals=("NOTHING_TO_LIFT", "REASON_MISSING"),
+    ),
+    *LETTER_ENDPOINTS,
     Endpoint(
         "GET",
         "daemons",

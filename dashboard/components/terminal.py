@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 from common.insights.runs import RunRow
-from dashboard.api.stream import PATH
+from dashboard.api.frame import BASE
 from dashboard.components.tree import ASSETS, MARKS
 from dashboard.format import iso, short_id
 
+PATH = f"{BASE}sync/logs/stream"
 _ONE_LINE = {ord("\n"): "␊", ord("\t"): "␉"}
 """A line of the log stays one line, whatever is in it."""
 

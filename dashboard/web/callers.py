@@ -11,6 +11,7 @@ from starlette.types import Scope
 from common.operator_actions import Actor
 from common.store import api_tokens
 from common.store.people import Session
+from dashboard import identity
 from dashboard.services import Services
 from dashboard.web import requests
 
@@ -40,3 +41,21 @@ def by_token(services: Services, token: str, address: str) -> Actor | None:
 def by_session(session: Session, address: str) -> Actor:
     """The person behind a session."""
     return Actor(session.name, session.role, "page", address)
+
+
+def name_of(caller: Actor) -> str:
+    """Whose requests these are: a person and a token may have the same name."""
+    return f"{caller.source}:{caller.name}"
+
+
+def still_holds(services: Services, scope: Scope, caller: Actor) -> bool:
+    """Whether who came by this request would be let in again, by the same door and in the same role.
+
+    Raises ``DatabaseAway``.
+    """
+    token = bearer(scope)
+    if token is not None:
+        program = by_token(services, token, caller.address or "")
+        return program is not None and program.role is caller.role
+    session = identity.lookup(services, requests.cookie(scope, identity.cookie_name(services)))
+    return session is not None and session.role is caller.role

@@ -29,28 +29,6 @@ LEFT JOIN LATERAL (
 ) AS t ON true
 ORDER BY r.queued_at DESC
 
--- name: found_dead_letters
--- The latest records put aside that match, newest first.
-SELECT id, integration, account_key, entity, record_id, payload, payload_hash, code, reason, fingerprint, page, run_id,
-       state, attempts, first_seen_at, last_seen_at, finished_at, finished_by, finish_reason
-FROM control.dead_letters
-WHERE (%(integration)s::text IS NULL OR integration = %(integration)s)
-  AND (%(entity)s::text IS NULL OR entity = %(entity)s)
-  AND (%(state)s::text IS NULL OR state = %(state)s)
-  AND (%(code)s::text IS NULL OR code = %(code)s)
-  AND (%(fingerprint)s::text IS NULL OR fingerprint = %(fingerprint)s)
-  AND (%(before)s::bigint IS NULL OR id < %(before)s)
-ORDER BY id DESC
-LIMIT %(limit)s
-
--- name: shapes
--- What the latest sample of each entity's records holds against our columns.
-SELECT entity, run_id, sampled, diff, created_at
-FROM control.schema_diffs
-WHERE integration = %(integration)s AND account_key = %(account_key)s
-ORDER BY entity
-LIMIT 100
-
 -- name: lock_holder
 -- Who may write the account now; no row when nobody does.
 SELECT l.run_id, l.holder AS daemon_id, l.term, l.acquired_at, l.expires_at, l.expires_at > clock_timestamp() AS holds,

@@ -172,27 +172,6 @@ WHERE run_id = %(run_id)s AND ts > clock_timestamp() - interval '1 day'
 ORDER BY ts DESC
 LIMIT 1
 
--- name: events
--- The latest lines, newest first; optional filters are "null or equal".
-SELECT id, ts, integration, run_id, entity, page, level, code, msg, rows
-FROM control.events
-WHERE ts > clock_timestamp() - make_interval(hours => %(hours)s)
-  AND (%(after_id)s::bigint IS NULL OR id > %(after_id)s)
-  AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s)
-  AND (%(entity)s::text IS NULL OR entity = %(entity)s)
-  AND level = ANY (%(levels)s)
-ORDER BY id DESC
-LIMIT %(limit)s
-
--- name: trouble
--- The latest lines at warn and above: the partial index finds them among millions of others.
-SELECT id, ts, integration, run_id, entity, page, level, code, msg, rows
-FROM control.events
-WHERE ts > clock_timestamp() - make_interval(hours => %(hours)s) AND level IN ('warn', 'error')
-  AND level = ANY (%(levels)s)
-ORDER BY ts DESC, id DESC
-LIMIT %(limit)s
-
 -- name: log_head
 -- The last event id given out.
 SELECT last_id FROM control.event_head

@@ -12,7 +12,7 @@ import pytest
 from common.access import Role
 from common.store import people
 from common.store.database import Database
-from dashboard.api.hub import MOST_PER_PERSON
+from dashboard.api.hub import MOST_PER_CALLER
 from tests.dashboard import seed
 from tests.dashboard.conftest import Web, house, shared_database, shared_web
 from tests.dashboard.sse import StreamReader, Writer, read_all
@@ -29,11 +29,11 @@ WRITERS = 2
 def open_readers(database: Database, web: Web, number: int, query: str = "") -> list[StreamReader]:
     """So many streams, opened by as many people as it takes."""
     tokens = []
-    for person in range(-(-number // MOST_PER_PERSON)):
+    for person in range(-(-number // MOST_PER_CALLER)):
         person_id = seed.person(database, f"reader{person}", Role.VIEWER)
         with database.transaction() as link:
             tokens.append(people.start_session(link, person_id, seconds=600, address=None))
-    return [StreamReader(web.port, tokens[index // MOST_PER_PERSON], query) for index in range(number)]
+    return [StreamReader(web.port, tokens[index // MOST_PER_CALLER], query) for index in range(number)]
 
 
 @pytest.mark.bench

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from psycopg.types.json import Jsonb
-
-from common.insights.dead_letters import letters
 from common.insights.runs import found_runs
-from common.insights.shapes import shape_diffs
 from common.insights.sync_status import sync_status
 from common.states import EntityState, RunState
 from common.store.database import Database
@@ -64,35 +60,3 @@ def test_the_last_failure_of_each_entity_is_kept_beside_its_success(database: Da
     failures = sync_status(database, "doorloop", "main").failures
     assert set(failures) == {"units"}
     assert (failures["units"].state, failures["units"].run_id) == (EntityState.FORBIDDEN, failed)
-
-
-def test_letters_are_found_by_what_they_are(database: Database) -> None:
-    """Entity, state, code, fingerprint and id filter together, newest first."""
-    with database.transaction() as link:
-        for number, (entity, code) in enumerate((("owners", "RECORD_TYPE"), ("units", "RECORD_REFUSED")), 1):
-            link.execute(
-                """INSERT INTO control.dead_letters (integration, entity, record_id, payload, payload_hash, code,
-                                                     reason, fingerprint)
-                   VALUES ('doorloop', %s, %s, '{}', 'h', %s, 'A reason.', %s)""",
-                [entity, str(number), code, f"f{number}"],
-            )
-    units, owners = letters(database)
-    assert (units.entity, owners.entity) == ("units", "owners")
-    assert (units.problem.cause, bool(units.problem.remedy)) == ("A reason.", True)
-    assert letters(database, entity="owners", code="RECORD_TYPE", fingerprint="f1", state="open") == (owners,)
-    assert letters(database, state="discarded") == ()
-    assert letters(database, before=units.id) == (owners,)
-
-
-def test_a_shape_diff_is_read_as_it_was_written(database: Database) -> None:
-    """One per sampled entity; an empty one is empty, not missing."""
-    diff = {"unmapped": {"pets": ["list"]}, "never_seen": ["fax"], "drift": {"beds": {"text": ["'two'"]}}}
-    with database.transaction() as link:
-        for entity, written in (("units", diff), ("owners", {})):
-            link.execute(
-                "INSERT INTO control.schema_diffs (integration, entity, sampled, diff) VALUES ('doorloop', %s, 20, %s)",
-                [entity, Jsonb(written)],
-            )
-    owners, units = shape_diffs(database, "doorloop")
-    assert (units.unmapped, units.never_seen, units.drift) == (diff["unmapped"], ("fax",), diff["drift"])
-    assert (owners.unmapped, owners.never_seen, owners.drift) == ({}, (), {})

@@ -35,7 +35,6 @@ def test_an_empty_database_says_that_nobody_watches(database: Database) -> None:
     assert [row.health for row in account.entities] == [EntityHealth.NEVER] * 5
     assert runs.last_runs(database, "doorloop") == ()
     assert runs.active(database, "doorloop") is None
-    assert streams.events(database) == ()
 
 
 def test_a_good_day_is_told_from_rows(database: Database) -> None:
@@ -214,18 +213,6 @@ def test_a_failed_ping_is_done_and_says_why(database: Database) -> None:
     assert view is not None
     assert view.problem is not None
     assert (view.state, view.problem.code) == (CommandState.DONE, "KEY_REFUSED")
-
-
-def test_lines_come_in_order_by_level_and_after_an_id(database: Database) -> None:
-    """Oldest first, a level and above, only later ones; never more than asked."""
-    seed.events(database)
-    lines = streams.events(database)
-    assert [line.id for line in lines] == sorted(line.id for line in lines)
-    assert {line.level for line in streams.events(database, level="warn")} == {"warn", "error"}
-    assert [line.code for line in streams.events(database, level="error")] == ["VENDOR_ERROR"]
-    assert [line.id for line in streams.events(database, after_id=lines[-3].id)] == [line.id for line in lines[-2:]]
-    assert len(streams.events(database, limit=4)) == 4
-    assert {line.entity for line in streams.events(database, entity="owners")} == {"owners"}
 
 
 def test_every_list_is_limited(database: Database) -> None:

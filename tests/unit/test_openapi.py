@@ -72,6 +72,8 @@ def test_each_route_is_described_in_full(endpoint: Any) -> None:
     assert {str(STATUS.get(code, 502)) for code in endpoint.codes} <= set(operation["responses"])
     assert [one["name"] for one in operation["parameters"] if one["in"] == "path"] == list(endpoint.segments)
     assert all(one["description"] for one in operation["parameters"])
+    assert set(operation["responses"]["200" if 200 in endpoint.answers else "202"]["content"]) == {endpoint.media_type}
+    assert endpoint.is_stream == any(one["name"] == "Last-Event-ID" for one in operation["parameters"])
     assert endpoint.examples
     if endpoint.body:
         content = operation["requestBody"]["content"]["application/json"]

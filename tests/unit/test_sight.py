@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +11,6 @@ from common.access import Role, Sight, sight_of
 from common.codes import CODES
 from common.insights.problems import Problem, problem
 from common.insights.sight import as_seen, line_as_seen, without_values
-from common.insights.streams import EventLine
 from common.rules.verdict import Verdict
 from common.states import Chip
 
@@ -25,7 +24,7 @@ class Answer:
 
     problems: tuple[Problem, ...]
     verdict: Verdict
-    first: Problem | None = None
+    by_entity: Mapping[str, Problem]
 
 
 def told(code: str) -> Problem:
@@ -50,7 +49,7 @@ def test_what_a_problem_hides_is_hidden_wherever_it_is_repeated(code: str) -> No
     """The problem, and the verdict that says its sentence within another one; the rest of the sentence stays."""
     one = told(code)
     inside = one.cause[:1].lower() + one.cause[1:].rstrip(".")
-    answer = Answer((one,), Verdict(Chip.FAILING, f"DoorLoop is failing: {inside}.", (one.cause,)), one)
+    answer = Answer((one,), Verdict(Chip.FAILING, f"DoorLoop is failing: {inside}.", (one.cause,)), {"owners": one})
     assert PERSONAL in str(answer)
     seen = as_seen(answer, Sight.MASKED)
     assert PERSONAL not in str(seen)
@@ -60,12 +59,22 @@ def test_what_a_problem_hides_is_hidden_wherever_it_is_repeated(code: str) -> No
     assert as_seen(answer, Sight.WHOLE) is answer
 
 
+def test_what_stands_under_a_name_is_hidden_too() -> None:
+    """The failures of a status are a mapping by entity; a viewer's way there is no other than the admin's."""
+    one = told(WITH_PRIVATE[0].key)
+    answer = Answer((), Verdict(Chip.FAILING, one.cause, ()), {"owners": one})
+    seen = as_seen(answer, Sight.MASKED)
+    assert PERSONAL not in str(seen)
+    assert seen.by_entity["owners"].code == one.code
+
+
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_a_line_without_private_facts_is_the_same_for_all(code: str) -> None:
     """Only lines whose code may quote a record are rewritten, and those in the code's own words."""
-    line = EventLine(1, datetime.now(UTC), "doorloop", None, None, None, "error", code, f"It was {PERSONAL}.", None)
-    seen = as_seen((line,), Sight.MASKED)[0].msg
-    assert (seen == line.msg) is not bool(CODES[code].private)
+    said = f"It was {PERSONAL}."
+    seen = line_as_seen(code, said, Sight.MASKED)
+    assert (seen == said) is not bool(CODES[code].private)
+    assert line_as_seen(code, said, Sight.WHOLE) == said
     assert not CODES[code].private or PERSONAL not in seen
     assert line_as_seen("page", "owners page 3", Sight.MASKED) == "owners page 3"
 

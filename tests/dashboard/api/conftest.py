@@ -14,7 +14,7 @@ from common.access import Role
 from common.store import api_tokens
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
-from dashboard.api import table
+from dashboard.api import letter_table, table
 from tests.children import Yard
 from tests.dashboard import seed
 from tests.dashboard.conftest import SECRET_KEY, Web, copied_database, start_web, stop_web
@@ -95,18 +95,27 @@ def _callers(database: Database) -> dict[Role, str]:
         return {role: api_tokens.add(link, f"{role.value} program", role, days=1, created_by="tests") for role in Role}
 
 
-ACTIVE = "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'queued')"
+ACTIVE = """SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'queued')
+            UNION ALL SELECT 1 FROM control.bulk_actions WHERE state IN ('running', 'queued')"""
 
 
 def wait_until_quiet(house: House) -> None:
-    """Until nothing runs."""
+    """Until nothing runs, and nothing is forced, lowered or paused."""
+    with house.database.transaction() as link:
+        link.execute("UPDATE control.accounts_synced SET paused_at = NULL, paused_by = NULL, paused_reason = NULL")
+        link.execute("UPDATE control.breakers SET state = 'closed' WHERE state IN ('forced_open', 'forced_closed')")
+        link.execute(
+            """UPDATE control.budgets
+               SET lowered_to = NULL, lowered_until = NULL, lowered_by = NULL, lowered_reason = NULL"""
+        )
     wait_for(lambda: not rows(house.database, ACTIVE), "the last run has ended")
 
 
 def seed_examples(database: Database) -> None:
-    """The run, command and question that the documented examples name, and a record put aside."""
+    """What the documented examples name: a run, a command, a question, an open letter, a bulk action that has ended."""
     run_id, command_id, question_id = table.A_RUN["id"], table.A_COMMAND["id"], table.A_QUESTION["id"]
-    details = {"removed": 30, "held": 100, "sample": [{"id": "a1", "name": "Ms Example"}]}
+    letter_id = letter_table.A_LETTER["letter"]
+    details = {"entity": "owners", "missing": 30, "here": 100, "sample_ids": ["a1", "a2"]}
     statements: tuple[tuple[str, list[Any]], ...] = (
         (
             """INSERT INTO control.runs (id, integration, mode, entities, state, trigger, requested_by, started_at,
@@ -127,13 +136,22 @@ def seed_examples(database: Database) -> None:
                VALUES (%s, 'doorloop', 'mass_removal', 'owners', %s)""",
             [question_id, Jsonb(details)],
         ),
+        ("DELETE FROM control.bulk_letters WHERE letter_id = %s", [letter_id]),
+        ("DELETE FROM control.dead_letters WHERE id = %s", [letter_id]),
         (
-            """INSERT INTO control.dead_letters (integration, entity, record_id, payload, payload_hash, code, reason,
-                                                 fingerprint, page, run_id)
-               VALUES ('doorloop', 'owners', 'a1', '{"email": "planted@person.example"}', 'h', 'RECORD_TYPE',
-                       'active holds planted@person.example, which is no boolean.', 'f1', 1, %s)
+            """INSERT INTO control.dead_letters (id, integration, entity, record_id, payload, payload_hash, code,
+                                                 reason, fingerprint, page, run_id)
+               OVERRIDING SYSTEM VALUE
+               VALUES (%s, 'doorloop', 'owners', 'a1', '{"email": "planted@person.example"}', 'h', 'RECORD_TYPE',
+                       'active holds planted@person.example, which is no boolean.', 'f1', 1, %s)""",
+            [letter_id, run_id],
+        ),
+        (
+            """INSERT INTO control.bulk_actions (id, integration, action, filter, actor, state, counted, done, verdict,
+                                                 finished_at)
+               VALUES (%s, 'doorloop', 'requeue', '{}', 'ana', 'done', 1, 1, '1 of 1 recovered', now())
                ON CONFLICT DO NOTHING""",
-            [run_id],
+            [letter_table.A_BULK["id"]],
         ),
     )
     with database.transaction() as link:

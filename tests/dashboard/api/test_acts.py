@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from common.access import Action, Role
 from dashboard.api import table
 from dashboard.api.frame import Endpoint
 from tests.dashboard.api.conftest import House, seed_examples, wait_until_quiet
+from tests.dashboard.api.test_callers import READS
 from tests.dashboard.conftest import SECRET_KEY, start_web, stop_web
 from tests.truth import rows
 from tests.waiting import wait_for
@@ -35,6 +38,12 @@ GOOD = {
     Action.STOP: {202, 409},
     Action.CONFIRM: {202},
     Action.TEST_ALERT: {200},
+    Action.REQUEUE: {202},
+    Action.DISCARD: {202},
+    Action.CANCEL_BULK: {404},
+    Action.FORCE_BREAKER: {200},
+    Action.LOWER_LIMITS: {200},
+    Action.SCHEDULE: {200},
 }
 
 
@@ -106,6 +115,9 @@ def test_a_run_is_started_followed_and_found(api_house: House) -> None:
     )
     assert (detail["run"]["trigger"], detail["parts"][0]["entity"]) == ("api", "units")
     assert detail["parts"][0]["totals"]["received"] == 40
+    (delta,) = detail["delta"]
+    assert delta["entity"] == "units"
+    assert delta["insert"] + delta["update"] + delta["unchanged"] == 40
     found = caller.get("sync/runs", params={"mode": "backfill", "entity": "units", "state": "succeeded"}).json()
     assert run_id in {run["id"] for run in found["runs"]}
     assert run_id not in {run["id"] for run in caller.get("sync/runs", params={"state": "failed"}).json()["runs"]}
@@ -221,7 +233,9 @@ def test_a_process_told_to_end_keeps_nobody_waiting(api_house: House) -> None:
 def test_the_whole_picture_is_told(api_house: House) -> None:
     """integrations, sync/status and daemons agree with each other and with what ran."""
     caller = api_house.caller(Role.VIEWER)
-    run_id = api_house.caller().post("sync/run", json={"mode": "backfill", "entities": ["owners"]}).json()["runId"]
+    started = api_house.caller().post("sync/run", json={"mode": "backfill", "entities": ["owners"]})
+    assert started.status_code == 202, started.text
+    run_id = started.json()["runId"]
     wait_until_quiet(api_house)
     (known,) = caller.get("integrations").json()["integrations"]
     (status,) = caller.get("sync/status").json()["accounts"]
@@ -239,14 +253,21 @@ def test_the_whole_picture_is_told(api_house: House) -> None:
 def test_a_viewer_sees_no_value_of_a_record(api_house: House) -> None:
     """Roles: payloads, quoted values and a question's details are hidden from a viewer, shown to an admin."""
     planted = ("planted@person.example", "Ms Example")
-    for path in ("sync/dlq", "confirmations", "integrations/doorloop/schema-diff"):
+    whose = Jsonb({"before": {"name": "Ms Example"}, "now": {"name": "planted@person.example"}})
+    asked = """INSERT INTO control.confirmations (id, integration, kind, details)
+               VALUES (gen_random_uuid(), 'doorloop', 'account_changed', %s)"""
+    rows(api_house.database, asked, whose)
+    for path in (*READS, "sync/dlq/4711", "sync/dlq/groups", "integrations/doorloop/schema-diff"):
         seen = api_house.caller(Role.VIEWER).get(path)
         assert seen.status_code == 200
         assert not [value for value in planted if value in seen.text], path
-    (letter,) = api_house.caller(Role.VIEWER).get("sync/dlq", params={"entity": "owners"}).json()["letters"]
-    assert (letter["payload"], letter["problem"]["code"]) == ("•••", "RECORD_TYPE")
     assert planted[0] in api_house.caller().get("sync/dlq").text
     assert planted[1] in api_house.caller().get("confirmations").text
+    hidden, whole = (api_house.caller(role).get("sync/dlq/4711").json() for role in (Role.VIEWER, Role.ADMIN))
+    assert json.loads(hidden["payload"]) == {"email": "••• (text)"}
+    assert hidden["letter"]["reason"] == "••• holds •••, which is no •••."
+    assert json.loads(whole["payload"]) == {"email": planted[0]}
+    rows(api_house.database, "DELETE FROM control.confirmations WHERE kind = 'account_changed'")
 
 
 def test_an_answered_question_is_answered(api_house: House) -> None:

@@ -16,7 +16,18 @@ from tests.dashboard.conftest import ROOT, SECRET_KEY
 from tests.truth import one, rows
 
 PROBLEM = "application/problem+json"
-READS = ("integrations", "sync/status", "sync/runs", "sync/dlq", "daemons", "confirmations", "openapi.json", "docs")
+READS = (
+    "integrations",
+    "sync/status",
+    "sync/runs",
+    "sync/dlq",
+    "sync/bulk",
+    "errors",
+    "daemons",
+    "confirmations",
+    "openapi.json",
+    "docs",
+)
 
 
 def accounts(house: House, *words: str) -> subprocess.CompletedProcess[str]:

@@ -29,6 +29,11 @@ def test_every_example_answers_as_documented(api_house: House, endpoint: Endpoin
     """Each example of the docs, by a token, brings its status and an answer of the documented shape."""
     caller = api_house.caller(Role.ADMIN)
     address = docs.address_of(endpoint, example)
+    if endpoint.is_stream:
+        with caller.stream("GET", api_house.web.address + address) as opened:
+            assert (opened.status_code, opened.headers["content-type"].split(";")[0]) == (200, endpoint.media_type)
+            assert any(line.startswith("event: state") for line in opened.iter_lines())
+        return
     answer = caller.request(endpoint.method, api_house.web.address + address, json=example.body)
     assert answer.status_code == example.status, answer.text
     if answer.status_code < 400:
