@@ -229,7 +229,8 @@ def _held_open(account: AccountOverview, row: Row) -> Pause | None:
     force = account.breaker_forced
     if force is None or force.state != "forced_open":
         return None
-    return Pause(force.by, force.reason, row["breaker_opened_at"])
+    remedy = "Circuit breaker… → Lift lets requests through again; else it ends by itself at the time shown there."
+    return Pause(force.by, force.reason, row["breaker_opened_at"], remedy)
 
 
 def _ping_failure(ping: Ping | None, succeeded_at: datetime | None) -> Failure | None:

@@ -62,7 +62,9 @@ def schedule_tree(account: AccountOverview, now: datetime) -> list[Node | None]:
         paused = account.paused
         pairs.append(("Paused by", f"{paused.by}, {ago(paused.since, now)}: {paused.reason}"))
     off = el(
-        "p", "Set AUTO_SYNC_ENABLED=true and restart the daemon to let runs start by themselves.", cls="muted small"
+        "p",
+        "Set AUTO_SYNC_ENABLED=true and restart the daemon to let runs start by themselves.",
+        cls="muted small below",
     )
     return [_card_head("Scheduler", state), _facts(pairs), None if schedule.enabled else off]
 
