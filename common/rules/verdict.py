@@ -84,6 +84,7 @@ class AccountFacts:
     breaker_open_since: datetime | None = None
     errors_found: tuple[Failure, ...] = ()
     new_dead_letters: int = 0
+    open_dead_letters: int = 0
     open_questions: int = 0
     waiting_until: datetime | None = None
     last_full_at: datetime | None = None
@@ -280,6 +281,8 @@ def _well(facts: AccountFacts, now: datetime) -> Verdict:
     if facts.last_full_at:
         rows = f", {count(facts.rows)} rows" if facts.rows is not None else ""
         parts.append(f"last full copy {clock(facts.last_full_at, now)}{rows}")
+    if facts.open_dead_letters:
+        parts.append(f"{plural(facts.open_dead_letters, 'known dead letter')} open")
     if facts.waiting_until and facts.waiting_until > now:
         parts.append(_inside(_waiting(facts, now)).rstrip("."))
     elif facts.next_due:
