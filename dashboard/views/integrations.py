@@ -136,8 +136,8 @@ def _rail(data: PageData, session: Session) -> None:
     for name, tree in cards.items():
         with st.container(key=f"card_{name}"):
             show(tree, key=name)
-            if name in controls:
-                controls[name](data, session)
+            if name in controls and state.may_act(session):
+                controls[name](data)
     _found(data, sight_of(session.role))
     with st.container(key="card_daemons"):
         show(rail.daemons_tree(data.overview.daemons, now), key="daemons")
@@ -173,7 +173,8 @@ def _connection(data: PageData, session: Session) -> None:
         show([el("p", run_panel.only_admins(session), cls="muted small")], key="ping_why_not")
     for pressed, view in presses:
         show(notices.pressed_tree(pressed, view), key="pressed_ping")
-    pace.breaker(data, session)
+    if state.may_act(session):
+        pace.breaker(data)
 
 
 def _drawer(data: PageData, session: Session) -> None:

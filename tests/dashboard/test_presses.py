@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from common.access import Role
 from common.store.database import Database
 from tests.dashboard import seed
 from tests.dashboard.test_page import Page, page, text_of
@@ -62,6 +63,12 @@ def test_nothing_is_offered_that_can_do_nothing(page: Page, database: Database) 
         link.execute("""UPDATE control.accounts_synced SET settings = settings || '{"auto_sync_enabled": "false"}'""")
     st.cache_data.clear()
     assert "schedule_set" not in _keys(page())
+
+
+def test_a_viewer_is_offered_no_form(page: Page, database: Database) -> None:
+    """What a viewer may not do is not a form to fill in first."""
+    seed.good_day(database)
+    assert not {"breaker_open", "limits_lower", "schedule_set"} & _keys(page(Role.VIEWER))
 
 
 def test_a_failure_is_said_once(page: Page, database: Database) -> None:
