@@ -42,7 +42,7 @@ WORK = (
         "NEW_DEAD_LETTERS",
         "run incomplete",
         "{count} records were put aside.",
-        "See the dead letters for each one's reason.",
+        "See the dead letters for each one's reason: mend the records at the vendor, then Requeue; or Discard with a reason.",
     ),
     # --- requeue and discard
     Code(

@@ -14,6 +14,14 @@ from common.store.database import Database, Row
 from common.store.statements import statements
 
 SQL = statements("insights")
+_DONE = {
+    "run": "The run has started.",
+    "stop": "The run was told to stop.",
+    "confirm": "The answer is taken.",
+    "force_breaker": "It is set.",
+    "lower_limits": "They are set.",
+    "schedule": "It is set.",
+}
 ENDED = (CommandState.DONE, CommandState.FAILED, CommandState.REFUSED, CommandState.EXPIRED)
 
 
@@ -88,4 +96,4 @@ def _sentence(action: str, state: CommandState, result: dict[str, Any]) -> str:
     letters = result.get("letters")
     if letters is not None:  # a requeue or discard was accepted; what becomes of it is its own story
         return f"{plural(int(letters), 'letter')} queued."
-    return {"run": "The run has started.", "stop": "The run was told to stop."}.get(action, "Done.")
+    return _DONE.get(action, "Done.")

@@ -214,6 +214,7 @@ def _facts(link: Link, account: AccountOverview, row: Row, views: tuple[DaemonVi
         ),
         # Those that a requeue or discard has closed since are no news any more.
         new_dead_letters=min(sum(entity.new_dead_letters for entity in account.entities), account.open_dead_letters),
+        open_dead_letters=account.open_dead_letters,
         open_questions=len(account.questions),
         waiting_until=account.blocked_until,
         last_full_at=min(at for at in full_at if at) if full_at and all(full_at) else None,
@@ -229,7 +230,8 @@ def _held_open(account: AccountOverview, row: Row) -> Pause | None:
     force = account.breaker_forced
     if force is None or force.state != "forced_open":
         return None
-    return Pause(force.by, force.reason, row["breaker_opened_at"])
+    remedy = "Circuit breaker… → Lift lets requests through again; else it ends by itself at the time shown there."
+    return Pause(force.by, force.reason, row["breaker_opened_at"], remedy)
 
 
 def _ping_failure(ping: Ping | None, succeeded_at: datetime | None) -> Failure | None:

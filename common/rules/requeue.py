@@ -64,7 +64,7 @@ def share_of_hour(per_hour: int, spent: Iterable[tuple[datetime, int]], now: dat
 _WORDS = {
     "same": "the same error",
     "other": "another error",
-    "gone": "no longer at the vendor",
+    "gone": "no longer sent by the vendor",
     "missed": "not met in the list",
 }
 

@@ -62,11 +62,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Pause:
-    """Who stopped the schedule, when and why."""
+    """Who stopped the schedule, when and why, and how it goes on."""
 
     by: str
     reason: str
     since: datetime
+    remedy: str = "Resume… in the Scheduler card lets it go on; until then a run by hand is possible."
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class AccountFacts:
     breaker_open_since: datetime | None = None
     errors_found: tuple[Failure, ...] = ()
     new_dead_letters: int = 0
+    open_dead_letters: int = 0
     open_questions: int = 0
     waiting_until: datetime | None = None
     last_full_at: datetime | None = None
@@ -179,7 +181,10 @@ def _paused(facts: AccountFacts, now: datetime) -> Verdict | None:
     if pause is None:
         return None
     title = f"{facts.label} is paused by {pause.by} since {clock(pause.since, now)}: {pause.reason.rstrip('.')}."
-    return Verdict(Chip.PAUSED, title, _kept_rows(facts), since=pause.since)
+    # A pause must not hide what would be told without it: whoever resumes wants to know first.
+    hidden = _failing(facts, now) or _degraded(facts, now)
+    besides = (f"Besides: {hidden.title}",) if hidden else ()
+    return Verdict(Chip.PAUSED, title, (*besides, *_kept_rows(facts)), pause.remedy, pause.since)
 
 
 def _failing(facts: AccountFacts, now: datetime) -> Verdict | None:
@@ -238,6 +243,8 @@ def _degraded(facts: AccountFacts, now: datetime) -> Verdict | None:
     if not reasons:
         return None
     remedy = facts.errors_found[0].remedy if facts.errors_found else None
+    if remedy is None and facts.new_dead_letters:
+        remedy = CODES["NEW_DEAD_LETTERS"].remedy
     details = (_waiting(facts, now),) if facts.waiting_until else ()
     return Verdict(Chip.DEGRADED, f"{facts.label} is degraded: {'; '.join(reasons)}.", details, remedy)
 
@@ -274,6 +281,8 @@ def _well(facts: AccountFacts, now: datetime) -> Verdict:
     if facts.last_full_at:
         rows = f", {count(facts.rows)} rows" if facts.rows is not None else ""
         parts.append(f"last full copy {clock(facts.last_full_at, now)}{rows}")
+    if facts.open_dead_letters:
+        parts.append(f"{plural(facts.open_dead_letters, 'known dead letter')} open")
     if facts.waiting_until and facts.waiting_until > now:
         parts.append(_inside(_waiting(facts, now)).rstrip("."))
     elif facts.next_due:

@@ -169,7 +169,8 @@ class RunReporter:
     def trouble(self, error: IccError, *, level: str = "error", entity: str | None = None) -> None:
         """An error with its remedy, as one line."""
         facts = _scalars(error.facts)
-        self.event(level, error.code, f"{error.cause} {error.remedy}", **{**facts, "entity": entity})
+        cause = error.cause if error.cause.endswith((".", "!", "?")) else f"{error.cause}."
+        self.event(level, error.code, f"{cause} {error.remedy}", **{**facts, "entity": entity})
         self._group(error)
 
     def _group(self, error: IccError) -> None:

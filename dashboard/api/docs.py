@@ -63,9 +63,9 @@ def _route(endpoint: Endpoint, address: str) -> str:
         f'<h2 id="{anchor}-name">{escape(endpoint.summary)}</h2>',
         f'<p class="path"><span class="{kind}">{endpoint.method}</span>{BASE}{escape(endpoint.path)}</p>',
         f"<p>{_prose(openapi.description_of(endpoint))}</p>",
-        _fields("Query", endpoint.query),
-        _fields("Body", endpoint.body) if endpoint.body else "",
-        "".join(_fields(f"Answer {status}", model) for status, model in endpoint.answers.items()),
+        _fields("Query", endpoint.query, endpoint),
+        _fields("Body", endpoint.body, endpoint) if endpoint.body else "",
+        "".join(_fields(f"Answer {status}", model, endpoint) for status, model in endpoint.answers.items()),
         "<h3>Refusals</h3><p>",
         " · ".join(
             f"{status} " + " ".join(f'<a href="#{code}">{code}</a>' for code in codes)
@@ -91,7 +91,7 @@ def address_of(endpoint: Endpoint, example: Example) -> str:
     return BASE + endpoint.path.format(**example.path) + (f"?{urlencode(example.query)}" if example.query else "")
 
 
-def _fields(title: str, model: type[Wanted | Told]) -> str:
+def _fields(title: str, model: type[Wanted | Told], endpoint: Endpoint) -> str:
     schema = openapi.schema_of(model)
     properties: Mapping[str, Any] = schema.get("properties", {})
     if not properties:
@@ -105,7 +105,8 @@ def _fields(title: str, model: type[Wanted | Told]) -> str:
     )
     head = '<tr><th scope="col">name</th><th scope="col">kind</th><th scope="col">meaning</th></tr>'
     about = f'<p class="quiet">{_prose(" ".join((model.__doc__ or "").split()))}</p>'
-    region = f'<div class="wide" tabindex="0" role="region" aria-label="{escape(title)}">'
+    named = escape(f"{title} of {endpoint.method} {endpoint.path}")
+    region = f'<div class="wide" tabindex="0" role="region" aria-label="{named}">'
     return f"<h3>{escape(title)}</h3>{about}{region}<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
 
 

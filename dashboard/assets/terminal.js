@@ -199,7 +199,7 @@ class Terminal {
     const all = this.part.lines.childElementCount;
     const shown = [...this.part.lines.children].filter((row) => !row.hidden).length;
     const last = all >= KEPT ? `the last ${all} lines` : `${all} ${all === 1 ? "line" : "lines"}`;
-    this.part.count.textContent = all === 0 ? "No such line yet." : shown < all ? `${shown} of ${last}` : last;
+    this.part.count.textContent = all === 0 ? "No line yet." : shown < all ? `${shown} of ${last}` : last;
   }
 
   clear() {

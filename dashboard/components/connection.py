@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from common.insights.overview import AccountOverview
@@ -18,8 +19,10 @@ _BREAKER_WORDS = {
 }
 
 
-def connection_tree(account: AccountOverview, now: datetime) -> list[Node | None]:
-    """The card; its Ping button stands beneath it."""
+def connection_tree(
+    account: AccountOverview, now: datetime, *, said_codes: AbstractSet[str | None] = frozenset()
+) -> list[Node | None]:
+    """The card; its Ping button stands beneath it. ``said_codes``: what verdict or press tell already."""
     ping = account.ping
     state = chip("unknown", "never pinged") if ping is None else chip("ok" if ping.ok else "failing", _word(account))
     facts: list[tuple[str, str]] = []
@@ -35,12 +38,11 @@ def connection_tree(account: AccountOverview, now: datetime) -> list[Node | None
         facts.append(("Forced by", f"{account.breaker_forced.by}: {account.breaker_forced.reason}"))
     if account.blocked_until:
         facts.append(("Waits until", clock(account.blocked_until, now)))
+    trouble = ping.problem if ping and ping.problem and ping.problem.code not in said_codes else None
     return [
         el("div", el("h2", "Connection"), el("span", cls="sp"), state, cls="top"),
         el("dl", *(node for label, text in facts for node in (el("dt", label), el("dd", text)))),
-        el("div", problem_node(ping.problem, heading="Ping failed"), cls="stack below")
-        if ping and ping.problem
-        else None,
+        el("div", problem_node(trouble, heading="Ping failed"), cls="stack below") if trouble else None,
     ]
 
 

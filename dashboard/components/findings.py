@@ -59,7 +59,7 @@ def schema_tree(diffs: tuple[SchemaDiff, ...], now: datetime) -> list[Node | Non
     if not diffs:
         return [el("div", el("h2", "Schema"), el("span", "no sample yet", cls="muted small"), cls="top lonely")]
     drifting = sum(len(diff.drift) for diff in diffs)
-    state = chip("warning", plural(drifting, "type drift")) if drifting else chip("ok", "types fit")
+    state = chip("info", plural(drifting, "type drift")) if drifting else chip("ok", "types fit")
     return [
         el("div", el("h2", "Schema"), el("span", cls="sp"), state, cls="top"),
         *(_entity(diff, now) for diff in diffs),
@@ -97,28 +97,10 @@ def _list(title: str, pairs: list[tuple[str, str]]) -> Node:
     return el("div", el("h3", title, cls="above"), el("ul", *items, cls="small wraps"))
 
 
-def delta_tree(deltas: tuple[EntityDelta, ...]) -> list[Node | None]:
-    """What a dry run would do, and some of what would change."""
-    labels = ("Entity", "Insert", "Update", "Same", "Remove", "Aside")
-    head = [el("th", label, scope="col", cls="right" if index else None) for index, label in enumerate(labels)]
-    rows = [
-        el(
-            "tr",
-            el("th", one.entity, scope="row", cls="name"),
-            *(
-                el("td", count(number), cls="right num")
-                for number in (one.insert, one.update, one.unchanged, one.removed, one.dead)
-            ),
-            key=one.entity,
-        )
-        for one in deltas
-    ]
-    table = el("table", el("thead", el("tr", *head)), el("tbody", *rows))
-    return [
-        el("h3", "What a run would do", cls="above"),
-        el("div", table, cls="scrolls", tabindex=0, role="region", aria_label="What a run would do"),
-        *(_samples(one) for one in deltas if one.samples),
-    ]
+def samples_tree(deltas: tuple[EntityDelta, ...]) -> list[Node | None]:
+    """Some of what a dry run would change; how many of each stands in the run's own table."""
+    sampled = [one for one in deltas if one.samples]
+    return [el("h3", "What would change, sampled", cls="above"), *map(_samples, sampled)] if sampled else []
 
 
 def _samples(one: EntityDelta) -> Node:

@@ -11,26 +11,33 @@ from dashboard.components.tree import Node, el
 from dashboard.format import ago
 
 ALL = "all"
+FEW = 5
 
 
 def head_tree(found: LetterCount, *, may_choose: bool) -> list[Node | None]:
     """How many are open, and the choice of all of them."""
     state = chip("warning", f"{count(found.number)} open") if found.number else chip("ok", "none open")
     choose = _choose(ALL, "choose all", "Choose all open letters") if may_choose and found.number else None
-    return [el("div", el("h2", "Dead letters"), state, el("span", cls="sp"), choose, cls="top lonely")]
+    what = None if found.number else el("span", "Records that cannot be stored are kept here.", cls="muted small")
+    return [el("div", el("h2", "Dead letters"), state, what, el("span", cls="sp"), choose, cls="top lonely")]
 
 
 def letters_tree(
     groups: tuple[LetterGroup, ...], newest: tuple[LetterRow, ...], now: datetime, *, may_choose: bool
 ) -> list[Node | None]:
-    """Two tables; a button sends ``group|entity|fingerprint`` or ``letter|id``."""
+    """Two tables; a button sends ``group|entity|fingerprint`` or ``letter|id``.
+
+    More than a few letters one by one would push the rest of the page away: then they wait behind a line.
+    """
     by_cause = [_group_row(group, now, may_choose=may_choose) for group in groups]
     by_age = [_letter_row(letter, now) for letter in newest]
     columns = ("Entity", "Reason", "Last seen")
+    one_by_one = _table("The newest letters", ("Record", *columns), by_age)
+    title = f"The newest {len(newest)}, one by one"
     return [
         _table("Letters by cause", ("Letters", *columns), by_cause, may_choose=may_choose),
-        el("h3", "The newest", cls="above"),
-        _table("The newest letters", ("Record", *columns), by_age),
+        el("h3", "One by one", cls="above") if len(newest) <= FEW else None,
+        one_by_one if len(newest) <= FEW else el("details", el("summary", title), one_by_one, cls="above"),
     ]
 
 

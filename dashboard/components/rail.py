@@ -62,16 +62,22 @@ def schedule_tree(account: AccountOverview, now: datetime) -> list[Node | None]:
         paused = account.paused
         pairs.append(("Paused by", f"{paused.by}, {ago(paused.since, now)}: {paused.reason}"))
     off = el(
-        "p", "Set AUTO_SYNC_ENABLED=true and restart the daemon to let runs start by themselves.", cls="muted small"
+        "p",
+        "Set AUTO_SYNC_ENABLED=true and restart the daemon to let runs start by themselves.",
+        cls="muted small below",
     )
     return [_card_head("Scheduler", state), _facts(pairs), None if schedule.enabled else off]
 
 
 def budget_tree(account: AccountOverview, samples: tuple[RateSample, ...], now: datetime) -> list[Node | None]:
     """How much of the vendor's limits is used, by its own word or by our count, and what an admin has lowered."""
-    lowered = _facts(_lowered(account, now)) if account.lowered else None
+    lowered = _lowered(account, now)
+    reduced = _facts(lowered) if lowered else None
     if not samples:
-        return [_card_head("Request budget", el("span", "no request yet", cls="muted small"), lonely=True), lowered]
+        return [
+            _card_head("Request budget", el("span", "no request yet", cls="muted small"), lonely=True),
+            reduced,
+        ]
     last = samples[-1]
     age = (now - last.ts).total_seconds()
     counts = (
@@ -81,7 +87,7 @@ def budget_tree(account: AccountOverview, samples: tuple[RateSample, ...], now: 
     pairs = [(label, _of(used, limit)) for label, used, limit in counts if used is not None]
     source = "counted here" if pairs else "as the vendor says"
     if not pairs and last.remaining is None:
-        return [_card_head("Request budget", el("span", "no limit set", cls="muted small"), lonely=True), lowered]
+        return [_card_head("Request budget", el("span", "no limit set", cls="muted small"), lonely=True), reduced]
     if last.remaining is not None:
         # The vendor's word beside our own count: it must not be taken for it.
         pairs.append(("Vendor says" if pairs else "Remaining", f"{_of(last.remaining, last.limit)} left"))
@@ -89,12 +95,13 @@ def budget_tree(account: AccountOverview, samples: tuple[RateSample, ...], now: 
         # The minute has passed since: showing its count as of now would be untrue.
         pairs = [("Last request", f"{span(age)} ago"), *(pair for pair in pairs if pair[0] != "This minute")]
     head = _card_head("Request budget", el("span", source, cls="muted small"))
-    return [head, _spark(samples), _facts(pairs), lowered]
+    return [head, _spark(samples), _facts([*pairs, *lowered])]
 
 
 def _lowered(account: AccountOverview, now: datetime) -> list[tuple[str, str]]:
     lowered = account.lowered
-    assert lowered is not None
+    if lowered is None:
+        return []
     names = (
         (lowered.to.per_minute, "a minute"),
         (lowered.to.per_hour, "an hour"),

@@ -7,6 +7,7 @@ from datetime import datetime
 from common.insights.problems import Problem
 from common.insights.runs import RunDetail, RunPart, RunRow, Totals
 from common.rules.wording import clock, count, exact_span, listing, plural
+from common.states import RunState
 from dashboard.components.marks import chip
 from dashboard.components.notices import problem_node
 from dashboard.components.tree import Node, el
@@ -108,13 +109,15 @@ def detail_tree(detail: RunDetail, now: datetime) -> list[Node | None]:
         ("Stopped by", run.stop_requested_by),
         ("Version", run.version),
     ]
-    troubles = [problem_node(run.error)] if run.error else []
+    troubles = (
+        [problem_node(run.error if run.state is RunState.FAILED else _as_warning(run.error))] if run.error else []
+    )
     troubles += [problem_node(_as_warning(one)) for one in run.warnings[:20]]
     return [
         el("div", chip(run.state), el("span", changes(run.totals), cls="muted"), cls="row top"),
         el("div", *troubles, cls="stack top") if troubles else None,
         el("dl", *(node for label, text in facts if text for node in (el("dt", label), el("dd", text))), cls="plain"),
-        el("h3", "Entities", cls="above"),
+        el("h3", "What a run would do" if run.dry_run else "Entities", cls="above"),
         _parts_table(detail.parts),
         el("div", *(_part_troubles(part, run.error) for part in detail.parts), cls="stack below"),
     ]

@@ -20,6 +20,7 @@ from dashboard.components import connection, entities, findings, header, notices
 from dashboard.components.tree import ASSETS, el, show
 from dashboard.reads import PageData
 from dashboard.views import faces, letters, pace, questions, run_panel
+from dashboard.views.follow import followed
 
 ICON = ASSETS / "icon.svg"
 LIVE_MILLISECONDS = 2000
@@ -127,7 +128,6 @@ def _rail(data: PageData, session: Session) -> None:
     with st.container(key="card_connection"):
         _connection(data, session)
     cards = {
-        "daemons": rail.daemons_tree(data.overview.daemons, now),
         "schedule": rail.schedule_tree(account, now),
         "budget": rail.budget_tree(account, data.samples, now),
         "findings": rail.findings_tree(account),
@@ -136,9 +136,11 @@ def _rail(data: PageData, session: Session) -> None:
     for name, tree in cards.items():
         with st.container(key=f"card_{name}"):
             show(tree, key=name)
-            if name in controls:
-                controls[name](data, session)
+            if name in controls and state.may_act(session):
+                controls[name](data)
     _found(data, sight_of(session.role))
+    with st.container(key="card_daemons"):
+        show(rail.daemons_tree(data.overview.daemons, now), key="daemons")
 
 
 def _found(data: PageData, sight: Sight) -> None:
@@ -156,7 +158,9 @@ def _found(data: PageData, sight: Sight) -> None:
 
 def _connection(data: PageData, session: Session) -> None:
     account = data.account
-    show(connection.connection_tree(account, data.now), key="connection")
+    presses = list(followed("ping", now=data.now))
+    said = {account.verdict.code} | {view.problem.code for _, view in presses if view and view.problem}
+    show(connection.connection_tree(account, data.now, said_codes=said), key="connection")
     st.button(
         "Ping",
         key="ping",
@@ -167,10 +171,10 @@ def _connection(data: PageData, session: Session) -> None:
     )
     if not state.may_act(session):
         show([el("p", run_panel.only_admins(session), cls="muted small")], key="ping_why_not")
-    for pressed in state.pressed("ping"):
-        view = reads.command(pressed.command_id) if pressed.command_id else None
+    for pressed, view in presses:
         show(notices.pressed_tree(pressed, view), key="pressed_ping")
-    pace.breaker(data, session)
+    if state.may_act(session):
+        pace.breaker(data)
 
 
 def _drawer(data: PageData, session: Session) -> None:
@@ -193,7 +197,7 @@ def _run_dialog(run_id: str, data: PageData, sight: Sight) -> None:
     tree = runs.detail_tree(detail, data.now) if detail else notices.empty_tree("There is no such run.")
     show(tree, key="run_detail")
     if detail and detail.run.dry_run and (deltas := reads.dry_run(run_id)):
-        show(findings.delta_tree(deltas), key="run_delta")
+        show(findings.samples_tree(deltas), key="run_delta")
 
 
 def _timer() -> None:

@@ -52,9 +52,6 @@ def _panel(data: PageData, session: Session, account: tuple[str, str]) -> None:
         choice = _choice(str(st.session_state.get(state.CHOSEN_LETTERS) or ""), found, account)
         if choice is not None:
             _chosen(choice, data, session)
-    else:
-        nothing = "No record is put aside. A record that cannot be stored is kept here with its reason."
-        show(notices.empty_tree(nothing), key="letters_none")
     _what_became(found)
     for action in found.actions:
         with st.container(key=f"bulkrow_{action.id}", horizontal=True, vertical_alignment="center"):

@@ -10,11 +10,12 @@ import streamlit as st
 from common.codes import CODES
 from common.insights.overview import Question
 from common.store.people import Session
-from dashboard import actions, reads, state
+from dashboard import actions, state
 from dashboard.components import notices
 from dashboard.components.tree import Node, el, show
 from dashboard.format import ago, count
 from dashboard.reads import PageData
+from dashboard.views.follow import followed
 from dashboard.views.run_panel import only_admins
 
 _TITLES = {"account_changed": "Has the vendor account really changed?", "mass_removal": "Are these rows really gone?"}
@@ -27,8 +28,7 @@ def questions(data: PageData, session: Session) -> None:
     for question in data.account.questions:
         with st.container(key=f"card_question_{question.id}"):
             _one(data, question, session)
-    for pressed in state.pressed("confirm"):
-        view = reads.command(pressed.command_id) if pressed.command_id else None
+    for pressed, view in followed("confirm", now=data.now):
         with st.container(key="card_answer"):
             show(notices.pressed_tree(pressed, view), key="pressed_confirm")
 

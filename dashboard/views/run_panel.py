@@ -10,10 +10,11 @@ from common.catalog import CATALOG
 from common.codes import CODES
 from common.rules.wording import listing, number_word
 from common.store.people import Session
-from dashboard import actions, reads, services, state
+from dashboard import actions, services, state
 from dashboard.components import notices, progress
 from dashboard.components.tree import el, show
 from dashboard.reads import PageData
+from dashboard.views.follow import followed
 
 MODES = {"delta": "Delta", "backfill": "Backfill"}
 
@@ -101,11 +102,11 @@ def _run(integration: str, account_key: str) -> None:
 
 
 def _what_became(data: PageData) -> None:
-    for pressed in state.pressed("run", "stop"):
-        view = reads.command(pressed.command_id) if pressed.command_id else None
-        # A run that has ended speaks for itself in the list below.
-        over = view is not None and view.run_id is not None and not (data.active and data.active.run.id == view.run_id)
-        if over and view is not None and view.is_ended and view.problem is None:
+    listed = {run.id for run in data.runs}
+    active = data.active.run.id if data.active else None
+    for pressed, view in followed("run", "stop", now=data.now):
+        # A run that has ended speaks for itself in the list below; one that the list has not met yet has just begun.
+        if view is not None and view.problem is None and view.run_id in listed and view.run_id != active:
             state.forget_pressed(pressed.action)
             continue
         show(notices.pressed_tree(pressed, view), key=f"pressed_{pressed.action}")

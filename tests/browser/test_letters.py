@@ -38,6 +38,7 @@ def test_the_panel_fits_at_every_width(open_page: Open, database: Database, role
     seed.good_day(database)
     letter_seed.letters_day(database)
     page = open_page()
+    page.get_by_text("one by one").click()
     page.get_by_role("button", name="Show the letter of").first.click()
     expect(page.get_by_role("region", name="Payload")).to_be_visible()
     for width in (1440, 900, 375):

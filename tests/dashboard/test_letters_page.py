@@ -21,7 +21,7 @@ def labels(app: Any) -> list[str]:
 def test_nothing_aside_says_so(page: Page, database: Database) -> None:
     """An empty panel is not a broken one."""
     seed.daemon(database)
-    assert "No record is put aside." in text_of(page())
+    assert "none open" in text_of(page())
 
 
 def test_an_admin_requeues_a_group_with_its_count(page: Page, database: Database) -> None:

@@ -98,7 +98,7 @@ def test_a_record_that_is_gone_is_said_so(house: Engine, drill: DrillServer, dat
     drill.clear_faults()
     drill.mutate("units", delete_ids=bad[:1])
     found = ended(house, press_requeue(house))
-    assert found["verdict"] == f"{number - 1} of {number} recovered, 1 no longer at the vendor"
+    assert found["verdict"] == f"{number - 1} of {number} recovered, 1 no longer sent by the vendor"
     (gone,) = [letter for letter in letters(database, "recovered") if letter["record_id"] == bad[0]]
     assert gone["finish_reason"] == "the vendor no longer has this record"
     drill.mutate("units", restore_ids=bad[:1])
@@ -124,7 +124,7 @@ def test_a_record_without_id_needs_the_list(house: Engine, drill: DrillServer, d
     assert {letter["attempts"] for letter in letters(database)} == {2}
     drill.clear_faults()
     found = ended(house, press_requeue(house))
-    assert found["verdict"] == "0 of 3 recovered, 3 no longer at the vendor"
+    assert found["verdict"] == "0 of 3 recovered, 3 no longer sent by the vendor"
     assert letters(database) == []
 
 

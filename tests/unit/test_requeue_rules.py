@@ -75,5 +75,5 @@ def test_verdicts_say_what_became_of_all() -> None:
     assert verdict("requeue", 1, {"left": 1}, why_left="The key.") == "0 of 1 recovered, 1 not read: The key."
     every = {"other": 1, "gone": 1, "missed": 1, "discarded": 1}
     assert verdict("requeue", 4, every) == (
-        "0 of 4 recovered, 1 another error, 1 no longer at the vendor, 1 not met in the list, 1 settled otherwise"
+        "0 of 4 recovered, 1 another error, 1 no longer sent by the vendor, 1 not met in the list, 1 settled otherwise"
     )

@@ -80,6 +80,7 @@ def test_a_good_day_is_one_sentence_with_its_evidence() -> None:
         ({"entities": entities(leases=EntityHealth.FORBIDDEN)}, Chip.DEGRADED, "this key may not read leases"),
         ({"entities": entities(units=EntityHealth.PARTIAL)}, Chip.DEGRADED, "units were read only in part"),
         ({"new_dead_letters": 3}, Chip.DEGRADED, "3 new dead letters"),
+        ({"open_dead_letters": 60}, Chip.OK, "48 210 rows; 60 known dead letters open"),
         ({"open_questions": 1}, Chip.DEGRADED, "1 question waits for an admin"),
         ({"errors_found": (REFUSED,)}, Chip.DEGRADED, "DoorLoop refused the API key"),
         ({"entities": entities(EntityHealth.STALE)}, Chip.DEGRADED, "all five entities are 5 h 10 min old"),
@@ -174,3 +175,18 @@ def test_silence_is_counted_in_heartbeats() -> None:
     assert is_silent(31, 10)
     assert is_silent(0.7, 0.2)
     assert is_silent(None, 10)
+
+
+def test_a_pause_hides_nothing_and_says_how_it_ends() -> None:
+    """Whoever resumes reads first what will be waiting, and always how to resume."""
+    verdict = judge(replace(WELL, paused=Pause("ana", "moving house", NOW), ping_failure=REFUSED), NOW)
+    assert verdict.details[0] == "Besides: DoorLoop is failing: DoorLoop refused the API key (401)."
+    assert verdict.remedy is not None
+    assert "Resume…" in verdict.remedy
+
+
+def test_new_dead_letters_come_with_what_to_do() -> None:
+    """A count alone helps nobody at night."""
+    verdict = judge(replace(WELL, new_dead_letters=3, open_dead_letters=3), NOW)
+    assert verdict.remedy is not None
+    assert "Requeue" in verdict.remedy
