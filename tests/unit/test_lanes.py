@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
+from collections.abc import Iterator
+from typing import ClassVar, cast
 
 import pytest
 
@@ -21,18 +22,22 @@ NEVER = threading.Event()
 class Street:
     """Lanes, and who is in them."""
 
+    opened: ClassVar[list[Street]] = []
+
     def __init__(self, most: int = 4) -> None:
+        self.opened.append(self)
+        self.over = threading.Event()
         self.ceiling = NoCeiling()
         self.lanes = Lanes(SystemClock(), cast("Ceiling", self.ceiling), most)
         self.inside: list[Lane] = []
         self.stopped = 0
 
-    def send(self, stop: threading.Event = NEVER) -> threading.Thread:
-        """A thread that enters and stays."""
+    def send(self, stop: threading.Event | None = None) -> threading.Thread:
+        """A thread that enters and stays, or waits until ``stop``, at the latest until the test is over."""
 
         def enter() -> None:
             try:
-                self.inside.append(self.lanes.enter(stop))
+                self.inside.append(self.lanes.enter(stop or self.over))
             except StopRequested:
                 self.stopped += 1
 
@@ -46,6 +51,14 @@ class Street:
             lane = self.lanes.enter(NEVER)
             self.lanes.well(lane)
             self.lanes.leave(lane)
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_on() -> Iterator[None]:
+    """A thread left waiting would look ten times a second until the last test has ended."""
+    yield
+    while Street.opened:
+        Street.opened.pop().over.set()
 
 
 def test_a_second_request_waits_until_the_first_was_answered_well() -> None:
