@@ -22,8 +22,8 @@ PAGES, ROWS_PER_PAGE = 20, 20
 LOCKS = {
     "before the hashes are read": "LOCK TABLE doorloop.owners IN ACCESS EXCLUSIVE MODE",
     "before the checkpoint": "SELECT 1 FROM control.passes FOR UPDATE",
-    "before COPY": "LOCK TABLE doorloop.staging_owners IN ACCESS EXCLUSIVE MODE",
-    "between COPY and upsert": "LOCK TABLE doorloop.owners IN SHARE MODE",
+    "before COPY": "LOCK TABLE doorloop.owners IN SHARE MODE",
+    "before COPY of what changed": "LOCK TABLE doorloop.staging_owners IN ACCESS EXCLUSIVE MODE",
     "before letters are put aside": "LOCK TABLE control.dead_letters IN SHARE MODE",
     "before the seen ids": "LOCK TABLE control.seen_ids IN SHARE MODE",
     "before the counters": "SELECT 1 FROM control.run_entities FOR UPDATE",
@@ -32,9 +32,10 @@ LOCKS = {
 """Where a lock on what the next statement touches holds the page's transaction."""
 
 GATES = {
-    "before staging is emptied": "TRIGGER {} BEFORE DELETE ON doorloop.staging_owners FOR EACH STATEMENT",
+    "inside the upsert of what changed": "TRIGGER {} BEFORE UPDATE ON doorloop.owners FOR EACH ROW",
+    "before staging gives up what changed": "TRIGGER {} BEFORE DELETE ON doorloop.staging_owners FOR EACH STATEMENT",
     "before letters are recovered": "TRIGGER {} BEFORE UPDATE ON control.dead_letters FOR EACH STATEMENT",
-    "before the page's ids": "TRIGGER {} BEFORE UPDATE OF last_page_ids ON control.passes FOR EACH STATEMENT",
+    "before the page's digest": "TRIGGER {} BEFORE UPDATE OF last_page_digest ON control.passes FOR EACH STATEMENT",
     "inside COMMIT": "CONSTRAINT TRIGGER {} AFTER UPDATE ON control.run_entities DEFERRABLE INITIALLY DEFERRED "
     "FOR EACH ROW",
 }
@@ -65,7 +66,8 @@ def assert_page_is_whole_or_undone(database: Database, at_least: int) -> None:
     """The rows are those of the pages up to the checkpoint, which is not before page ``at_least``, and no others."""
     found = one(
         database,
-        "SELECT next_page - 1 AS page, received, (SELECT count(*) FROM doorloop.owners) AS here, "
+        "SELECT next_page - 1 AS page, received, "
+        "(SELECT count(*) FROM doorloop.owners WHERE _payload_hash <> '\\x00') AS here, "
         "(SELECT count(*) FROM doorloop.staging_owners) AS staged, "
         "(SELECT array_agg(page ORDER BY page) FROM control.seen_ids) AS seen FROM control.passes",
     )
@@ -79,8 +81,10 @@ def assert_nothing_lost_or_doubled(database: Database, drill: DrillServer, last:
     """Every record once, counted once, in one reading that many runs went on with."""
     assert last.end() == 0, last.stdout + last.stderr
     assert_tables_equal_truth(database, drill, ["owners"])
-    counted = one(database, "SELECT sum(received) AS received, sum(inserted) AS inserted FROM control.run_entities")
-    assert counted == {"received": PAGES * ROWS_PER_PAGE, "inserted": PAGES * ROWS_PER_PAGE}
+    counted = one(
+        database, "SELECT sum(received) AS received, sum(inserted + updated) AS written FROM control.run_entities"
+    )
+    assert counted == {"received": PAGES * ROWS_PER_PAGE, "written": PAGES * ROWS_PER_PAGE}
     assert one(database, "SELECT count(*) AS n FROM control.passes")["n"] == 1
 
 
@@ -119,6 +123,8 @@ def test_kill_between_any_two_statements(yard: Yard, drill: DrillServer, databas
             drill.set_fault("bad_date", entity="owners", ids=[an_id_of(drill, page)])
         elif "recovered" in place:
             insert_letter(database, an_id_of(drill, page))
+        elif "changed" in place:
+            insert_row(database, an_id_of(drill, page))
         child = yard.once()
         yard.wait_for_page(page - 1, child)
         with standing(database_url, place):
@@ -136,6 +142,16 @@ def an_id_of(drill: DrillServer, page: int) -> str:
     """The id of a record in the middle of a page, as the list comes while it is copied."""
     ordered = sorted(drill.records("owners"), key=lambda record: str(moment(record["createdAt"])))
     return str(ordered[(page - 1) * ROWS_PER_PAGE + ROWS_PER_PAGE // 2]["id"])
+
+
+def insert_row(database: Database, record_id: str) -> None:
+    """A record that is here already, as it was before it changed."""
+    rows(
+        database,
+        "INSERT INTO doorloop.owners (id, raw, _source, _run_id, _payload_hash, _fetched_at) "
+        "SELECT %s, '{}', 'doorloop', id, '\\x00', now() FROM control.runs LIMIT 1",
+        record_id,
+    )
 
 
 def insert_letter(database: Database, record_id: str) -> None:
