@@ -28,6 +28,8 @@ Tell = Callable[[float, str], None]
 WORTH_TELLING_SECONDS = 1.0
 JITTER_SECONDS = 1.0
 """A server-given wait is slept with a little on top, which does not make it a longer one."""
+SAME_WINDOW = timedelta(seconds=2)
+"""Resets told as whole seconds from now differ by so much within one window."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class Limiter:
         self._returned: list[tuple[str, float]] = []
         self._held_until = 0.0
         self._gap = 0.0
-        self._next_at = 0.0
+        self._heeded: Quota | None = None
+        self._last_turn = float("-inf")
         self.usage = Usage()
         """As it was when a permit was last asked for."""
 
@@ -139,7 +142,8 @@ class Limiter:
             share, seconds = told.share_left, told.seconds_to_reset
             gap = gap_seconds(share_left=share, remaining=told.remaining, seconds_to_reset=seconds)
         with self._lock:
-            self._gap = gap
+            if not _was_overtaken(told, self._heeded):
+                self._heeded, self._gap = told, gap
 
     def _in_force(self) -> BudgetLimits:
         return self._ceiling.lowered().limits(self._limits)
@@ -148,8 +152,8 @@ class Limiter:
         """Wait for this request's turn when the pace is stretched; whether there was anything to wait for."""
         with self._lock:
             now = self._clock.monotonic()
-            turn = max(now, self._next_at) if self._gap else now
-            self._next_at = turn + self._gap
+            turn = max(now, self._last_turn + self._gap) if self._gap else now
+            self._last_turn = turn
         if turn <= now:
             return False
         if turn - now > WORTH_TELLING_SECONDS:
@@ -202,6 +206,15 @@ class Limiter:
             with self._lock:
                 self._returned = [*returned, *self._returned]
             raise
+
+
+def _was_overtaken(told: Quota | None, heeded: Quota | None) -> bool:
+    """Whether an answer is older than the one that counts: of the same window, with more left in it."""
+    if told is None or heeded is None or told.remaining is None or heeded.remaining is None:
+        return False
+    if told.reset_at is None or heeded.reset_at is None:
+        return False
+    return told.remaining > heeded.remaining and abs(told.reset_at - heeded.reset_at) <= SAME_WINDOW
 
 
 def _usage(decision: Decision, limits: BudgetLimits, now: float) -> Usage:

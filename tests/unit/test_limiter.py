@@ -213,6 +213,17 @@ def test_the_pace_is_stretched_and_let_go_by_what_the_vendor_says(clock: Virtual
     assert limiter.take(NEVER).waited_seconds == 0
 
 
+def test_an_answer_that_was_overtaken_does_not_let_the_pace_go(clock: VirtualClock, row: OneRow) -> None:
+    """Two threads' answers may come in another order than they were given: the one with less left counts."""
+    limiter = limiter_of(clock, BudgetLimits())
+    reset_at = START + timedelta(seconds=10)
+    limiter.heed(Quota(100, 4, reset_at, told_at=START))
+    limiter.heed(Quota(100, 50, reset_at + timedelta(seconds=1), told_at=START))
+    assert [limiter.take(NEVER).slowed for _ in range(2)] == [False, True]
+    limiter.heed(Quota(100, 99, reset_at + timedelta(seconds=60), told_at=START))
+    assert not limiter.take(NEVER).slowed
+
+
 def test_what_was_not_told_is_told_when_the_database_is_back(clock: VirtualClock, row: OneRow) -> None:
     """An answer met while the database was away still frees its flight afterwards."""
     limiter = limiter_of(clock, BudgetLimits(per_minute=5))
