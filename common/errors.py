@@ -120,7 +120,12 @@ class BadRecord(IccError):
 
 
 class Refused(IccError):
-    """A person's (or program's) wish is refused: not permitted, already running, nobody there to do it."""
+    """A person's (or program's) wish is refused: not permitted, already running, nobody there to do it.
+
+    ``is_recorded``: the audit log has it already, so whoever passes it on does not write it down again.
+    """
+
+    is_recorded = False
 
 
 class Unusable(IccError):

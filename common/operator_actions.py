@@ -70,11 +70,38 @@ class Gate:
         except Refused as refusal:
             with self._database.transaction() as link:
                 self._log(link, wish, actor, "refused", reason=refusal.cause)
+            refusal.is_recorded = True
             raise
 
+    def record(self, refusal: Refused, action: Action, actor: Actor, *, integration: str | None = None) -> None:
+        """Write down a refusal from before there was a wish: nonsense, a page that is not ours. Once.
+
+        What was asked is told by the refusal's own sentence; a body that could not be read may hold anything.
+        """
+        if refusal.is_recorded:
+            return
+        with self._database.transaction() as link:
+            commands.log_action(
+                link,
+                actor=actor.name,
+                role=actor.role.value if actor.role else None,
+                source=actor.source,
+                address=actor.address,
+                action=action.value,
+                integration=integration,
+                result="refused",
+                reason=refusal.cause,
+            )
+        refusal.is_recorded = True
+
+    @staticmethod
+    def permit(action: Action, actor: Actor) -> None:
+        """Raises ``Refused`` when this actor may not do this, whatever else would be said of the wish."""
+        if not may(actor.role, action):
+            raise Refused("NOT_PERMITTED", actor=actor.name, action=action.value)
+
     def _admit(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
-        if not may(actor.role, wish.action):
-            raise Refused("NOT_PERMITTED", actor=actor.name, action=wish.action.value)
+        self.permit(wish.action, actor)
         catalog_entry(wish.integration)
         by_hand = actor.source != "schedule"
         if by_hand and wish.action is Action.RUN and wish.payload["mode"] == "backfill" and not self._allow_backfill:

@@ -10,15 +10,16 @@ import sys
 import structlog
 
 from common import clock, logs
+from common.access import Action
 from common.codes import CODES
 from common.config import Finding, environment
-from common.errors import IccError, StopRequested
+from common.errors import IccError, Refused, StopRequested
 from common.redact import mask
 from common.store.embedded import EmbeddedPostgresError
 from common.wishes import Wish, parse_since, run_wish
 from daemon import wiring
 from daemon.answers import confirm, forget_drill
-from daemon.once import report_no_run, report_stopped_early, run_once, stop_before_it_begins
+from daemon.once import command_line_actor, report_no_run, report_stopped_early, run_once, stop_before_it_begins
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger("daemon")
@@ -64,9 +65,8 @@ def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> in
     if options.act == "check":
         return _check(configuration)
     if options.act == "once":
-        wish = _wish(options)
         with wiring.running(configuration, kind="once") as services:
-            return run_once(services, wish)
+            return run_once(services, _wish(services, options))
     if options.act == "forget-drill":
         with wiring.running(configuration, kind="once") as services:
             return forget_drill(services)
@@ -78,15 +78,20 @@ def _act(options: argparse.Namespace, configuration: wiring.Configuration) -> in
     return 0
 
 
-def _wish(options: argparse.Namespace) -> Wish:
+def _wish(services: wiring.Services, options: argparse.Namespace) -> Wish:
+    """What the arguments ask for. Nonsense is refused and in the audit log, like any other try."""
     entities = tuple(name.strip() for name in (options.entities or "").split(",") if name.strip())
-    return run_wish(
-        options.integration,
-        mode=options.mode,
-        entities=entities or None,
-        since=parse_since(options.since) if options.since else None,
-        dry_run=options.dry_run,
-    )
+    try:
+        return run_wish(
+            options.integration,
+            mode=options.mode,
+            entities=entities or None,
+            since=parse_since(options.since) if options.since else None,
+            dry_run=options.dry_run,
+        )
+    except Refused as refusal:
+        services.gate.record(refusal, Action.RUN, command_line_actor(), integration=options.integration)
+        raise
 
 
 def _check(configuration: wiring.Configuration) -> int:

@@ -24,14 +24,13 @@ def run(
 ) -> None:
     """Ask for a run; ``since`` is what a person typed, in UTC."""
     aware = since.replace(tzinfo=UTC) if since else None
-    try:
-        wish = run_wish(
+    _wished(
+        Action.RUN,
+        integration,
+        lambda: run_wish(
             integration, mode=mode, entities=tuple(entities) or None, since=aware, dry_run=dry, account_key=account_key
-        )
-    except Refused as refusal:
-        state.refused(Action.RUN.value, refusal)
-        return
-    submit(wish)
+        ),
+    )
 
 
 def ping(integration: str, account_key: str) -> None:
@@ -54,6 +53,7 @@ def requeue(integration: str, account_key: str, which: Matching, seen: LetterCou
     """Ask to have letters read again; ``seen`` is what the person was shown."""
     _wished(
         Action.REQUEUE,
+        integration,
         lambda: requeue_wish(integration, which, counted=seen.number, last_id=seen.last_id, account_key=account_key),
     )
 
@@ -62,6 +62,7 @@ def discard(integration: str, account_key: str, which: Matching, seen: LetterCou
     """Ask to close letters for good."""
     _wished(
         Action.DISCARD,
+        integration,
         lambda: discard_wish(
             integration, which, reason=reason, counted=seen.number, last_id=seen.last_id, account_key=account_key
         ),
@@ -70,18 +71,23 @@ def discard(integration: str, account_key: str, which: Matching, seen: LetterCou
 
 def cancel(integration: str, account_key: str, bulk_id: str) -> None:
     """Ask to end a requeue or discard where it is."""
-    _wished(Action.CANCEL_BULK, lambda: cancel_wish(integration, bulk_id, account_key=account_key))
+    _wished(Action.CANCEL_BULK, integration, lambda: cancel_wish(integration, bulk_id, account_key=account_key))
 
 
 def schedule(integration: str, account_key: str, *, paused: bool, reason: str) -> None:
     """Pause what starts by itself, or let it go on."""
-    _wished(Action.SCHEDULE, lambda: schedule_wish(integration, paused=paused, reason=reason, account_key=account_key))
+    _wished(
+        Action.SCHEDULE,
+        integration,
+        lambda: schedule_wish(integration, paused=paused, reason=reason, account_key=account_key),
+    )
 
 
 def force_breaker(integration: str, account_key: str, *, wanted: str, minutes: int | None, reason: str) -> None:
     """Force the circuit breaker ``open`` or ``closed``, or ``none`` of the two again."""
     _wished(
         Action.FORCE_BREAKER,
+        integration,
         lambda: force_breaker_wish(integration, state=wanted, minutes=minutes, reason=reason, account_key=account_key),
     )
 
@@ -96,32 +102,30 @@ def lower_limits(
             raise Refused("VALUE_UNUSABLE", what="What to lower", value="empty", expected="at least one limit")
         return lower_limits_wish(integration, to=to, minutes=minutes, reason=reason, account_key=account_key)
 
-    _wished(Action.LOWER_LIMITS, wish)
-
-
-def _wished(action: Action, wish: Callable[[], Wish]) -> None:
-    """Submit what ``wish`` makes, or remember why it is nonsense."""
-    try:
-        made = wish()
-    except Refused as refusal:
-        state.refused(action.value, refusal)
-    else:
-        submit(made)
+    _wished(Action.LOWER_LIMITS, integration, wish)
 
 
 def submit(wish: Wish) -> None:
     """Put a wish before the gate and remember what it said."""
+    _wished(wish.action, wish.integration, lambda: wish)
+
+
+def _wished(action: Action, integration: str, wish: Callable[[], Wish]) -> None:
+    """Submit what ``wish`` makes, or remember why it was refused; nonsense is in the audit log like any other try."""
     session = state.person()
     if session is None:
         return
+    gate, actor = services.current().gate, _actor(session)
     try:
-        receipt = services.current().gate.submit(wish, _actor(session))
-    except Refused as refusal:
-        state.refused(wish.action.value, refusal)
+        try:
+            receipt = gate.submit(wish(), actor)
+        except Refused as refusal:
+            state.refused(action.value, refusal)
+            gate.record(refusal, action, actor, integration=integration)
+        else:
+            state.remember(Pressed(action.value, receipt.command_id))
     except DatabaseAway as away:
-        state.remember(Pressed(wish.action.value, None, away.cause, away.remedy))
-    else:
-        state.remember(Pressed(wish.action.value, receipt.command_id))
+        state.remember(Pressed(action.value, None, away.cause, away.remedy))
     reads.forget()
 
 

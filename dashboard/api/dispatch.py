@@ -10,8 +10,10 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -75,17 +77,11 @@ class AdminApi:
         if page is not None:
             return page
         endpoint, path = incoming.route(request.method, request.url.path)
-        _check_caller(request, endpoint, caller)
-        query = incoming.query_of(endpoint, request)
-        body = await incoming.body_of(endpoint, request)
-        call = Call(own, caller, path, query, body, request.scope)
-        if endpoint.is_stream:
-            opened = endpoint.does(call)
-            assert isinstance(opened, Response)
-            return opened
-        key = incoming.key_of(request)
-        told = await (_done(endpoint, call) if key is None else _once(endpoint, call, key))
-        return _response(told)
+        try:
+            return await _answered(request, endpoint, path, caller)
+        except Refused as refusal:
+            await _recorded(refusal, endpoint, path, caller)
+            raise
 
     def _slow_down(self, per_minute: int, caller: Actor) -> None:
         wait = self._pace.wait_seconds(callers.name_of(caller), per_minute, time.monotonic())
@@ -93,13 +89,40 @@ class AdminApi:
             raise Refused("TOO_MANY_REQUESTS", actor=caller.name, limit=per_minute, seconds=math.ceil(wait))
 
 
+async def _answered(request: Request, endpoint: Endpoint, path: Mapping[str, str], caller: Actor) -> Response:
+    _check_caller(request, endpoint, caller)
+    query = incoming.query_of(endpoint, request)
+    body = await incoming.body_of(endpoint, request)
+    call = Call(services.current(), caller, path, query, body, request.scope)
+    if endpoint.is_stream:
+        opened = endpoint.does(call)
+        assert isinstance(opened, Response)
+        return opened
+    key = incoming.key_of(request)
+    told = await (_done(endpoint, call) if key is None else _once(endpoint, call, key))
+    return _response(told)
+
+
 def _check_caller(request: Request, endpoint: Endpoint, caller: Actor) -> None:
-    """Acting by a session's cookie needs a page of ours, for a GET too; reading needs a role. Acts are the gate's."""
-    by_cookie = caller.source == "page"
-    if endpoint.action and by_cookie and not requests.is_same_origin(request.scope, services.current()):
+    """Acting by a session's cookie needs a page of ours, for a GET too, and the right role; reading needs any role.
+
+    The gate asks for the role again; here it comes before what is wrong with the request, which is not theirs to learn.
+    """
+    own = services.current()
+    if endpoint.action is None:
+        if caller.role is None:
+            raise Refused("NO_ROLE", actor=caller.name)
+        return
+    if caller.source == "page" and not requests.is_same_origin(request.scope, own):
         raise Refused("FOREIGN_PAGE")
-    if caller.role is None and endpoint.action is None:
-        raise Refused("NO_ROLE", actor=caller.name)
+    own.gate.permit(endpoint.action, caller)
+
+
+async def _recorded(refusal: Refused, endpoint: Endpoint, path: Mapping[str, str], caller: Actor) -> None:
+    """An act that was tried is in the audit log, even one that never became a wish."""
+    if endpoint.action is not None:
+        write = partial(services.current().gate.record, integration=path.get("key"))
+        await to_thread.run_sync(write, refusal, endpoint.action, caller)
 
 
 async def _done(endpoint: Endpoint, call: Call) -> Told:
@@ -144,6 +167,7 @@ async def _once(endpoint: Endpoint, call: Call, key: str) -> Told:
     try:
         told = await _done(endpoint, replace(call, command_id=kept.command_id))
     except Refused as refusal:
+        await _recorded(refusal, endpoint, call.path, call.caller)
         body = problems.document(refusal)
         told = (body["status"], body, None)
     status, body, location = told

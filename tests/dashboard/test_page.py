@@ -23,6 +23,7 @@ from common.store.database import Database
 from dashboard import services
 from dashboard.services import services_for
 from tests.dashboard import seed
+from tests.truth import rows
 
 Page = Callable[..., AppTest]
 
@@ -312,6 +313,13 @@ def test_an_admin_sets_the_pace_with_a_reason(page: Page, database: Database) ->
     app.button(key="schedule_set").click().run()
     assert "Schedule refused: No reason was given." in text_of(app)
     assert commands(database) == []
+    (tried,) = rows(database, "SELECT action, source, integration, reason FROM control.admin_logs")
+    assert tried == {
+        "action": "schedule",
+        "source": "page",
+        "integration": "doorloop",
+        "reason": "No reason was given.",
+    }
     app.text_input(key="schedule_reason").set_value("month's end")
     app.button(key="schedule_set").click().run()
     app.text_input(key="breaker_reason").set_value("they move house")

@@ -14,7 +14,7 @@ from common.store.migrate import LOCK_KEY
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Child, Yard, held, waits_for_a_lock
 from tests.harness import SECRET_KEY, settings_for
-from tests.truth import Record, assert_tables_equal_truth, rows
+from tests.truth import Record, assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
 
 COUNTERS = {"received", "inserted", "updated", "unchanged", "removed", "dead"}
@@ -91,13 +91,15 @@ def test_once_ends_with_its_code_and_one_json_line(yard: Yard, drill: DrillServe
         (["--integration", "doorlop"], "UNKNOWN_INTEGRATION"),
     ],
 )
-def test_nonsense_is_refused_with_a_json_line(yard: Yard, arguments: list[str], code: str) -> None:
-    """Issue 2: whatever becomes of `once`, its last line is one JSON object."""
+def test_nonsense_is_refused_with_a_json_line(yard: Yard, database: Database, arguments: list[str], code: str) -> None:
+    """Issue 2: whatever becomes of `once`, its last line is one JSON object. Issue 4: every try is in the audit log."""
     child = yard.start("once", "--integration", "doorloop", "--mode", "delta", *arguments)
     exit_code, line = ended(child)
     assert (exit_code, line["state"], line["error"]["code"]) == (1, "refused", code)
     assert line["error"]["remedy"]
     assert "Traceback" not in child.stderr
+    tried = one(database, "SELECT action, source, result, reason FROM control.admin_logs WHERE source = 'cli'")
+    assert tried == {"action": "run", "source": "cli", "result": "refused", "reason": line["error"]["cause"]}
 
 
 def test_a_database_that_is_away_is_said_in_a_json_line(yard: Yard) -> None:

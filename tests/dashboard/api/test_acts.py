@@ -90,6 +90,39 @@ def test_every_act_is_decided_and_written_down(api_house: House, endpoint: Endpo
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("endpoint", ACTS, ids=[str(endpoint.action) for endpoint in ACTS])
+@pytest.mark.parametrize("kind", list(CALLERS))
+def test_an_act_that_makes_no_sense_is_written_down(api_house: House, endpoint: Endpoint, kind: str) -> None:
+    """A try is a try: what the shape of the request refuses is in the audit log too, once, and names no value. Who may
+    not act is told that first, and nothing about the request."""
+    source, name, role = CALLERS[kind]
+    before = len(api_house.audit())
+    changes: dict[str, Any] = {"params": {"planted": "v4lue"}}
+    if endpoint.method == "POST":
+        changes = {"json": {"planted": "v4lue"}, "headers": {"Idempotency-Key": f"nonsense-{endpoint.action}"}}
+    path = endpoint.path.format(**endpoint.examples[0].path)
+    answer = client_of(api_house, kind).request(endpoint.method, path, **changes)
+    expected = (422, "REQUEST_UNUSABLE") if role is Role.ADMIN else (403, "NOT_PERMITTED")
+    assert (answer.status_code, answer.json()["code"]) == expected
+    (row,) = api_house.audit()[before:]
+    assert (row["actor"], row["source"], row["action"], row["result"]) == (name, source, endpoint.action, "refused")
+    assert (row["reason"], row["address"]) == (answer.json()["detail"], "127.0.0.1")
+    assert "v4lue" not in str(row)
+
+
+def test_a_wish_that_its_maker_refuses_is_written_down_once(api_house: House) -> None:
+    """Under an Idempotency-Key, too: the refusal is kept with the key, and telling it again is no new try."""
+    before = len(api_house.audit())
+    body = {"to": {"perMinute": 5}, "reason": "no minutes"}
+    headers = {"Idempotency-Key": "lowered-for-how-long"}
+    caller = api_house.caller()
+    first, again = (caller.post("integrations/doorloop/limits", json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, first.json()) == (422, again.json())
+    (row,) = api_house.audit()[before:]
+    assert (row["action"], row["integration"], row["result"]) == ("lower_limits", "doorloop", "refused")
+    assert row["reason"] == first.json()["detail"]
+
+
 def test_the_table_knows_every_action_of_the_api() -> None:
     """An action whose route is missing here would be untested above."""
     assert {endpoint.action for endpoint in ACTS} == set(GOOD)
