@@ -87,7 +87,9 @@ class SharedSettings(_FromEnvironment):
     icc_public_url: str | None = Field(
         None, description="the address people open; found from the platform's variables, else loopback"
     )
-    icc_heartbeat_seconds: float = Field(10, gt=0.05, le=60, description="how often a daemon says that it lives")
+    icc_heartbeat_seconds: float = Field(
+        10, gt=0.05, le=60, description="how often a daemon or an open log stream says that it lives"
+    )
     icc_lease_seconds: float = Field(
         30, gt=0.2, le=600, description="how long a silent run keeps its account; never less than three heartbeats"
     )

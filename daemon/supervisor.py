@@ -38,7 +38,7 @@ class Supervisor:
         self._services = services
         self.stop = threading.Event()
         self._wake = threading.Event()
-        self._listener = Listener(services.database, ("icc_commands", "icc_runs"), self._note)
+        self._listener = Listener(services.database, ("icc_commands", "icc_runs"), self._note, self._look_again)
         configuration = services.configuration
         self._commands = CommandDesk(
             services.database,
@@ -139,6 +139,11 @@ class Supervisor:
             self._services.desk.look_at(payload)
         else:
             self._wake.set()
+
+    def _look_again(self) -> None:
+        """LISTEN works, or works no more: look for commands now and as often as it takes, and say so."""
+        self._wake.set()
+        self._services.desk.changed.set()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         # In a thread of its own: the interrupted one may hold the very lock inside the events, and would wait for ever.

@@ -6,6 +6,7 @@ things and one cap on connections (small Postgres plans allow about twenty in al
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -147,7 +148,7 @@ class Database:
 
         ``name``: what the server calls it meanwhile, for whoever may have to end it from outside.
         """
-        with translated(), self._pool.connection(self._wait_seconds) as link, link.transaction():
+        with translated(), self._lent() as link, link.transaction():
             if name is not None:
                 link.execute("SELECT set_config('application_name', %s, true)", (name[:63],))
             yield link
@@ -155,7 +156,7 @@ class Database:
     @contextmanager
     def statement(self) -> Generator[Link]:
         """A pooled connection for one statement that commits by itself: a client frozen meanwhile holds no lock."""
-        with translated(), self._pool.connection(self._wait_seconds) as link:
+        with translated(), self._lent() as link:
             link.autocommit = True
             yield link
 
@@ -183,9 +184,28 @@ class Database:
 
     def _lend(self) -> Any:
         """A connection as SQLAlchemy wants it, rows as tuples; closing it gives it back to the pool."""
-        link: Any = self._pool.getconn(self._wait_seconds)
+        link: Any = self._taken()
         link.row_factory = tuple_row
         return link
+
+    @contextmanager
+    def _lent(self) -> Generator[Link]:
+        link = self._taken()
+        try:
+            with link:
+                yield link
+        finally:
+            self._pool.putconn(link)
+
+    def _taken(self) -> Link:
+        """A connection of the pool; waited for in short turns, so that ``hurry`` ends a wait that has begun, too."""
+        began = time.monotonic()
+        while True:
+            try:
+                return self._pool.getconn(HURRIED_WAIT_SECONDS)
+            except PoolTimeout:
+                if time.monotonic() - began >= self._wait_seconds:
+                    raise
 
     def connect(self, name: str, *, direct: bool = False, autocommit: bool = True) -> Link:
         """A connection of one's own, outside the pool, known to the server as ``name``. The caller closes it."""

@@ -23,12 +23,22 @@ NONCE_SECONDS = 30.0
 
 
 class Listener:
-    """Calls ``on_note(channel, payload)`` for every notification, in a thread of its own."""
+    """Calls ``on_note(channel, payload)`` for every notification, in a thread of its own.
 
-    def __init__(self, database: Database, channels: tuple[str, ...], on_note: Callable[[str, str], None]) -> None:
+    ``on_change()`` is called when it begins or ceases to work: whoever relied on it must look for what it missed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        channels: tuple[str, ...],
+        on_note: Callable[[str, str], None],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._database = database
         self._channels = channels
         self._on_note = on_note
+        self._on_change = on_change
         self._stop = threading.Event()
         self._nonce = ""
         self._heard = threading.Event()
@@ -55,7 +65,9 @@ class Listener:
                 with self._database.connect("icc:listen", direct=True) as link:
                     self._listen(link)
             except (DatabaseAway, psycopg.Error):
-                self._heard.clear()
+                if self._heard.is_set():
+                    self._heard.clear()
+                    self._on_change()
                 self._stop.wait(RETRY_SECONDS)
 
     def _listen(self, link: Link) -> None:
@@ -74,6 +86,7 @@ class Listener:
         if channel == NONCE_CHANNEL:
             if payload == self._nonce:
                 self._heard.set()
+                self._on_change()
             return
         self._on_note(channel, payload)
 

@@ -65,7 +65,8 @@ class Follower:
         self._is_away = False
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._listener = Listener(database, (CHANNEL,), lambda _channel, _payload: self._wake.set())
+        # When LISTEN is cut or back, too: lines may have come unheard, and from then on it is looked at another pace.
+        self._listener = Listener(database, (CHANNEL,), lambda _channel, _payload: self._wake.set(), self._wake.set)
         self._thread = threading.Thread(target=self._loop, name="log follower", daemon=True)
 
     def start(self) -> Follower:

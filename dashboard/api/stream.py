@@ -31,7 +31,6 @@ from dashboard.web import callers, requests
 
 FULL_SECONDS = 5
 """When somebody with too many streams may try again."""
-HEARTBEAT_SECONDS = 10.0
 FLUSH_LOOK_SECONDS = 0.05
 RETRY = b"retry: 1000\n\n"
 """How long a browser waits before it connects again, in milliseconds."""
@@ -101,7 +100,7 @@ class _Stream(Response):
 
     async def _beat(self, scope: Scope) -> None:
         while True:
-            await anyio.sleep(HEARTBEAT_SECONDS)
+            await anyio.sleep(services.current().settings.icc_heartbeat_seconds)
             if not await self._still_holds(scope):
                 ended = "Your session has ended." if self._caller.source == "page" else "The token is no longer valid."
                 self._reader.put(notice("state", _clock.now(), state="signed_out", msg=ended))

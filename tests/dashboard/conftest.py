@@ -148,7 +148,7 @@ def shared_database(server_url: str, template_database: str) -> Iterator[Databas
 @pytest.fixture(scope="module")
 def shared_web(shared_database: Database) -> Iterator[Web]:
     """One web process for a whole module, on ``shared_database``."""
-    web = start_web(DATABASE_URL=shared_database.url, ICC_SECRET_KEY=SECRET_KEY)
+    web = start_web(DATABASE_URL=shared_database.url, ICC_SECRET_KEY=SECRET_KEY, ICC_HEARTBEAT_SECONDS="1")
     yield web
     stop_web(web)
 
