@@ -191,7 +191,10 @@ class LineMaker:
             found = record.get(outer)
             cells += map(found.get, names) if found.__class__ is dict else nothing
         if not _TEXT_OR_NONE.issuperset(map(type, cells)):
-            cells = [_text(column, value) for column, value in zip(self._swept, cells, strict=True)]
+            cells = [
+                value if value.__class__ in _TEXT_OR_NONE else _text(column, value)
+                for column, value in zip(self._swept, cells, strict=True)
+            ]
         for get, convert, column in self._others:
             value = get(record)
             try:
@@ -201,9 +204,9 @@ class LineMaker:
         return cells
 
 
-def _text(column: Column, value: Any) -> str | None:
+def _text(column: Column, value: Any) -> str:
     try:
-        return None if value is None else values.text(value)
+        return values.text(value)
     except values.UNCONVERTIBLE:
         raise _unconvertible(column, value) from None
 

@@ -79,6 +79,9 @@ def integer(value: Any) -> str | None:
 def day(value: Any) -> str | None:
     """A day; of a moment its day in UTC."""
     if isinstance(value, str):
+        if len(value) == 10 and value[4] == value[7] == "-":  # nearly every one
+            date.fromisoformat(value)  # for its ValueError: the text itself is what Postgres reads
+            return value
         if not value.strip():
             return None
         if _DAY.match(value):
