@@ -81,6 +81,11 @@ def state(link: Link, run_id: str) -> Row | None:
     return link.execute(SQL["run_state"], {"run_id": run_id}).fetchone()
 
 
+def begin_entity(link: Link, run_id: str, entity: str) -> None:
+    """An entity's turn has come: from here on it may end as anything."""
+    link.execute(SQL["begin_entity"], {"run_id": run_id, "entity": entity})
+
+
 def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, resumed_at_page: int | None) -> None:
     """An entity is being read now; ``resumed_at_page`` is the first page this run adds to an earlier reading."""
     params = {

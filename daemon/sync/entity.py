@@ -105,6 +105,9 @@ class EntityReading:
         return self._ended(EntityState.COMPLETE, None, settled.removed)
 
     def _read(self) -> Settled:
+        with self._database.transaction(self._lease.writer_name) as link:
+            runs.begin_entity(link, self._lease.run_id, self._entity.name)
+            leases.fence(link, self._lease)
         watermark = self._watermark()
         if watermark is not None:
             try:

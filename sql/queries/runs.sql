@@ -111,6 +111,11 @@ SELECT pg_notify('icc_runs', %(run_id)s)
 -- State, who asked to stop, and how it ended.
 SELECT state, stop_requested_by, error, blocked_until FROM control.runs WHERE id = %(run_id)s
 
+-- name: begin_entity
+-- An entity's turn has come; where it is read from is still to be found, and finding it may fail.
+UPDATE control.run_entities SET state = 'running', started_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND state = 'waiting'
+
 -- name: start_entity
 -- An entity is being read now, in this pass.
 UPDATE control.run_entities

@@ -55,6 +55,30 @@ def test_a_resume_re_reads_the_page_before(copier: Engine, drill: DrillServer, d
     assert rows(database, "SELECT state FROM control.passes") == [{"state": "complete"}]
 
 
+@pytest.mark.parametrize(
+    ("fault", "state", "code"),
+    [
+        ("http_500", "failed", "VENDOR_ERROR"),
+        ("forbidden_role", "forbidden", "ROLE_FORBIDDEN"),
+        ("wrong_envelope", "failed", "WRONG_ENVELOPE"),
+    ],
+)
+def test_a_page_before_that_cannot_be_read_says_why(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, state: str, code: str
+) -> None:
+    """The first request of a run that goes on may fail like any other: by its own name, and the next run goes on."""
+    cut(copier, drill, page=4)
+    drill.set_fault(fault, entity="owners", only_page=3)
+    run = copier.run()
+    assert run.run["error"]["code"] != "INTERNAL_ERROR", run.run["error"]
+    assert (run.entities["owners"]["state"], run.entities["owners"]["error"]["code"]) == (state, code)
+    drill.clear_faults()
+    drill.log.clear()
+    assert copier.run().state == "succeeded"
+    assert asked(drill) == [3, 4, 5]
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
 def test_a_changed_list_is_read_from_its_start(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Design §4: when the page before has other ids, the reading starts again and says so; nothing is lost."""
     cut(copier, drill, page=4)
@@ -86,7 +110,7 @@ def test_another_page_size_starts_again(
 ) -> None:
     """Design §4: page numbers mean something else with another page size."""
     cut(copier, drill, page=4)
-    with engine(drill, database_url, DOORLOOP_PAGE_SIZE="30") as other:
+    with engine(drill, database_url, DOORLOOP_PAGE_SIZE="30", DOORLOOP_MAX_CONCURRENCY="1") as other:
         run = other.run()
         assert asked(drill) == [1, 2, 3, 4]  # the third is full, and nothing stands behind it
         assert run.warnings("owners") == ["PASS_RESTARTED"]
