@@ -80,7 +80,10 @@ class SharedSettings(_FromEnvironment):
         None, description="the database's own address past a pooler (LISTEN, migrations)"
     )
     icc_database_connections: int = Field(10, ge=4, le=50, description="most connections of one process")
-    icc_data_dir: Path = Field(Path(".data"), description="where the embedded database and its key are kept")
+    icc_data_dir: Path = Field(
+        Path(".data"),
+        description="where the embedded database and its key are kept; as root the database lies in /var/lib/icc",
+    )
     icc_secret_key: str | None = Field(
         None, min_length=16, description="seals commands and sessions; same for web and worker"
     )

@@ -96,7 +96,7 @@ def _wish(services: wiring.Services, options: argparse.Namespace) -> Wish:
 
 def _check(configuration: wiring.Configuration) -> int:
     """Print every finding; 2 when one is an error."""
-    found = (*configuration.findings, *wiring.forecast_if_known(configuration))
+    found = (*configuration.findings, *wiring.findings_if_known(configuration))
     worst_first = sorted(found, key=lambda f: ("error", "warning", "info").index(f.severity))
     for finding in worst_first:
         _say(finding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -119,6 +120,8 @@ def confirm(database: Database, command: Row) -> dict[str, Any]:
     answer, question_id = wish.get("answer"), str(wish.get("confirmation_id"))
     if answer not in ANSWERS:
         raise Refused("UNKNOWN_CONFIRMATION", id=f"{question_id} ({answer})")
+    if not _is_uuid(question_id):
+        raise Refused("UNKNOWN_CONFIRMATION", id=question_id[:80])
     with database.transaction() as link:
         question = accounts.read_question(link, question_id)
         if question is None:
@@ -128,6 +131,14 @@ def confirm(database: Database, command: Row) -> dict[str, Any]:
             result |= _follow(link, question)
         accounts.answer(link, question_id, answer, by=by, reason=wish.get("reason"))
     return result
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _follow(link: Link, question: Row) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from common.store import accounts, heartbeats
 from common.store.database import Database
 from common.store.door import known_url, opened
 from common.store.embedded import EmbeddedPostgresError
-from common.store.migrate import migrate
+from common.store.migrate import is_migrated, migrate
 from daemon import process_identity
 from daemon.blocks import Blocks
 from daemon.checks import check_channels, check_schedule
@@ -132,18 +132,26 @@ def forecast(configuration: Configuration, database: Database | None) -> tuple[F
     return tuple(finding for findings in found for finding in findings)
 
 
-def forecast_if_known(configuration: Configuration) -> tuple[Finding, ...]:
-    """The same for `check`, which starts nothing: from the database when it answers, else what is certain anyway."""
+def findings_if_known(configuration: Configuration) -> tuple[Finding, ...]:
+    """What a daemon would find besides its settings, for `check`, which starts nothing: from the database when it
+    answers, else what is certain anyway."""
     try:
-        url = known_url(configuration.settings) if configuration.schedule.auto_sync_enabled else None
+        url = known_url(configuration.settings)
         if url is not None:
             database = Database(url, name="icc:check", most=2)
             database.connect("icc:check").close()  # one try; the pool's would be many, and loud
             with database:
-                return forecast(configuration, database)
+                if is_migrated(database):
+                    return (*forecast(configuration, database), *_all_mixed_rows(configuration, database))
     except (DatabaseAway, EmbeddedPostgresError) as away:
-        log.warning("the forecast knows no totals", why=away.cause)
+        log.warning("what the database holds is not known", why=away.cause)
     return forecast(configuration, None)
+
+
+def _all_mixed_rows(configuration: Configuration, database: Database) -> tuple[Finding, ...]:
+    with database.transaction() as link:
+        rows = [(accounts.read(link, name, MAIN), account) for name, account in configuration.accounts.items()]
+    return tuple(finding for row, account in rows for finding in _mixed_rows(row, account))
 
 
 def publish(services: Services, forecasts: tuple[Finding, ...]) -> None:

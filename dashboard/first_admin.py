@@ -11,6 +11,7 @@ import sys
 from common.access import Role
 from common.passwords import hashed, readable
 from common.store import commands, people
+from dashboard.by_terminal import ACCOUNTS
 from dashboard.services import Services
 from dashboard.web.requests import HOME
 
@@ -29,7 +30,7 @@ def greeting(services: Services, listens_on: str | None) -> str:
     with services.database.transaction() as link:
         people.lock(link)
         if people.anybody(link):
-            forgot = f"Sign in as before (forgot? python -m common.accounts passwd {NAME})."
+            forgot = f"Sign in as before (forgot? {ACCOUNTS} passwd NAME)."
             return _framed(_TITLE, address, "", forgot)
         if not private:
             return _framed(_TITLE, address, "", *_how_to_begin(services))
@@ -45,7 +46,7 @@ def greeting(services: Services, listens_on: str | None) -> str:
         f"name      {NAME}",
         f"password  {password}",
         "",
-        "Shown this once. Another one: python -m common.accounts passwd admin",
+        f"Shown this once. Another one: {ACCOUNTS} passwd {NAME}",
     )
 
 
@@ -53,7 +54,7 @@ def _how_to_begin(services: Services) -> tuple[str, str]:
     """How the first person comes in where no password may be told."""
     doors = " and ".join(door.provider.shown for door in services.doors.values())
     so_far = f"Sign-in by {doors} is set up; for a local account run:" if doors else "Nobody can sign in yet. Run:"
-    return so_far, "python -m common.accounts add NAME --role admin"
+    return so_far, f"{ACCOUNTS} add NAME --role admin"
 
 
 def tell(block: str) -> None:

@@ -194,14 +194,14 @@ VENDOR = (
     Code(
         "MASS_REMOVAL",
         "run incomplete",
-        "{removed} of {held} {entity} are missing in DoorLoop's full list; none was marked removed.",
+        "{missing} of {here} {entity} are missing in DoorLoop's full list; none was marked removed.",
         "If that is right, confirm it on the page or by `python -m daemon confirm`.",
     ),
     Code(
         "MASS_REMOVAL_OUTDATED",
         "refused",
         "Since the question was asked, a newer full copy of {entity} has run.",
-        "Answer the newer question, or run a backfill.",
+        "Run a backfill: it asks again, or finds that nothing is missing any more.",
     ),
     Code(
         "PASS_RESTARTED",

@@ -106,6 +106,12 @@ def ask_admin(
     return str(question["id"])
 
 
+def supersede(link: Link, integration: str, account_key: str, kind: str, *, entity: str | None = None) -> None:
+    """What was asked has answered itself: the open question of this kind goes."""
+    question = {**_account(integration, account_key), "kind": kind, "entity": entity}
+    link.execute(SQL["supersede_confirmations"], question)
+
+
 def read_question(link: Link, confirmation_id: str) -> Row | None:
     """One open question, locked for its answer."""
     return link.execute(SQL["read_confirmation"], {"id": confirmation_id}).fetchone()

@@ -48,10 +48,11 @@ def _alone(database: Database) -> Iterator[None]:
         yield
 
 
-def pending(database: Database) -> list[str]:
-    """Ids of migrations this version has and the database lacks."""
-    with _backend(database.direct_url) as backend:
-        return [migration.id for migration in backend.to_apply(read_migrations(str(SQL_FOLDER / "migrations")))]
+def is_migrated(database: Database) -> bool:
+    """Whether there is a schema of ours at all, of whatever version."""
+    with database.transaction() as link:
+        row = link.execute("SELECT to_regclass('control.accounts_synced') IS NOT NULL AS there").fetchone()
+    return row is not None and bool(row["there"])
 
 
 def _apply(url: str) -> list[str]:
@@ -85,10 +86,8 @@ def main() -> int:
     try:
         settings, _ = read_process(SharedSettings, environment())
         with opened(settings, name="icc:migrate", on_progress=_say) as database:
-            waiting = pending(database)
-            _say(f"{len(waiting)} migrations to apply" if waiting else "the database is up to date")
-            for applied in migrate(database):
-                _say(f"applied {applied}")
+            applied = migrate(database)
+            _say("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
     except (IccError, EmbeddedPostgresError) as error:
         _say(f"{error.cause} {error.remedy}")
         return 2

@@ -115,12 +115,6 @@ def tidy_staging(link: Link, target: Target) -> None:
     link.execute(_statements(target)["tidy"])
 
 
-def count_here(link: Link, target: Target, account_key: str) -> int:
-    """Rows not marked removed."""
-    row = link.execute(_statements(target)["count"], (account_key,)).fetchone()
-    return int(row["here"]) if row else 0
-
-
 def plan_for_bulk(link: Link) -> None:
     """Before comparing a whole table with a whole pass: no nested loops in this transaction.
 
@@ -128,6 +122,12 @@ def plan_for_bulk(link: Link) -> None:
     minutes where a hash join takes a tenth of a second (measured).
     """
     link.execute("SET LOCAL enable_nestloop = off")
+
+
+def count_here_before(link: Link, target: Target, account_key: str, pass_id: int) -> int:
+    """Rows not marked removed that were here before the pass began."""
+    row = link.execute(_statements(target)["before"], _of_pass(account_key, pass_id)).fetchone()
+    return int(row["here"]) if row else 0
 
 
 def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
@@ -203,7 +203,8 @@ def _statements(target: Target) -> dict[str, bytes]:
         "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL",
         "clear": "DELETE FROM {staging} WHERE _run_id = %s",
         "tidy": "VACUUM (TRUNCATE) {staging}",
-        "count": "SELECT count(*) AS here FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
+        "before": "SELECT count(*) AS here FROM {table} WHERE account_key = %(account_key)s AND _removed_at IS NULL "
+        "AND _first_seen_at < (SELECT started_at FROM control.passes WHERE id = %(pass_id)s)",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",

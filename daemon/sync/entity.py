@@ -100,7 +100,7 @@ class EntityReading:
             return self._ended(EntityState.FORBIDDEN if error.code == "ROLE_FORBIDDEN" else EntityState.FAILED, error)
         if settled.asked is not None:
             missing, here = settled.asked
-            error_ = PagesUnreliable("MASS_REMOVAL", removed=missing, held=here, entity=self._entity.name)
+            error_ = PagesUnreliable("MASS_REMOVAL", missing=missing, here=here, entity=self._entity.name)
             return self._ended(EntityState.PARTIAL, error_)
         return self._ended(EntityState.COMPLETE, None, settled.removed)
 

@@ -44,8 +44,11 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
     records.plan_for_bulk(link)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
     if missing == 0:
+        # Whatever was asked of an earlier reading is settled by this one.
+        accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
         return Settled()
-    here = records.count_here(link, target, lease.account_key)
+    # Of the rows that it began with: its own new ones would make a lost list look like a small loss.
+    here = records.count_here_before(link, target, lease.account_key, pass_id)
     if is_mass_removal(missing, here):
         details = {
             "entity": target.table,
@@ -58,6 +61,7 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
             link, *account, "mass_removal", details, entity=target.table, run_id=lease.run_id, pass_id=pass_id
         )
         return Settled(asked=(missing, here))
+    accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
     return Settled(removed=records.mark_missing_removed(link, target, lease.account_key, pass_id))
 
 

@@ -223,8 +223,10 @@ class Run:
             if before is not None and not same_account(before, now):
                 details = {"before": before, "now": now}
                 accounts.ask_admin(link, *account, "account_changed", details, run_id=lease.run_id)
-            elif before is None and not self.plan.order.dry_run:
-                accounts.set_identity(link, *account, now)
+            elif not self.plan.order.dry_run:
+                if before is None:
+                    accounts.set_identity(link, *account, now)
+                accounts.supersede(link, *account, "account_changed")  # the account of old is back
             leases.fence(link, lease)
         return before
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from common.errors import DatabaseAway
 from common.store.people import Session
 from dashboard import services, state
+from dashboard.by_terminal import ACCOUNTS
 from dashboard.components.tree import el, show
 
 
@@ -31,7 +32,7 @@ def session_ended() -> None:
 
 def no_role(session: Session) -> None:
     """Signed in, but nobody has said what this person may see: whom to ask, and what that one types."""
-    command = f"python -m common.accounts role {in_shell(session.name)} viewer"
+    command = f"{ACCOUNTS} role {in_shell(session.name)} viewer"
     show(
         [
             el(

@@ -10,6 +10,7 @@ from string import Template
 from urllib.parse import quote
 
 from common.errors import DatabaseAway
+from dashboard.by_terminal import ACCOUNTS
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DRILL_BANNER = "Drill data: this is not your DoorLoop account"
@@ -44,6 +45,7 @@ def sign_in_page(
         doors=_doors(doors or {}, next_path),
         drill=_paragraph("drill", DRILL_BANNER if is_drill else None, role="note"),
         contact=_paragraph("contact", f"Ask {contact}." if contact else None, role="note"),
+        accounts=escape(ACCOUNTS),
         focus_name="" if name or doors else "autofocus",
         focus_password="autofocus" if name else "",
     )

@@ -276,7 +276,7 @@ def line(database: Database, run_id: str, *, code: str, msg: str, level: str = "
 def question(database: Database, kind: str = "mass_removal", entity: str | None = "tenants", **details: Any) -> str:
     """Something only an admin may decide."""
     question_id = str(uuid.uuid4())
-    details = details or {"removed": 4200, "held": 34_375, "ids": [f"t{n}" for n in range(30)]}
+    details = details or {"missing": 4200, "here": 34_375, "sample_ids": [f"t{n}" for n in range(30)]}
     with database.transaction() as link:
         link.execute(
             """INSERT INTO control.confirmations (id, integration, kind, entity, details)

@@ -12,7 +12,7 @@ import pytest
 
 from common.store import embedded
 from common.store.database import Database
-from common.store.migrate import migrate, pending
+from common.store.migrate import migrate
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Child, Yard
 from tests.faults.conftest import QUICK
@@ -180,7 +180,7 @@ def test_many_daemons_start_at_once_on_an_empty_database(
                 if child.process.returncode == 1:
                     assert child.last_line()["error"]["code"] == "ALREADY_RUNNING"
             wait_for(lambda: sum(row["listening"] for row in yard.daemons()) == 2, "both services listen", seconds=30)
-            assert pending(database) == []
+            assert migrate(database) == []
             assert_tables_equal_truth(database, drill, ["owners"])
         finally:
             yard.clear()

@@ -96,17 +96,52 @@ def test_a_rejected_mass_removal_marks_none(copier: Engine, drill: DrillServer, 
     assert len(copier.questions()) == 1
 
 
-def test_an_outdated_question_is_refused(copier: Engine, drill: DrillServer, database: Database) -> None:
-    """Law 4: an answer counts for the full copy it was asked about, not for a newer one."""
+def test_another_list_is_a_mass_removal_however_long_it_is(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4: the share is of the rows that were here before; the reading's own new ones do not make it small."""
+    drill.mutate("owners", delete=30, add=400)
+    run = copier.run()
+    assert (run.state, run.error("owners")) == ("incomplete", "MASS_REMOVAL")
+    assert removed(database) == set()
+    (question,) = copier.questions()
+    assert (question["details"]["missing"], question["details"]["here"]) == (30, 60)
+    assert "30 of 60 owners are missing" in run.entities["owners"]["error"]["cause"]
+
+
+def test_a_question_goes_when_the_rows_are_back(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """A full copy that misses nothing any more settles what an earlier one asked."""
     gone = drill.mutate("owners", delete=30).deleted
     copier.run()
     (question,) = copier.questions()
     drill.mutate("owners", restore_ids=gone)
     assert copier.run().state == "succeeded"
+    assert copier.questions() == []
+    with pytest.raises(Refused) as refusal:
+        copier.confirm(str(question["id"]))
+    assert refusal.value.code == "UNKNOWN_CONFIRMATION"
+    assert removed(database) == set()
+
+
+def test_an_outdated_question_is_refused(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: an answer counts for the full copy it was asked about, not for a newer one that proves nothing."""
+    drill.mutate("owners", delete=30)
+    copier.run()
+    (question,) = copier.questions()
+    drill.set_fault("total_off_by", rows=1, entity="owners")
+    assert copier.run().warnings("owners") == ["COUNT_DRIFT"]
     with pytest.raises(Refused) as refusal:
         copier.confirm(str(question["id"]))
     assert refusal.value.code == "MASS_REMOVAL_OUTDATED"
     assert removed(database) == set()
+
+
+@pytest.mark.parametrize("odd", ["123", "", "x" * 500])
+def test_an_answer_to_no_question_is_refused(copier: Engine, odd: str) -> None:
+    """Bad input has its own sentence, whatever it is."""
+    with pytest.raises(Refused) as refusal:
+        copier.confirm(odd)
+    assert refusal.value.code == "UNKNOWN_CONFIRMATION"
 
 
 def test_rows_that_came_after_the_question_are_not_removed_by_its_answer(
@@ -193,6 +228,10 @@ def test_another_account_halts_until_an_admin_confirms(copier: Engine, drill: Dr
     assert_tables_equal_truth(database, drill, ["owners"])
     drill.clear_faults()
     assert copier.run().code == "ACCOUNT_CHANGED"
+    assert len(copier.questions()) == 1
+    drill.set_fault("other_account")  # the account that was said yes to is back: nothing is left to ask
+    assert copier.run().state == "succeeded"
+    assert copier.questions() == []
 
 
 def test_a_role_that_may_not_ask_who_it_is_is_warned_about(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +12,8 @@ import pytest
 
 from common.states import MOVES
 from common.store.database import Database, Link, sql
-from common.store.migrate import _backend, migrate, pending
+from common.store.migrate import _backend, migrate
+from tests.harness import SECRET_KEY
 
 
 def test_many_starters_at_once_migrate_an_empty_database_once(empty_database_url: str) -> None:
@@ -23,7 +27,44 @@ def test_many_starters_at_once_migrate_an_empty_database_once(empty_database_url
         applied = [name for names in pool.map(start, range(4)) for name in names]
     assert len(applied) == len(set(applied)) > 0
     with Database(empty_database_url) as database:
-        assert pending(database) == []
+        assert migrate(database) == []
+
+
+def release(url: str, **settings: str) -> subprocess.Popen[str]:
+    """``python -m common.store.migrate``, as a platform's release phase runs it."""
+    values = {**os.environ, "DATABASE_URL": url, "ICC_SECRET_KEY": SECRET_KEY, **settings}
+    command = [sys.executable, "-m", "common.store.migrate"]
+    return subprocess.Popen(command, env=values, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_the_command_migrates_an_empty_database(empty_database_url: str) -> None:
+    """The Procfile's release phase: several at once on an empty database, one applies, all say so and end well."""
+    outputs = []
+    for process in [release(empty_database_url) for _ in range(3)]:
+        outputs.append(process.communicate(timeout=60)[0])
+        assert process.returncode == 0, outputs
+    assert sorted("applied 0001" in output for output in outputs) == [False, False, True]
+    assert sum("the database is up to date" in output for output in outputs) == 2
+
+
+def test_the_command_is_not_held_up_by_a_killed_one(empty_database_url: str) -> None:
+    """Design §7: a killed one leaves nothing stuck, for the command either."""
+    with Database(empty_database_url) as database:
+        migrate(database)
+        with database.transaction() as link:
+            link.execute("INSERT INTO control.yoyo_lock (locked, ctime, pid) VALUES (1, now(), 1)")
+    process = release(empty_database_url)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output.strip()) == (0, "the database is up to date")
+
+
+def test_the_command_says_that_the_database_is_away() -> None:
+    """Law 8: cause and cure in a sentence, exit 2, no traceback."""
+    process = release("postgresql://nobody@127.0.0.1:1/none")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "The database cannot be reached" in output
+    assert "Traceback" not in output
 
 
 def test_a_lock_left_by_a_killed_migration_does_not_stick(empty_database_url: str) -> None:

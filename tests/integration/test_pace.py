@@ -256,7 +256,18 @@ def test_the_forecast_follows_the_totals(drill: DrillServer, database_url: str, 
         # Sixteen pages each: 33 for the full copy, 59 deltas of three pages each and an identity.
         assert "446 requests" in finding["cause"]
         assert finding["remedy"] == "Set DOORLOOP_PAGE_SIZE=1000, or AUTO_SYNC_INTERVAL_MINUTES=2."
-        assert wiring.forecast_if_known(configuration)[0].facts["needed"] == 446
+        assert wiring.findings_if_known(configuration)[0].facts["needed"] == 446
+
+
+def test_check_finds_rows_of_the_other_kind(drill: DrillServer, database_url: str, database: Database) -> None:
+    """Issue 2: `python -m daemon check` shows what the daemon publishes, though it starts nothing."""
+    with engine(drill, database_url) as copier:
+        copier.run(entities=["owners"])
+        configuration = copier.services.configuration
+        assert wiring.findings_if_known(configuration) == ()
+        rows(database, "UPDATE control.accounts_synced SET source_kind = 'drill'")
+        (finding,) = wiring.findings_if_known(configuration)
+        assert (finding.code, finding.severity) == ("DRILL_AND_REAL_ROWS", "error")
 
 
 def test_a_list_that_does_not_come_in_order_costs_more(
