@@ -69,6 +69,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _do(database: Database, wanted: argparse.Namespace) -> str:
+    """Do it, or write down why not: every try is in the audit log."""
+    try:
+        return _done(database, wanted)
+    except (Mistake, TokenMistake) as mistake:
+        with database.transaction() as link:
+            _log(link, wanted, "refused", str(mistake))
+        raise
+
+
+def _done(database: Database, wanted: argparse.Namespace) -> str:
     if wanted.verb in api_tokens.VERBS:
         return api_tokens.do(database, wanted, _operator())
     if wanted.verb == "list":
@@ -77,7 +87,7 @@ def _do(database: Database, wanted: argparse.Namespace) -> str:
     password_hash = hashed(_password(wanted.name)) if wanted.verb in ("add", "passwd") else ""
     with database.transaction() as link:
         told = _change(link, wanted, password_hash)
-        _log(link, wanted)
+        _log(link, wanted, "done")
     return told
 
 
@@ -121,10 +131,12 @@ def _found(link: Link, name: str) -> tuple[Person, str]:
     return found
 
 
-def _log(link: Link, wanted: argparse.Namespace) -> None:
-    summary = {"person": wanted.name, **({"role": wanted.role} if hasattr(wanted, "role") else {})}
+def _log(link: Link, wanted: argparse.Namespace, result: str, reason: str | None = None) -> None:
+    kind = "token" if wanted.verb in api_tokens.VERBS else "person"
+    summary = {kind: wanted.name, **({"role": wanted.role} if hasattr(wanted, "role") else {})}
+    action = f"account {wanted.verb}"
     commands.log_action(
-        link, actor=_operator(), action=f"account {wanted.verb}", result="done", source="cli", summary=summary
+        link, actor=_operator(), action=action, result=result, source="cli", summary=summary, reason=reason
     )
 
 

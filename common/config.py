@@ -97,7 +97,9 @@ class SharedSettings(_FromEnvironment):
         30, gt=0.2, le=600, description="how long a silent run keeps its account; never less than three heartbeats"
     )
     icc_command_expiry_seconds: float = Field(60, gt=0.2, le=3600, description="how long a command waits for a daemon")
-    allow_manual_backfill: bool = Field(True, description="false: backfills by hand are refused everywhere")
+    allow_manual_backfill: bool = Field(
+        True, description="false: backfills by hand, and runs since a date, are refused everywhere"
+    )
     dyno: str | None = Field(
         None, description="set by Heroku: disks are wiped, so the embedded database refuses to run"
     )

@@ -29,6 +29,8 @@ AWAY_SECONDS = 3.0
 class Services:
     """The process's own things. ``address`` is what people open; ``is_ready`` once the schema is up to date.
 
+    ``proxy_is_named``: only some peers are the proxy (FORWARDED_ALLOW_IPS says which), others may come past it.
+
     ``doors`` are the sign-in providers by their names; ``key`` seals what a browser keeps for us.
     ``stop`` is set when the process is told to end: whoever waits long waits for it, too.
     """
@@ -38,6 +40,7 @@ class Services:
     gate: Gate
     address: str
     behind_proxy: bool
+    proxy_is_named: bool
     logs: Hub
     key: bytes = field(repr=False)
     doors: Mapping[str, Door] = field(default_factory=dict)
@@ -86,9 +89,12 @@ def services_for(
     )
     # FORWARDED_ALLOW_IPS is uvicorn's own switch: whoever sets it says that a proxy stands in front. Heroku's and
     # Replit's routers always do, and nobody reaches the process past them.
-    behind_proxy = any(values.get(name) for name in ("forwarded_allow_ips", "dyno", "replit_domains"))
+    on_platform = any(values.get(name) for name in ("dyno", "replit_domains"))
+    is_named = bool(values.get("forwarded_allow_ips")) and not on_platform
     address = public_url(values, settings)
-    return Services(settings, database, gate, address, behind_proxy, Hub(database), key, doors or {})
+    return Services(
+        settings, database, gate, address, on_platform or is_named, is_named, Hub(database), key, doors or {}
+    )
 
 
 _current: Services | None = None

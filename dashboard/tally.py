@@ -17,6 +17,7 @@ ROWS_OF_A_MINUTE = 20
 NO_SESSION = "request without a session"
 NOT_OURS = "request from another site"
 FAILED_SIGN_IN = "sign in"
+PACED = "API request beyond the caller's pace"
 CROWDED = "sign in while too many wait"
 
 

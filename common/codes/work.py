@@ -121,7 +121,7 @@ WORK = (
     Code(
         "BACKFILL_NOT_ALLOWED",
         "refused",
-        "Backfills by hand are switched off (ALLOW_MANUAL_BACKFILL=false).",
+        "Backfills by hand, and runs since a date, which read as much, are switched off (ALLOW_MANUAL_BACKFILL=false).",
         "Run a delta, or wait for the nightly full run.",
     ),
     Code("ACCOUNT_HELD", "refused", "{integration} is held by its settings: {finding}", "{remedy}"),

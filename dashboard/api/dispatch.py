@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from common.errors import IccError, Refused
 from common.insights.control import command_state
 from common.operator_actions import Actor
+from common.redact import mask_value
 from common.states import CommandState
 from common.store import idempotency
 from dashboard import services
@@ -33,6 +34,7 @@ from dashboard.api import docs, incoming, problems
 from dashboard.api.frame import Answer, Call, Endpoint, Follow
 from dashboard.api.pace import Pace
 from dashboard.api.reads import told_command
+from dashboard.tally import PACED
 from dashboard.web import callers, requests
 
 log = structlog.get_logger("api")
@@ -86,6 +88,7 @@ class AdminApi:
     def _slow_down(self, per_minute: int, caller: Actor) -> None:
         wait = self._pace.wait_seconds(callers.name_of(caller), per_minute, time.monotonic())
         if wait:
+            services.current().tally.count(PACED, caller.address or "unknown")
             raise Refused("TOO_MANY_REQUESTS", actor=caller.name, limit=per_minute, seconds=math.ceil(wait))
 
 
@@ -179,7 +182,8 @@ async def _once(endpoint: Endpoint, call: Call, key: str) -> Told:
 
 
 def _told(answer: Answer) -> Told:
-    return answer.status, answer.told.model_dump(mode="json", by_alias=True), answer.location
+    body: dict[str, Any] = mask_value(answer.told.model_dump(mode="json", by_alias=True))
+    return answer.status, body, answer.location
 
 
 def _response(told: Told) -> Response:

@@ -15,6 +15,7 @@ import orjson
 from common.access import Sight
 from common.insights.sight import line_as_seen
 from common.insights.streams import LEVELS, LogLine
+from common.redact import mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,14 @@ def encoded(line: LogLine) -> Line:
         "page": line.page,
         "rows": line.rows,
         "level": line.level,
-        "msg": line.msg,
+        "msg": mask(line.msg),
         "runId": line.run_id,
     }
     if line.rate_limit is not None:
         said["rateLimit"] = line.rate_limit
     whole = masked = event(said, event_id=line.id)
-    seen = line_as_seen(line.code, line.msg, Sight.MASKED)
-    if seen != line.msg:
+    seen = mask(line_as_seen(line.code, line.msg, Sight.MASKED))
+    if seen != said["msg"]:
         masked = event({**said, "msg": seen}, event_id=line.id)
     return Line(line.id, LEVELS.index(line.level), line.entity, line.run_id, whole, masked)
 

@@ -53,18 +53,14 @@ class SessionGate:
     async def _refusal(self, scope: Scope) -> Response | None:
         own = services.current()
         bearer = callers.bearer(scope)
-        # Nothing sends a bearer token by itself, so a page elsewhere cannot misuse it as it could a cookie.
-        unsafe = bearer is None and scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if unsafe and not requests.is_same_origin(scope, own):
-            own.tally.count(NOT_OURS, requests.client_address(scope, behind_proxy=own.behind_proxy))
-            if callers.is_api(scope):
-                return problems.refusal("FOREIGN_PAGE")
+        address = requests.address_of(scope, own)
+        if _is_foreign(scope, own):
+            own.tally.count(NOT_OURS, address)
             return PlainTextResponse(f"{_NOT_OURS} Open {own.address}, or set ICC_PUBLIC_URL to what you open.", 403)
         if scope["path"] in OPEN_PATHS or OPEN_PROVIDER_PATH.fullmatch(scope["path"]):
             return None
         if not own.is_ready:
             return _away(scope, DatabaseAway("its schema is not up to date yet"))
-        address = requests.client_address(scope, behind_proxy=own.behind_proxy)
         if bearer is not None:
             return await _by_token(scope, own, bearer, address)
         token = requests.cookie(scope, identity.cookie_name(own))
@@ -78,6 +74,14 @@ class SessionGate:
         scope["icc_session"] = session
         scope["icc_caller"] = callers.by_session(session, address)
         return None
+
+
+def _is_foreign(scope: Scope, own: services.Services) -> bool:
+    """Whether another site's page asks for something that may change something. The API looks itself, with a name for
+    its audit row; with a bearer token no page elsewhere can ask, since nothing sends that by itself."""
+    if scope["type"] == "websocket":
+        return requests.is_foreign_socket(scope, own)
+    return scope["method"] not in SAFE_METHODS and not callers.is_api(scope) and not requests.is_same_origin(scope, own)
 
 
 async def _by_token(scope: Scope, own: services.Services, token: str, address: str) -> Response | None:

@@ -70,7 +70,7 @@ def _start(stack: ExitStack) -> Services:
         drop_vendor_secrets(values)
         values["port"] = str(st.get_option("server.port"))  # what it really listens on
         settings, findings = read_process(WebSettings, values)
-        redact.register(*settings.secrets)
+        redact.register(*settings.secrets, values.get("integrations_teams_webhook"))
         logs.configure(settings.icc_log_format)
         logs.mask_libraries()
         doors = _doors(settings, values)

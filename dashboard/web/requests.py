@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -12,6 +11,8 @@ from dashboard.services import Services
 
 HOME = "/systems/integrations"
 LONGEST_NEXT = 2000
+DOCS = "/api/admin/docs"
+_NO_PAGES = ("/sign-in", "/auth/", "/api/")
 
 
 def header(scope: Scope, name: str) -> str | None:
@@ -22,28 +23,27 @@ def header(scope: Scope, name: str) -> str | None:
 
 
 def cookie(scope: Scope, name: str) -> str | None:
-    """A cookie's value, or None."""
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(header(scope, "cookie") or "")
-    except CookieError:
-        return None
-    return jar[name].value if name in jar else None
+    """A cookie's value, or None. Others' cookies on this host may be written in any way and hide ours from no one."""
+    pairs = (pair.partition("=") for pair in (header(scope, "cookie") or "").split(";"))
+    return next((value.strip().strip('"') for key, sign, value in pairs if sign and key.strip() == name), None)
 
 
-def client_address(scope: Scope, *, behind_proxy: bool) -> str:
-    """Whose request this is, for slowing and audit: the last proxy's word, never one the client could choose.
+def address_of(scope: Scope, services: Services) -> str:
+    """Whose request this is, for slowing and audit."""
+    return client_address(scope, behind_proxy=services.behind_proxy, is_named=services.proxy_is_named)
+
+
+def client_address(scope: Scope, *, behind_proxy: bool, is_named: bool = False) -> str:
+    """Whose request this is: the last proxy's word, never one the client could choose.
 
     uvicorn writes the first X-Forwarded-For entry, which the client chooses, into ``client`` with port 0 when it trusts
-    the peer. So: behind a proxy the last entry counts; without one a port of 0 can only mean this very machine.
+    the peer. So: behind a proxy the last entry counts, if the proxy ``is_named`` only from a peer that uvicorn trusts;
+    without a proxy a port of 0 can only mean this very machine.
     """
     forwarded = header(scope, "x-forwarded-for")
-    if behind_proxy and forwarded:
+    host, port = scope.get("client") or ("unknown", None)
+    if behind_proxy and forwarded and (port == 0 or not is_named):
         return forwarded.rsplit(",", 1)[-1].strip()[:64]
-    client = scope.get("client")
-    if not client:
-        return "unknown"
-    host, port = client
     return "127.0.0.1" if forwarded and port == 0 else str(host)
 
 
@@ -68,6 +68,16 @@ def is_same_origin(scope: Scope, services: Services) -> bool:
     return same_host and (services.behind_proxy or _is_plain(parts.hostname))
 
 
+def is_foreign_socket(scope: Scope, services: Services) -> bool:
+    """Whether a page that is not ours opens this websocket, which reads and acts as whose cookie the browser sends.
+
+    A browser always says where a socket's page is from; what says nothing is no browser and sends what it was given.
+    """
+    if header(scope, "origin") is None:
+        return comes_from_elsewhere(scope)
+    return not is_same_origin(scope, services)
+
+
 def _is_plain(host: str | None) -> bool:
     """Whether a host is a number or this machine, so that no foreign name server has a say in it."""
     try:
@@ -88,6 +98,7 @@ def safe_next(path: str | None) -> str:
     """Where to go after sign-in: a path of ours with exactly one leading slash, else the main page."""
     if not path or len(path) > LONGEST_NEXT or not path.startswith("/") or path[1:2] in ("/", "\\"):
         return HOME
-    if any(ord(letter) < 33 or letter in '\\"<>\x7f' for letter in path) or path.startswith(("/sign-in", "/auth/")):
-        return HOME
+    # Nor to the API: some of its GETs act, and a link from elsewhere must not make a sign-in one's order to act.
+    if any(ord(letter) < 33 or letter in '\\"<>\x7f' for letter in path) or path.startswith(_NO_PAGES):
+        return DOCS if path == DOCS else HOME
     return path

@@ -68,7 +68,7 @@ async def local(request: Request) -> Response:
         # Postgres knows no NUL, and no name is that long.
         name, password = str(form.get("name") or "").replace("\0", "")[:200], str(form.get("password") or "")
         next_path = requests.safe_next(str(form.get("next") or ""))
-    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    address = requests.address_of(request.scope, own)
     given = Credentials(name, password, address, requests.cookie(request.scope, identity.cookie_name(own)))
     try:
         token = await _tried(own, given)
@@ -103,7 +103,7 @@ async def sign_out(request: Request) -> Response:
     """End the session and forget the cookie."""
     own = services.current()
     token = requests.cookie(request.scope, identity.cookie_name(own))
-    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    address = requests.address_of(request.scope, own)
     if request.method == "POST":
         await to_thread.run_sync(identity.sign_out, own, token, address)
     answer = RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})

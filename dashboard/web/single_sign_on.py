@@ -37,7 +37,7 @@ async def leave(request: Request) -> Response:
     if requests.comes_from_elsewhere(request.scope):
         # No other site begins a sign-in here; whoever really wants to is one click away.
         return RedirectResponse("/sign-in", 303, headers={"Cache-Control": "no-store"})
-    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    address = requests.address_of(request.scope, own)
     asking = _remembering(request, {})
     try:
         with identity.at_address(address):
@@ -57,7 +57,7 @@ async def arrive(request: Request) -> Response:
     own = services.current()
     kept = _kept(request, own)
     next_path = requests.safe_next(kept.get("next"))
-    address = requests.client_address(request.scope, behind_proxy=own.behind_proxy)
+    address = requests.address_of(request.scope, own)
     old_token = requests.cookie(request.scope, identity.cookie_name(own))
     try:
         with identity.at_address(address):

@@ -222,7 +222,7 @@ def test_backfills_are_off_with_their_reason(page: Page, database: Database) -> 
     """ALLOW_MANUAL_BACKFILL=false: not offered, and why."""
     seed.daemon(database)
     app = page(allow_manual_backfill=False)
-    assert "Backfills by hand are switched off (ALLOW_MANUAL_BACKFILL=false)." in text_of(app)
+    assert CODES["BACKFILL_NOT_ALLOWED"].cause in text_of(app)
     assert app.button_group(key="run_mode").options == ["Delta"]
 
 

@@ -58,6 +58,21 @@ def test_the_websocket_is_closed_too(shared_web: Web) -> None:
     assert refusal.value.response.status_code == 403
 
 
+@pytest.mark.parametrize(
+    "foreign", ["http://127.0.0.1:{other}", "http://localhost:{other}", "https://evil.example", "null"]
+)
+def test_the_websocket_opens_for_our_own_page_only(house: Web, foreign: str) -> None:
+    """With a person's cookie, too: a page on another port of this host would read and press as they do."""
+    cookies = "; ".join(f"{name}={value}" for name, value in house.signed_in().cookies.items())
+    address, headers = house.address.replace("http", "ws") + "/systems/_stcore/stream", {"Cookie": cookies}
+    origin = websockets.Origin(foreign.format(other=house.port + 1))
+    with pytest.raises(InvalidStatus) as refusal, connect(address, origin=origin, additional_headers=headers):
+        pass
+    assert refusal.value.response.status_code == 403
+    with connect(address, origin=websockets.Origin(house.address), additional_headers=headers):
+        pass
+
+
 def test_a_session_opens_the_house_and_sign_out_closes_it(house: Web) -> None:
     """The form gives a cookie that nobody's script can read; signing out ends the session, wherever the cookie is."""
     client = house.client()

@@ -13,6 +13,7 @@ from dashboard.web.requests import (
     client_address,
     comes_from_elsewhere,
     cookie,
+    is_foreign_socket,
     is_same_origin,
     safe_next,
     wants_page,
@@ -32,7 +33,9 @@ def scope(method: str = "POST", client: tuple[str, int] = ("10.0.0.9", 4242), **
     return {"type": "http", "method": method, "headers": named, "client": client}
 
 
-@pytest.mark.parametrize("path", ["/systems/integrations", "/systems/integrations?run=7f3a", "/a%20b"])
+@pytest.mark.parametrize(
+    "path", ["/systems/integrations", "/systems/integrations?run=7f3a", "/a%20b", "/api/admin/docs"]
+)
 def test_next_is_a_path_of_ours(path: str) -> None:
     """After sign-in one is back where one was."""
     assert safe_next(path) == path
@@ -42,6 +45,7 @@ def test_next_is_a_path_of_ours(path: str) -> None:
     "path",
     [
         None, "", "systems", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a\\b", "/ b",
+        "/api/admin/integrations/doorloop/ping",
         "javascript:alert(1)", '/"><script>', "/sign-in?next=/", "/auth/sign-out", "/" + "a" * 3000,
     ],
 )  # fmt: skip
@@ -76,27 +80,50 @@ def test_a_change_must_come_from_a_page_of_ours(headers: dict[str, str], ours: b
 
 
 @pytest.mark.parametrize(
-    ("client", "forwarded", "behind_proxy", "address"),
+    ("client", "forwarded", "proxy", "address"),
     [
-        (("10.0.0.9", 4242), None, False, "10.0.0.9"),
-        (("10.0.0.9", 4242), "6.6.6.6", False, "10.0.0.9"),
-        (("6.6.6.6", 0), "6.6.6.6", False, "127.0.0.1"),
-        (("6.6.6.6", 0), "6.6.6.6, 203.0.113.7", True, "203.0.113.7"),
-        (("10.0.0.9", 4242), None, True, "10.0.0.9"),
+        (("10.0.0.9", 4242), None, "none", "10.0.0.9"),
+        (("10.0.0.9", 4242), "6.6.6.6", "none", "10.0.0.9"),
+        (("6.6.6.6", 0), "6.6.6.6", "none", "127.0.0.1"),
+        (("6.6.6.6", 0), "6.6.6.6, 203.0.113.7", "named", "203.0.113.7"),
+        (("10.0.0.9", 4242), "6.6.6.6", "named", "10.0.0.9"),
+        (("10.0.0.9", 4242), "6.6.6.6, 203.0.113.7", "platform's", "203.0.113.7"),
+        (("10.0.0.9", 4242), None, "named", "10.0.0.9"),
     ],
 )
 def test_the_address_is_never_one_the_client_chose(
-    client: tuple[str, int], forwarded: str | None, behind_proxy: bool, address: str
+    client: tuple[str, int], forwarded: str | None, proxy: str, address: str
 ) -> None:
-    """Behind a proxy the last hop counts; without one a forwarded header is worth nothing."""
+    """Behind a proxy the last hop counts, a named one's only from itself; else a forwarded header is worth nothing."""
     headers = {"x_forwarded_for": forwarded} if forwarded else {}
-    assert client_address(scope(client=client, **headers), behind_proxy=behind_proxy) == address
+    found = client_address(scope(client=client, **headers), behind_proxy=proxy != "none", is_named=proxy == "named")
+    assert found == address
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({"origin": "http://127.0.0.1:8501", "host": "127.0.0.1:8501"}, False),
+        ({"origin": "https://ops.example.org"}, False),
+        ({"host": "127.0.0.1:8501"}, False),
+        ({"origin": "http://127.0.0.1:9999", "host": "127.0.0.1:8501"}, True),
+        ({"origin": "http://localhost:9999", "host": "127.0.0.1:8501"}, True),
+        ({"origin": "http://127.0.0.1:8501", "host": "127.0.0.1:8501", "sec_fetch_site": "same-site"}, True),
+        ({"origin": "null", "host": "127.0.0.1:8501"}, True),
+        ({"host": "127.0.0.1:8501", "sec_fetch_site": "cross-site"}, True),
+    ],
+)
+def test_a_socket_is_opened_by_a_page_of_ours(headers: dict[str, str], foreign: bool) -> None:
+    """A page on another port of this host is another site's: Streamlit itself would let it in."""
+    assert is_foreign_socket(scope(**cast("dict[str, Any]", headers)), SERVICES) is foreign
 
 
 def test_cookies_are_read_with_care() -> None:
     """A torn cookie header is no cookie, not an error."""
     assert cookie(scope(cookie="a=1; hc_session=abc"), "hc_session") == "abc"
     assert cookie(scope(cookie="\x00;;=;hc_session"), "hc_session") is None
+    for odd in ('x={"a":1}', "a[b]=1", 'x="q', "=", "é=1"):  # another program's on this host
+        assert cookie(scope(cookie=f"{odd}; hc_session=abc"), "hc_session") == "abc"
     assert cookie(scope(), "hc_session") is None
 
 

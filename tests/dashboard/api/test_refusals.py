@@ -170,7 +170,7 @@ def test_pace_backfills_and_what_is_away(api_house: House) -> None:
     web = start_web(
         DATABASE_URL=api_house.database.url,
         ICC_SECRET_KEY=SECRET_KEY,
-        ICC_API_REQUESTS_PER_MINUTE="8",
+        ICC_API_REQUESTS_PER_MINUTE="10",
         ALLOW_MANUAL_BACKFILL="false",
     )
     beats = "UPDATE control.daemons SET heartbeat_at = %s, heartbeat_seconds = %s"
@@ -179,6 +179,9 @@ def test_pace_backfills_and_what_is_away(api_house: House) -> None:
         admin = strict.caller()
         refused = problem(admin.post("sync/run", json={"mode": "backfill"}), 403, "BACKFILL_NOT_ALLOWED")
         assert "ALLOW_MANUAL_BACKFILL" in refused["detail"]
+        for mode in ("backfill", "delta"):  # by another name it would read every page as well
+            since = {"mode": mode, "since": "1970-01-01T00:00:00Z"}
+            problem(admin.post("sync/run", json=since), 403, "BACKFILL_NOT_ALLOWED")
         assert api_house.audit()[-1]["result"] == "refused"
         api_house.yard.last.kill()
         rows(api_house.database, beats, "2026-01-01T00:00:00Z", 1)
