@@ -129,16 +129,15 @@ class Gate:
         elif wish.action is Action.STOP and _maybe(link, "active_run", account) is None:
             raise Refused("NOTHING_RUNNING")
 
-    @staticmethod
-    def _check_run(link: Link, account: dict[str, str]) -> None:
+    def _check_run(self, link: Link, account: dict[str, str]) -> None:
         active = _maybe(link, "active_run", account)
         if active is not None:
             raise Refused(
                 "ALREADY_RUNNING", since=_clock(active["started_at"]), by=active["requested_by"], run=active["id"]
             )
-        waiting = _maybe(link, "same_run_waiting", account)
+        waiting = self._waiting_run(link, account)
         if waiting is not None:
-            raise Refused("ALREADY_RUNNING", since=_clock(waiting["created_at"]), by=waiting["actor"])
+            raise Refused("ALREADY_RUNNING", since=waiting["since"], by=waiting["actor"])
         status = _maybe(link, "account_status", account)
         if status is None:
             return
@@ -149,6 +148,11 @@ class Gate:
             )
         if status["is_blocked"]:
             raise Refused("BLOCKED_UNTIL", until=_clock(status["blocked_until"]))
+
+    def _waiting_run(self, link: Link, account: dict[str, str]) -> dict[str, Any] | None:
+        """A run command of ours that no daemon has taken yet. What others wrote into the table stops nobody."""
+        waiting = commands.waiting_runs(link, account)
+        return next((command for command in waiting if commands.is_from_gate(self._key, command)), None)
 
     def _store(self, link: Link, wish: Wish, actor: Actor, addressed_to: str | None, command_id: str) -> Receipt:
         expires_at = commands.database_now(link) + timedelta(seconds=self._expiry_seconds)

@@ -1,11 +1,12 @@
 """Claims commands and has them done. Claim, lease and run row are one transaction; a command is done once.
 
-A command whose seal does not match was not given through the gate: it is refused, and the audit log says by which
-database user it was written.
+A command whose seal does not match was not given through the gate, and one that has had its outcome was not given
+again: it is refused, and the audit log says by which database user it was written.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,6 @@ from common.access import Action
 from common.clock import Clock
 from common.config import DaemonSettings
 from common.errors import DatabaseAway, IccError, Refused
-from common.signing import is_sealed
 from common.store import commands
 from common.store.database import Database, Link, Row
 from daemon import handlers, limit_handlers
@@ -78,16 +78,29 @@ class CommandDesk:
         return accepted if accepted is not None else self._do(command)
 
     def tidy(self) -> dict[str, int]:
-        """Expire what nobody took, give back what dead daemons had claimed."""
+        """Give back what dead daemons had claimed, expire what nobody took, refuse what no claim would come by."""
         with self._database.transaction() as link:
             given_back = commands.give_back(link)
-            expired = commands.expire(link, handlers.expiry(self._settings.icc_command_expiry_seconds))
-        return {"given_back": given_back, "expired": expired}
+            ended = Counter(self._end_unclaimed(link, command) for command in commands.unclaimed(link))
+        return {"given_back": given_back, "expired": ended["expired"], "refused": ended["refused"]}
 
     def close(self) -> None:
         """No more commands."""
         for pool in (self._helpers, self._askers):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _end_unclaimed(self, link: Link, command: Row) -> str | None:
+        """The state it ended in. A command from the gate that may still be taken is left to whom it is addressed."""
+        if not self._is_from_gate(command):
+            refused = Refused("NOT_FROM_GATE")
+            if not commands.refuse_forged(link, command, handlers.refusal(refused)):
+                return None
+            log.warning(refused.cause, code=refused.code, command=str(command["id"]))
+            return "refused"
+        if not command["has_run_out"]:
+            return None
+        result = handlers.expiry(self._settings.icc_command_expiry_seconds)
+        return "expired" if commands.expire(link, command, result) else None
 
     def _take_one(self) -> bool:
         rescue_silent_runs(self._database)
@@ -106,7 +119,7 @@ class CommandDesk:
         return True
 
     def _accept(self, link: Link, command: Row) -> RunPlan | Refused | None:
-        """Check the seal; a `run` gets its lease and run row here. A refusal is written and returned."""
+        """Check where it is from; a `run` gets its lease and run row here. A refusal is written and returned."""
         command_id = str(command["id"])
         try:
             self._check(command)
@@ -125,10 +138,13 @@ class CommandDesk:
         return plan
 
     def _check(self, command: Row) -> None:
-        if not is_sealed(self._key, command) or command["action"] not in list(Action):
+        if not self._is_from_gate(command):
             raise Refused("NOT_FROM_GATE")
         if command["integration"] not in self._accounts:
             raise Refused("UNKNOWN_INTEGRATION", integration=command["integration"], known=", ".join(self._accounts))
+
+    def _is_from_gate(self, command: Row) -> bool:
+        return commands.is_from_gate(self._key, command) and command["action"] in list(Action)
 
     def _do_safely(self, command: Row) -> None:
         try:

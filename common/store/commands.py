@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from common.redact import mask, mask_value
+from common.signing import is_sealed
 from common.store.database import Link, Row
 from common.store.statements import statements
 
@@ -78,19 +79,44 @@ def same_question(
 
 
 def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
-    """The oldest waiting command, now ours; ``only_id`` claims that one or none.
-
-    One that cannot be read (an expiry beyond the calendar, a payload nested thousands deep) comes without a seal.
-    """
+    """The oldest waiting command, now ours, with its seal; ``only_id`` claims that one or none."""
     claimed = link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
-    if claimed is None:
-        return None
+    return None if claimed is None else _with_seal(link, claimed)
+
+
+def unclaimed(link: Link) -> Iterator[Row]:
+    """Waiting commands that have run out or are addressed to one daemon, with their seals; none of them is locked."""
+    for command in link.execute(SQL["unclaimed"]).fetchall():
+        yield _with_seal(link, command)
+
+
+def waiting_runs(link: Link, account: Mapping[str, str]) -> Iterator[Row]:
+    """Run commands of an account that nobody has taken yet, oldest first, with their seals; any writer's."""
+    for command in link.execute(SQL["waiting_runs"], account).fetchall():
+        yield _with_seal(link, command)
+
+
+def is_from_gate(key: bytes, command: Row) -> bool:
+    """Whether the gate gave this command, and gave it now: one whose outcome is in the audit log was given before."""
+    try:
+        return not command["ended_before"] and is_sealed(key, command)
+    except RecursionError:  # it could be read, but not be written again: the gate wrote what it sealed
+        return False
+
+
+def _with_seal(link: Link, command: Row) -> Row:
+    """A command and what its seal covers.
+
+    One that cannot be read comes without a seal: an expiry beyond the calendar, a payload nested thousands deep, a
+    number of thousands of digits.
+    """
     try:
         with link.transaction():
-            sealed = link.execute(SQL["sealed_part"], {"id": claimed["id"]}).fetchone()
-    except (psycopg.DataError, RecursionError):
+            sealed = link.execute(SQL["sealed_part"], {"id": command["id"]}).fetchone()
+    except (psycopg.DataError, RecursionError, ValueError):
         sealed = None
-    return claimed | (sealed or {"payload": {}, "audit_id": None, "expires_at": None, "seal": ""})
+    unsealed: Row = {"payload": {}, "audit_id": None, "expires_at": None, "seal": "", "ended_before": False}
+    return command | (sealed or unsealed)
 
 
 def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
@@ -101,10 +127,13 @@ def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_
         log_outcome(link, ended, state, result)
 
 
-def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> None:
-    """End a command that the gate did not write; the audit row names the database user who did."""
-    params = {"id": command["id"], "state": "refused", "result": Jsonb(mask_value(result)), "run_id": None}
-    link.execute(SQL["finish"], params)
+def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
+    """End a command that the gate did not write; the audit row names the database user who did.
+
+    False when it has moved on since it was read.
+    """
+    if not _put_aside(link, command, "refused", result):
+        return False
     log_action(
         link,
         actor=f"database:{command['written_by']}",
@@ -117,6 +146,7 @@ def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> None:
         reason=result["cause"],
         command_id=str(command["id"]),
     )
+    return True
 
 
 def log_outcome(link: Link, command: Row, state: str, result: dict[str, Any]) -> None:
@@ -136,12 +166,17 @@ def log_outcome(link: Link, command: Row, state: str, result: dict[str, Any]) ->
     )
 
 
-def expire(link: Link, result: dict[str, Any]) -> int:
-    """Mark commands that nobody took in time; returns how many."""
-    expired = link.execute(SQL["expire"], {"result": Jsonb(result)}).fetchall()
-    for command in expired:
-        log_outcome(link, command, "expired", result)
-    return len(expired)
+def expire(link: Link, command: Row, result: dict[str, Any]) -> bool:
+    """End a command of the gate's that nobody took in time; False when somebody took it after all."""
+    if not _put_aside(link, command, "expired", result):
+        return False
+    log_outcome(link, command, "expired", result)
+    return True
+
+
+def _put_aside(link: Link, command: Row, state: str, result: dict[str, Any]) -> bool:
+    params = {"id": command["id"], "was": command["state"], "state": state, "result": Jsonb(mask_value(result))}
+    return link.execute(SQL["put_aside"], params).fetchone() is not None
 
 
 def give_back(link: Link) -> int:

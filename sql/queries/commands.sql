@@ -37,7 +37,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) AS next
 WHERE c.id = next.id
-RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by
+RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state
 
 -- name: finish
 -- The end of a claimed command; no row when somebody else ended it meanwhile.
@@ -46,12 +46,21 @@ SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s, run
 WHERE id = %(id)s AND state = 'claimed'
 RETURNING id, audit_id, integration, account_key, action, actor
 
--- name: expire
--- Commands nobody took in time; returns them for the audit log.
+-- name: unclaimed
+-- Waiting commands that this daemon's next claim may never come by: run out, or addressed to one daemon. Text columns only,
+-- as for a claim, and no lock: a row that is another daemon's to take must not be skipped by it because we look at it.
+SELECT id, integration, account_key, action, actor, written_by, state, expires_at <= clock_timestamp() AS has_run_out
+FROM control.commands
+WHERE state = 'pending' AND (expires_at <= clock_timestamp() OR addressed_to IS NOT NULL)
+ORDER BY created_at
+LIMIT 500
+
+-- name: put_aside
+-- The end of a command without its being done; no row when it has moved on since it was looked at.
 UPDATE control.commands
-SET state = 'expired', finished_at = clock_timestamp(), result = %(result)s
-WHERE state = 'pending' AND expires_at <= clock_timestamp()
-RETURNING id, audit_id, integration, account_key, action, actor
+SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s
+WHERE id = %(id)s AND state = %(was)s
+RETURNING id
 
 -- name: give_back
 -- Commands whose claimer died go back to the queue (or expire there).
@@ -63,8 +72,12 @@ WHERE c.state = 'claimed' AND d.id = c.claimed_by
 RETURNING c.id
 
 -- name: sealed_part
--- The rest of what a claimed command's seal covers, and the seal.
-SELECT payload, audit_id, expires_at, seal FROM control.commands WHERE id = %(id)s
+-- The rest of what a command's seal covers, the seal, and whether a command of this id has had its end: the row may have
+-- been deleted and inserted again, its outcome in the audit log stays.
+SELECT c.payload, c.audit_id, c.expires_at, c.seal,
+       EXISTS (SELECT FROM control.admin_logs AS l WHERE l.command_id = c.id AND l.outcome_of IS NOT NULL) AS ended_before
+FROM control.commands AS c
+WHERE c.id = %(id)s
 
 -- name: by_id
 -- One command with everything.
@@ -86,14 +99,15 @@ JOIN control.leases AS l USING (integration, account_key)
 WHERE r.integration = %(integration)s AND r.account_key = %(account_key)s
   AND r.state IN ('running', 'stopping') AND l.run_id = r.id AND l.expires_at > clock_timestamp()
 
--- name: same_run_waiting
--- A run command that no daemon has taken yet: pressing Run twice starts one run.
-SELECT id, actor, created_at
+-- name: waiting_runs
+-- Run commands that no daemon has taken yet: pressing Run twice starts one run. Some of them, since the oldest may not be
+-- from the gate; text columns only, since such a one may hold what no client can read.
+SELECT id, integration, account_key, action, actor, to_char(created_at AT TIME ZONE 'UTC', 'HH24:MI:SS "UTC"') AS since
 FROM control.commands
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND action = 'run'
   AND state = 'pending' AND expires_at > clock_timestamp()
 ORDER BY created_at
-LIMIT 1
+LIMIT 100
 
 -- name: account_status
 -- What may keep a run from starting.

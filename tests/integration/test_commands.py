@@ -12,10 +12,12 @@ import pytest
 
 from common.access import Action
 from common.errors import Refused
-from common.store.database import Database
+from common.store import commands
+from common.store.database import Database, sql
 from common.store.listener import Listener
 from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.run import RunPlan
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
@@ -48,16 +50,32 @@ def insert(database: Database, **changes: Any) -> str:
         "audit_id": None,
         "expires_at": "now + 1 minute",
         "seal": "0" * 64,
+        "addressed_to": None,
     }
     values |= changes
     expires = {"now + 1 minute": "now() + interval '1 minute'"}.get(values["expires_at"], f"'{values['expires_at']}'")
     with database.transaction() as link:
         link.execute(
-            "INSERT INTO control.commands (id, integration, action, payload, actor, audit_id, expires_at, seal) VALUES "
-            f"(%(id)s, %(integration)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, {expires}, %(seal)s)",
+            "INSERT INTO control.commands (id, integration, action, payload, actor, audit_id, expires_at, seal, "
+            "addressed_to) VALUES (%(id)s, %(integration)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, "
+            f"{expires}, %(seal)s, %(addressed_to)s)",
             values,
         )
     return str(values["id"])
+
+
+def insert_again(database: Database, *, addressed_to: str | None = None) -> None:
+    """Delete the only command and insert it as it was given, by the tables' owner."""
+    with database.transaction() as link:
+        link.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM control.commands")
+        link.execute("UPDATE control.runs SET command_id = NULL")
+        link.execute("DELETE FROM control.commands")
+        link.execute(
+            "INSERT INTO control.commands (id, integration, account_key, action, payload, actor, audit_id, expires_at, "
+            "seal, addressed_to) SELECT id, integration, account_key, action, payload, actor, audit_id, expires_at, "
+            "seal, %s FROM kept",
+            (addressed_to,),
+        )
 
 
 def command(database: Database, command_id: str) -> Record:
@@ -86,6 +104,7 @@ def assert_refused_as_forged(database: Database, command_id: str) -> None:
         {"expires_at": "infinity"},
         {"expires_at": "25000-01-01"},
         {"payload": "[" * 3000 + "]" * 3000},
+        {"payload": '{"digits": 1e5000}'},
         {"payload": '"just text"'},
         {"integration": "elsewhere"},
         {"actor": "\U0001f600"},
@@ -116,6 +135,89 @@ def test_a_copied_row_is_refused(house: Engine, database: Database) -> None:
     )
     house.commands.run_once()
     assert_refused_as_forged(database, copy)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [Wish(Action.PING, "doorloop"), run_wish("doorloop", mode="delta", entities=("owners",))],
+    ids=["ping", "run"],
+)
+def test_a_finished_command_inserted_again_is_not_done_again(house: Engine, database: Database, wish: Wish) -> None:
+    """Law 1: a command is done once. Its outcome stays in the audit log, whatever becomes of its row."""
+    command_id = house.gate.submit(wish, ADMIN).command_id
+    done = house.commands.take(command_id)
+    if isinstance(done, RunPlan):
+        house.finish(done)
+    insert_again(database)
+    assert command(database, command_id)["state"] == "pending"
+    assert house.commands.run_once() == 1
+    assert_refused_as_forged(database, command_id)
+    counted = one(database, "SELECT (SELECT count(*) FROM control.pings) + (SELECT count(*) FROM control.runs) AS done")
+    assert counted["done"] == 1
+
+
+def test_whether_a_command_was_done_is_found_by_an_index(house: Engine, database: Database) -> None:
+    """Each claim looks into the audit log, which only grows: a million rows must not slow it."""
+    with database.transaction() as link:
+        link.execute("SET LOCAL enable_seqscan = off")
+        plan = link.execute(sql("EXPLAIN " + commands.SQL["sealed_part"]), {"id": str(uuid.uuid4())}).fetchall()
+    assert "admin_logs_outcomes" in str(plan)
+
+
+@pytest.mark.parametrize("expires_at", ["2020-01-01", "-infinity", "4000-01-01 BC"])
+def test_a_forged_row_does_not_expire_in_somebodys_name(house: Engine, database: Database, expires_at: str) -> None:
+    """Law 9: a row written after its expiry is refused as forged; the audit row it points at gets no outcome."""
+    house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN)
+    audit_id = one(database, "SELECT id FROM control.admin_logs")["id"]
+    forged = insert(database, expires_at=expires_at, audit_id=audit_id)
+    assert house.commands.tidy() == {"given_back": 0, "expired": 0, "refused": 1}
+    assert_refused_as_forged(database, forged)
+    assert rows(database, "SELECT 1 FROM control.admin_logs WHERE outcome_of IS NOT NULL") == []
+
+
+def test_a_finished_command_inserted_again_run_out_or_for_somebody_else_is_refused(
+    house: Engine, database: Database
+) -> None:
+    """Law 9: one command has one outcome; a row that nobody would claim is looked at all the same."""
+    command_id = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id
+    house.commands.take(command_id)
+    insert_again(database, addressed_to=str(uuid.uuid4()))
+    assert house.commands.tidy()["refused"] == 1
+    assert_refused_as_forged(database, command_id)
+    outcomes = rows(database, "SELECT result FROM control.admin_logs WHERE outcome_of IS NOT NULL")
+    assert [row["result"] for row in outcomes] == ["done"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"payload": "[" * 3000 + "]" * 3000}, {"expires_at": "infinity"}],
+    ids=["plain", "deep", "for ever"],
+)
+def test_a_forged_row_addressed_to_nobody_is_refused(
+    house: Engine, database: Database, changes: dict[str, Any]
+) -> None:
+    """Issue 2: whoever a forged row is addressed to, it is refused; what the gate addressed is left alone."""
+    elsewhere = str(uuid.uuid4())
+    honest = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN, addressed_to=elsewhere).command_id
+    values = {"action": "run", "expires_at": "2036-01-01", **changes}
+    forged = insert(database, addressed_to=elsewhere, **values)
+    assert house.commands.run_once() == 0
+    assert house.commands.tidy() == {"given_back": 0, "expired": 0, "refused": 1}
+    assert_refused_as_forged(database, forged)
+    assert house.commands.tidy()["refused"] == 0
+    found = one(database, "SELECT state, addressed_to::text FROM control.commands WHERE id = %s", honest)
+    assert found == {"state": "pending", "addressed_to": elsewhere}
+
+
+def test_tidying_keeps_no_command_from_whom_it_is_addressed_to(house: Engine, database: Database) -> None:
+    """Law 6: a claim skips what is locked, so one daemon's tidying locks nothing that is another's to take."""
+    own = house.services.daemon_id
+    receipt = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN, addressed_to=own)
+    with database.transaction() as link:
+        (seen,) = commands.unclaimed(link)
+        assert str(seen["id"]) == receipt.command_id
+        result = house.commands.take(receipt.command_id)
+    assert isinstance(result, dict)
 
 
 @pytest.mark.parametrize(

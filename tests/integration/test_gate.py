@@ -11,7 +11,7 @@ import pytest
 from common.access import Action, Role
 from common.errors import Refused
 from common.operator_actions import Actor, Receipt
-from common.store.database import Database
+from common.store.database import Database, sql
 from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.scheduler import SCHEDULER
@@ -188,6 +188,47 @@ def test_an_answer_that_the_gate_did_not_ask_for_is_not_shared(house: Engine, da
         "seal, state, now(), '{\"ok\": false}' FROM control.commands",
     )
     assert house.gate.submit(wish_for(Action.PING), ADMIN).command_id == first.command_id
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "seal = 'x'",
+        "expires_at = 'infinity'",
+        "expires_at = now() + interval '10 years'",
+        "created_at = '-infinity'",
+        "payload = jsonb_set(payload, '{digits}', '1e5000')",
+        "payload = to_jsonb('just text'::text)",
+        "audit_id = NULL",
+    ],
+)
+def test_a_waiting_run_that_the_gate_did_not_ask_for_keeps_nobody_from_running(
+    house: Engine, database: Database, columns: str
+) -> None:
+    """A run that somebody wrote into the table, addressed to nobody, is not "already running"; ours behind it is."""
+    planned = house.gate.submit(wish_for(Action.RUN), ADMIN).command_id
+    with database.transaction() as link:
+        link.execute("UPDATE control.commands SET id = gen_random_uuid(), addressed_to = gen_random_uuid()")
+        link.execute(sql(f"UPDATE control.commands SET {columns}"))
+    receipt = house.gate.submit(wish_for(Action.RUN), ADMIN)
+    assert receipt.command_id != planned
+    refusal = refusal_of(house, wish_for(Action.RUN))
+    assert (refusal.code, "tester" in refusal.cause) == ("ALREADY_RUNNING", True)
+
+
+def test_a_run_that_was_done_and_is_written_again_keeps_nobody_from_running(house: Engine, database: Database) -> None:
+    """A finished run's row, put back as it was given, is not waiting: its outcome is in the audit log."""
+    plan = house.commands.take(house.gate.submit(wish_for(Action.RUN), ADMIN).command_id)
+    assert not isinstance(plan, dict)
+    house.finish(plan)
+    with database.transaction() as link:
+        link.execute("ALTER TABLE control.commands DISABLE TRIGGER commands_legal_moves")
+        link.execute(
+            "UPDATE control.commands SET state = 'pending', claimed_by = NULL, claimed_at = NULL, finished_at = NULL, "
+            "addressed_to = gen_random_uuid()"
+        )
+        link.execute("ALTER TABLE control.commands ENABLE TRIGGER commands_legal_moves")
+    house.gate.submit(wish_for(Action.RUN), ADMIN)
 
 
 def test_a_command_planned_ahead_is_given_once(house: Engine, database: Database) -> None:
