@@ -22,7 +22,7 @@ WORK = (
         "RECORD_TYPE",
         "record put aside",
         "{field} holds {value}, which is no {kind}.",
-        "Mend {field} in DoorLoop; the next run brings it.",
+        "Mend it in DoorLoop; the next run brings it.",
         frozenset({"value"}),
     ),
     Code(

@@ -3,6 +3,8 @@ admins."""
 
 from __future__ import annotations
 
+from pydantic.alias_generators import to_camel
+
 from common.access import Action, sight_of
 from common.catalog import CATALOG
 from common.errors import Refused
@@ -126,4 +128,5 @@ def told_command(view: control.CommandView) -> CommandTold:
     run_address = f"{BASE}sync/runs/{view.run_id}" if view.run_id else None
     bulk_address = f"{BASE}sync/bulk?id={view.id}" if view.action in BULKS else None
     addresses = {"address": f"{BASE}commands/{view.id}", "run_address": run_address, "bulk_address": bulk_address}
+    fields["result"] = {to_camel(key): value for key, value in view.result.items()}
     return CommandTold.model_validate({**fields, **addresses}, by_name=True)
