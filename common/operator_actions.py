@@ -13,10 +13,14 @@ from typing import Any
 
 from common.access import Action, Role, may
 from common.errors import Refused
+from common.redact import mask_value
 from common.signing import is_sealed, seal
 from common.store import commands
 from common.store.database import Database, Link
 from common.wishes import SHARED, SHARED_SECONDS, Wish, catalog_entry
+
+_WHOLE = ("backfill", "since")
+"""Modes that read every page of a list, whatever they write of it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Gate:
         self.permit(wish.action, actor)
         catalog_entry(wish.integration)
         by_hand = actor.source != "schedule"
-        if by_hand and wish.action is Action.RUN and wish.payload["mode"] == "backfill" and not self._allow_backfill:
+        if by_hand and wish.action is Action.RUN and wish.payload["mode"] in _WHOLE and not self._allow_backfill:
             raise Refused("BACKFILL_NOT_ALLOWED")
         account = {"integration": wish.integration, "account_key": wish.account_key}
         link.execute(commands.SQL["lock_account"], account)
@@ -162,7 +166,7 @@ class Gate:
             "integration": wish.integration,
             "account_key": wish.account_key,
             "action": wish.action.value,
-            "payload": {**wish.payload, "source": actor.source},
+            "payload": mask_value({**wish.payload, "source": actor.source}),
             "actor": actor.name,
             "audit_id": audit_id,
             "expires_at": expires_at,

@@ -20,8 +20,8 @@ def same_account(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
 
 
 def in_words(identity: Mapping[str, str]) -> str:
-    """An account as a person may recognise it."""
-    for field in ("companyName", "name", "fullName", "email", "company", "companyId", "id"):
-        if field in identity:
-            return identity[field]
-    return "unknown"
+    """An account as a person may recognise it, and by what it is told apart: two may have one name."""
+    shown = ("companyName", "name", "fullName", "email", *IDENTITY_FIELDS)
+    word = next((identity[field] for field in shown if field in identity), "unknown")
+    telling = next((identity[field] for field in IDENTITY_FIELDS if field in identity), word)
+    return word if telling == word else f"{word} ({telling})"

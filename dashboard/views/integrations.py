@@ -113,7 +113,7 @@ def _main(data: PageData, session: Session) -> None:
 
 def _runs(data: PageData) -> None:
     if not data.runs:
-        nothing = "No run yet. Press Run now: a backfill copies everything once."
+        nothing = "No run yet. Choose Backfill and press Run now: that copies everything once."
         show([el("div", el("h2", "Last runs"), cls="top"), *notices.empty_tree(nothing)], key="runs")
         return
     number = len(CATALOG[data.account.integration].entities)
