@@ -40,4 +40,5 @@ def test_sameness_is_symmetric_and_reflexive(one: dict[str, str], other: dict[st
 def test_an_account_can_always_be_named(identity: dict[str, str]) -> None:
     """The admin who decides reads something, never an empty line."""
     assert in_words(identity)
-    assert in_words({"companyName": "Harbour Homes", "id": "u1"}) == "Harbour Homes"
+    assert in_words({"companyName": "Harbour Homes", "id": "u1"}) == "Harbour Homes (u1)"
+    assert in_words({"id": "u1"}) == "u1"
