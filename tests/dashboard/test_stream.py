@@ -121,13 +121,13 @@ def test_a_viewer_reads_no_values_of_records(door: Door, house: Web, shared_data
     """What a record holds is for admins; a viewer reads the same line without it, filtered or resumed all the same."""
     admin = Door(house.port, token_of(shared_database, seed.person(shared_database, "root")), door.stack)
     readers = [admin.open(), door.open(), door.open("?level=error")]
-    secret = "email holds 'jane@example.com', which is no address. Mend email in DoorLoop; the next run brings it."
+    secret = "email holds 'jane@example.com', which is no address. Mend it in DoorLoop; the next run brings it."
     last_id = write(shared_database, msg=secret, code="RECORD_TYPE", level="error")
     readers.append(door.open(Last_Event_ID=str(last_id - 1)))
     for reader in readers:
         wait_for(lambda reader=reader: reader.lines() == [last_id], "it arrives")  # type: ignore[misc]  # bound early
     told = [said.data["msg"] for reader in readers for said in reader.said() if said.name == "message"]
-    masked = "••• holds •••, which is no •••. Mend ••• in DoorLoop; the next run brings it."
+    masked = "••• holds •••, which is no •••. Mend it in DoorLoop; the next run brings it."
     assert told == [secret, masked, masked, masked]
 
 
