@@ -27,7 +27,7 @@ PLAIN_COOKIE = "hc_session"
 SECURE_COOKIE = "__Host-hc_session"
 """Browsers accept this name only with Secure, Path=/ and no Domain: no sister site can set it."""
 TOUCH_AFTER_SECONDS = 20.0
-"""A person's actions are written down no more often than this."""
+"""A person's actions are written down no more often than this, or a quarter of the time they may rest."""
 
 FREE_FAILURES_OF_ACCOUNT = 3
 FREE_FAILURES_OF_ADDRESS = 10
@@ -66,7 +66,7 @@ def lookup(services: Services, token: str | None) -> Session | None:
 
 def note_activity(services: Services, session: Session) -> None:
     """The person did something (a live tick is not something a person does)."""
-    if session.idle_seconds >= TOUCH_AFTER_SECONDS:
+    if session.idle_seconds >= min(TOUCH_AFTER_SECONDS, services.settings.icc_session_idle_minutes * 60 / 4):
         with services.database.transaction() as link:
             people.touch_session(link, session.id)
 

@@ -17,7 +17,13 @@ from dashboard.api.table import ENDPOINTS
 
 LARGEST_BODY_BYTES = 64 * 1024
 LONGEST_KEY = 200
-_WORDS = {"extra_forbidden": "is not known here", "missing": "is missing", "json_invalid": "is not JSON"}
+_WORDS = {
+    "extra_forbidden": "is not known here",
+    "missing": "is missing",
+    "json_invalid": "is not JSON",
+    "too_short": "is empty",
+    "too_long": "is too long",
+}
 
 
 def route(method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
