@@ -127,7 +127,7 @@ def entity_health(
     if newer and last_outcome in (EntityState.FAILED, EntityState.FORBIDDEN):
         return EntityHealth(last_outcome.value)
     if last_complete_at is None:
-        return EntityHealth.NEVER
+        return EntityHealth.PARTIAL if last_outcome is EntityState.PARTIAL else EntityHealth.NEVER
     expected = interval_seconds or UNSCHEDULED_INTERVAL_SECONDS
     if (now - last_complete_at).total_seconds() > STALE_AFTER_INTERVALS * expected:
         return EntityHealth.STALE

@@ -138,6 +138,7 @@ def test_a_silent_daemon_hides_every_other_verdict() -> None:
         (60 * 25, None, None, None, EntityHealth.STALE),
         (None, None, None, 600, EntityHealth.NEVER),
         (None, EntityState.FAILED, 5, 600, EntityHealth.FAILED),
+        (None, EntityState.PARTIAL, 5, 600, EntityHealth.PARTIAL),
         (4, EntityState.FAILED, 9, 600, EntityHealth.FRESH),
         (9, EntityState.FAILED, 4, 600, EntityHealth.FAILED),
         (9, EntityState.FORBIDDEN, 4, 600, EntityHealth.FORBIDDEN),
