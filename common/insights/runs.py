@@ -204,16 +204,16 @@ def _progress(link: Link, run: RunRow) -> ActiveRun:
 
 def _measured(link: Link, run: RunRow, parts: tuple[RunPart, ...]) -> list[Part]:
     """The parts as the rules of progress take them; what has not begun is expected to be as large as last time."""
-    params = {"integration": run.integration, "account_key": run.account_key, "entities": list(run.entities)}
-    last = {row["entity"]: row["total"] for row in link.execute(SQL["complete_passes"], params).fetchall()}
+    params = {
+        "integration": run.integration,
+        "account_key": run.account_key,
+        "entities": list(run.entities),
+        "before": run.started_at or run.queued_at,
+    }
+    last = {row["entity"]: row["total"] for row in link.execute(SQL["totals_before"], params).fetchall()}
+    totals = progress.expected_totals([(part.total, last.get(part.entity)) for part in parts])
     return [
-        Part(
-            part.page,
-            part.pages_expected,
-            part.total if part.total is not None else last.get(part.entity),
-            part.is_finished,
-        )
-        for part in parts
+        Part(part.page, part.pages_expected, total, part.is_finished) for part, total in zip(parts, totals, strict=True)
     ]
 
 

@@ -14,6 +14,8 @@ FEWEST_MARKS = 3
 """With fewer pages any estimate would be a guess."""
 SLACK = 0.15
 """Each end of the range is widened by this share: pages vary even when the two speeds agree."""
+AS_EVER = 0.5
+"""An entity whose total changed by a larger share says that last time's totals are no guide any more."""
 NO_TOTAL = "unknown, no total"
 TOO_EARLY = "unknown, too early to tell"
 
@@ -47,6 +49,15 @@ def rows_per_second(marks: Sequence[PageMark], now: datetime, window_seconds: fl
     seconds = (now - recent[0].at).total_seconds()
     # The first mark's rows were fetched before the stretch that is measured.
     return sum(mark.rows for mark in recent[1:]) / seconds if seconds > 0 else None
+
+
+def expected_totals(pairs: Sequence[tuple[int | None, int | None]]) -> list[int | None]:
+    """What each entity is expected to hold, of (what the vendor says now, what it said last time): as told now, else as
+    last time, unless one that was told now has become another size. Then the others' may have, too, and none is known.
+    """
+    both = [(now, last) for now, last in pairs if now is not None and last is not None]
+    is_as_ever = all(abs(now - last) <= AS_EVER * max(now, last) for now, last in both)
+    return [now if now is not None else last if is_as_ever else None for now, last in pairs]
 
 
 def remaining_rows(parts: Sequence[Part]) -> int | None:

@@ -65,6 +65,18 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS full_copy ON true
 
+-- name: totals_before
+-- How large each entity's list was when it was last read whole, before a run began.
+SELECT e.entity, latest.total
+FROM unnest(%(entities)s::text[]) AS e (entity)
+LEFT JOIN LATERAL (
+    SELECT total FROM control.passes
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = e.entity AND state = 'complete'
+      AND mode = 'backfill' AND finished_at < %(before)s
+    ORDER BY finished_at DESC
+    LIMIT 1
+) AS latest ON true
+
 -- name: entity_marks
 -- What the latest runs did with each entity, oldest first. A dry run proves nothing about the copy.
 SELECT r.id AS run_id, e.entity, e.state, e.finished_at, e.error, e.dead_new, r.state AS run_state,

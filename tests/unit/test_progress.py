@@ -12,6 +12,7 @@ from common.rules.progress import (
     PageMark,
     Part,
     eta_seconds,
+    expected_totals,
     remaining_rows,
     rows_per_second,
     share_done,
@@ -92,3 +93,12 @@ def test_soonest_is_never_after_latest(seconds_ago: list[float], left: int | Non
     """A range has its ends in order, and neither is negative."""
     found = eta_seconds(left, pages(*sorted(seconds_ago, reverse=True)), NOW)
     assert found is None or 0 <= found[0] <= found[1]
+
+
+def test_last_times_totals_are_a_guide_while_the_lists_are_as_ever() -> None:
+    """Issue 2: what the page shows is true: 500 rows last time say nothing once another list holds 20 000, not 500."""
+    assert expected_totals([(510, 500), (None, 500), (None, None)]) == [510, 500, None]
+    assert expected_totals([(20_000, 500), (None, 500)]) == [20_000, None]
+    assert expected_totals([(10, 20_000), (None, 500)]) == [10, None]
+    assert expected_totals([(20_000, None), (None, 500)]) == [20_000, 500]
+    assert expected_totals([]) == []
