@@ -129,11 +129,15 @@ class Yard:
         return rows(self.database, "SELECT * FROM control.runs ORDER BY queued_at")
 
     def page(self, entity: str = "owners") -> int:
-        """The last page that the active run has committed, -1 when none is active."""
+        """The last page that the active run has committed, -1 while none reads.
+
+        An entity is `running` a moment before its reading is opened; a requeue opens none.
+        """
         found = rows(
             self.database,
             "SELECT e.page FROM control.run_entities AS e JOIN control.runs AS r ON r.id = e.run_id "
-            "WHERE r.state IN ('running', 'stopping') AND e.entity = %s AND e.state = 'running'",
+            "WHERE r.state IN ('running', 'stopping') AND e.entity = %s AND e.state = 'running' "
+            "AND (e.pass_id IS NOT NULL OR r.mode = 'requeue')",
             entity,
         )
         return int(found[0]["page"]) if found else -1
