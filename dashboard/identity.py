@@ -1,15 +1,12 @@
 """Who is there: sign-in, the one session cookie, sign-out.
 
 The cookie holds a random token, the row in ``control.sessions`` its SHA-256. A session is looked up at every request,
-script run and fragment run, so that ending it takes effect at once. Trying passwords is slowed by delay, per account
-and per address; nobody is locked out, least of all who is known at their address; nobody learns which part was wrong.
+script run and fragment run, so that ending it takes effect at once. Trying passwords is slowed (``turns``), strangers'
+tries without slowing who is known at their address; nobody learns which part was wrong.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from common import passwords
@@ -22,18 +19,13 @@ from common.store.people import Attempt, Person, Session
 from dashboard.admission import Newcomer
 from dashboard.services import Services
 from dashboard.tally import FAILED_SIGN_IN
+from dashboard.turns import OF_ACCOUNT, OF_ADDRESS, Lines, Place
 
 PLAIN_COOKIE = "hc_session"
 SECURE_COOKIE = "__Host-hc_session"
 """Browsers accept this name only with Secure, Path=/ and no Domain: no sister site can set it."""
 TOUCH_AFTER_SECONDS = 20.0
 """A person's actions are written down no more often than this, or a quarter of the time they may rest."""
-
-FREE_FAILURES_OF_ACCOUNT = 3
-FREE_FAILURES_OF_ADDRESS = 10
-LONGEST_DELAY_SECONDS = 15.0
-MOST_AT_ONCE = 8
-"""Attempts that may wait at a time, per account and per address."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +36,6 @@ class Credentials:
     password: str
     address: str
     old_token: str | None
-
-
-class TooManyAtOnce(Exception):
-    """So many attempts wait already that this one is not even looked at."""
 
 
 def cookie_name(services: Services) -> str:
@@ -71,22 +59,29 @@ def note_activity(services: Services, session: Session) -> None:
             people.touch_session(link, session.id)
 
 
-def delay_seconds(failures_of_account: int, failures_of_address: int) -> float:
-    """How long an attempt waits before it is looked at: doubling with each failure past the free ones."""
-    over = max(failures_of_account - FREE_FAILURES_OF_ACCOUNT, failures_of_address - FREE_FAILURES_OF_ADDRESS)
-    return 0.0 if over < 0 else float(min(LONGEST_DELAY_SECONDS, 0.5 * 2 ** min(over, 10)))
+_lines = Lines()
 
 
-def knows(services: Services, name: str, address: str) -> bool:
-    """Whether the account's person has been at this address before, so that strangers' guesses do not slow them."""
+def begin(services: Services, given: Credentials) -> tuple[Attempt, float]:
+    """Note the attempt before it is looked at, so that parallel ones slow each other; with the seconds it must wait.
+
+    Who is known at their address stands in no line with strangers who try the account elsewhere. Raises
+    ``TooManyAtOnce``.
+    """
+    now = SystemClock().monotonic()
+    address, account = f"address {given.address}", f"account {people.subject_of(given.name)}"
+    _lines.check_room(address, now)
     with services.database.transaction() as link:
-        return people.knows(link, name, address)
-
-
-def begin(services: Services, name: str, address: str, *, known: bool) -> Attempt:
-    """Note the attempt before it is looked at, so that parallel ones slow each other."""
-    with services.database.transaction() as link:
-        return people.note_attempt(link, name, address, known=known)
+        known = people.knows(link, given.name, given.address)
+        if not known:
+            _lines.check_room(account, now)
+        attempt = people.note_attempt(link, given.name, given.address, known=known)
+    own = f"{account} at {given.address}" if known else account
+    places = [
+        Place(own, OF_ACCOUNT, attempt.failures_of_account),
+        Place(address, OF_ADDRESS, attempt.failures_of_address),
+    ]
+    return attempt, _lines.join(places, now)
 
 
 def decide(services: Services, attempt: Attempt, given: Credentials) -> str | None:
@@ -182,30 +177,3 @@ def _log(link: Link, who: Person | Session, action: str, address: str, summary: 
         summary=dict(summary),
         result="done",
     )
-
-
-_waiting: Counter[str] = Counter()
-
-
-@contextmanager
-def in_turn(place: str) -> Iterator[None]:
-    """Hold one of the few seats at a place (an address, an account) where attempts wait. Raises ``TooManyAtOnce``."""
-    if _waiting[place] >= MOST_AT_ONCE:
-        raise TooManyAtOnce
-    _waiting[place] += 1
-    try:
-        yield
-    finally:
-        _waiting[place] -= 1
-        if not _waiting[place]:
-            del _waiting[place]
-
-
-def at_address(address: str) -> AbstractContextManager[None]:
-    """A seat among all who try from this address."""
-    return in_turn(f"address {address}")
-
-
-def among_strangers(name: str) -> AbstractContextManager[None]:
-    """A seat among those who try this account from where nobody of it has been, from however many addresses."""
-    return in_turn(f"account {people.subject_of(name)}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from functools import partial
+import math
 
 import anyio
 from anyio import to_thread
@@ -17,6 +16,7 @@ from dashboard import identity, services
 from dashboard.identity import Credentials
 from dashboard.services import Services
 from dashboard.tally import CROWDED
+from dashboard.turns import TooManyAtOnce
 from dashboard.web import pages, requests
 
 LARGEST_FORM_BYTES = 10_000
@@ -72,9 +72,8 @@ async def local(request: Request) -> Response:
     given = Credentials(name, password, address, requests.cookie(request.scope, identity.cookie_name(own)))
     try:
         token = await _tried(own, given)
-    except identity.TooManyAtOnce:
-        own.tally.count(CROWDED, address)
-        return await show(next_path=next_path, name=name, error=pages.CROWDED, status=429)
+    except TooManyAtOnce as crowd:
+        return await turned_away(own, crowd, address, next_path, name=name)
     except DatabaseAway as away:
         return HTMLResponse(pages.away_page(away), 503, headers=_NO_STORE)
     if token is None:
@@ -84,12 +83,17 @@ async def local(request: Request) -> Response:
 
 async def _tried(own: Services, given: Credentials) -> str | None:
     """Wait for one's turn, then have the password looked at."""
-    with identity.at_address(given.address):
-        known = await to_thread.run_sync(identity.knows, own, given.name, given.address)
-        with nullcontext() if known else identity.among_strangers(given.name):
-            attempt = await to_thread.run_sync(partial(identity.begin, own, given.name, given.address, known=known))
-            await anyio.sleep(identity.delay_seconds(attempt.failures_of_account, attempt.failures_of_address))
-            return await to_thread.run_sync(identity.decide, own, attempt, given, limiter=_hashing)
+    attempt, wait_seconds = await to_thread.run_sync(identity.begin, own, given)
+    await anyio.sleep(wait_seconds)
+    return await to_thread.run_sync(identity.decide, own, attempt, given, limiter=_hashing)
+
+
+async def turned_away(own: Services, crowd: TooManyAtOnce, address: str, next_path: str, *, name: str = "") -> Response:
+    """So many wait here that one more would not be answered in time: the page again, with when to come back."""
+    own.tally.count(CROWDED, address)
+    answer = await show(next_path=next_path, name=name, error=pages.CROWDED, status=429)
+    answer.headers["Retry-After"] = str(math.ceil(crowd.retry_seconds))
+    return answer
 
 
 def let_in(own: Services, token: str, next_path: str) -> Response:

@@ -19,7 +19,7 @@ from common.errors import DatabaseAway, Refused
 from common.signing import sealed_text, unsealed_text
 from dashboard import admission, identity, services
 from dashboard.services import Services
-from dashboard.tally import CROWDED
+from dashboard.turns import TooManyAtOnce, seat
 from dashboard.web import pages, requests, sign_in
 
 if TYPE_CHECKING:
@@ -40,12 +40,11 @@ async def leave(request: Request) -> Response:
     address = requests.address_of(request.scope, own)
     asking = _remembering(request, {})
     try:
-        with identity.at_address(address):
+        async with seat(f"provider {address}"):
             door = _door(own, request)
             answer = await door.leave(asking, f"{own.address}{PATH}/{door.provider.key}/callback")
-    except identity.TooManyAtOnce:
-        own.tally.count(CROWDED, address)
-        return await sign_in.show(next_path=next_path, error=pages.CROWDED, status=429)
+    except TooManyAtOnce as crowd:
+        return await sign_in.turned_away(own, crowd, address, next_path)
     except Refused as refusal:
         return await _refused(own, address, next_path, refusal)
     _keep(answer, own, {"next": next_path, "at": _now_seconds(), "session": _without_address(asking.session)})
@@ -60,16 +59,15 @@ async def arrive(request: Request) -> Response:
     address = requests.address_of(request.scope, own)
     old_token = requests.cookie(request.scope, identity.cookie_name(own))
     try:
-        with identity.at_address(address):
+        async with seat(f"provider {address}"):
             door = _door(own, request)
             newcomer = admission.newcomer(
                 door.provider, await door.arrive(_remembering(request, kept.get("session", {})))
             )
             token = await to_thread.run_sync(identity.admit, own, newcomer, address, old_token)
         answer = sign_in.let_in(own, token, next_path)
-    except identity.TooManyAtOnce:
-        own.tally.count(CROWDED, address)
-        answer = await sign_in.show(next_path=next_path, error=pages.CROWDED, status=429)
+    except TooManyAtOnce as crowd:
+        answer = await sign_in.turned_away(own, crowd, address, next_path)
     except Refused as refusal:
         answer = await _refused(own, address, next_path, refusal)
     except DatabaseAway as away:

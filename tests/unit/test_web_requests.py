@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytest
 
-from dashboard import identity
 from dashboard.services import Services
 from dashboard.web.requests import (
     HOME,
@@ -153,14 +152,3 @@ def test_a_browser_says_when_another_site_asks() -> None:
         True
     ] * 2
     assert not comes_from_elsewhere(scope("GET"))
-
-
-def test_attempts_slow_down_and_never_lock_out() -> None:
-    """The first tries are free; then each doubles the wait, up to a limit that a person can sit through."""
-    waits = [identity.delay_seconds(failures, 0) for failures in range(12)]
-    assert waits[:3] == [0, 0, 0]
-    assert waits[3:6] == [0.5, 1, 2]
-    assert waits == sorted(waits)
-    assert max(waits) == identity.delay_seconds(10_000, 10_000) == identity.LONGEST_DELAY_SECONDS
-    assert identity.delay_seconds(0, 9) == 0
-    assert identity.delay_seconds(0, 11) == 1
