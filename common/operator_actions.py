@@ -118,7 +118,9 @@ class Gate:
     def _known(self, link: Link, wish: Wish, command_id: str | None) -> Receipt | None:
         """A command that answers this wish as well as a new one would: of the id planned ahead, or a question to the
         vendor that is being asked now or was answered a moment ago."""
-        row = _maybe(link, "planned", {"id": command_id}) if command_id else None
+        row = commands.planned(link, command_id) if command_id else None
+        if row is not None and not commands.is_given(self._key, row):
+            raise Refused("NOT_FROM_GATE")
         if row is None and wish.action in SHARED:
             asked = commands.same_question(
                 link, wish.integration, wish.account_key, wish.action.value, wish.payload, seconds=SHARED_SECONDS

@@ -63,7 +63,7 @@ class BulkDesk:
             if taken > wish["counted"]:
                 raise Refused("LETTERS_GREW", now=taken, counted=wish["counted"])
             result = {"bulk_id": bulk_id, "letters": taken}
-            commands.finish(link, bulk_id, "done", result)
+            commands.finish(link, command, "done", result)
         self.run_once()
         return result
 

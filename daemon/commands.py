@@ -1,7 +1,7 @@
 """Claims commands and has them done. Claim, lease and run row are one transaction; a command is done once.
 
-A command whose seal does not match was not given through the gate, and one that has had its outcome was not given
-again: it is refused, and the audit log says by which database user it was written.
+A command whose seal does not match was not given through the gate, and one that has had its outcome, or is under way,
+was not given again: it is refused, and the audit log says by which database user it was written.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from daemon.run_desk import RunDesk
 from daemon.sync.run import RunPlan
 
 log = structlog.get_logger("commands")
+
+_END_THEMSELVES = (Action.REQUEUE, Action.DISCARD)
+"""Their success is written in the transaction that queues their letters."""
 
 
 class CommandDesk:
@@ -80,7 +83,7 @@ class CommandDesk:
     def tidy(self) -> dict[str, int]:
         """Give back what dead daemons had claimed, expire what nobody took, refuse what no claim would come by."""
         with self._database.transaction() as link:
-            given_back = commands.give_back(link)
+            given_back = commands.give_back(link, self._daemon_id)
             ended = Counter(self._end_unclaimed(link, command) for command in commands.unclaimed(link))
         return {"given_back": given_back, "expired": ended["expired"], "refused": ended["refused"]}
 
@@ -120,7 +123,6 @@ class CommandDesk:
 
     def _accept(self, link: Link, command: Row) -> RunPlan | Refused | None:
         """Check where it is from; a `run` gets its lease and run row here. A refusal is written and returned."""
-        command_id = str(command["id"])
         try:
             self._check(command)
             if command["action"] != Action.RUN:
@@ -131,14 +133,14 @@ class CommandDesk:
             if refused.code == "NOT_FROM_GATE":
                 commands.refuse_forged(link, command, handlers.refusal(refused))
             else:
-                commands.finish(link, command_id, "refused", handlers.refusal(refused))
+                commands.finish(link, command, "refused", handlers.refusal(refused))
             return refused
         run_id = plan.lease.run_id
-        commands.finish(link, command_id, "done", {"run_id": run_id}, run_id)
+        commands.finish(link, command, "done", {"run_id": run_id}, run_id)
         return plan
 
     def _check(self, command: Row) -> None:
-        if not self._is_from_gate(command):
+        if command["under_way"] or not self._is_from_gate(command):
             raise Refused("NOT_FROM_GATE")
         if command["integration"] not in self._accounts:
             raise Refused("UNKNOWN_INTEGRATION", integration=command["integration"], known=", ".join(self._accounts))
@@ -156,19 +158,19 @@ class CommandDesk:
 
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
-        command_id = str(command["id"])
         try:
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
-            self._finish(command_id, "refused", handlers.refusal(refused))
+            self._finish(command, "refused", handlers.refusal(refused))
             raise
         except Exception as error:
             detail = f"{type(error).__name__}: {error}"
             ours = error if isinstance(error, IccError) else IccError("INTERNAL_ERROR", detail=detail)
             words = {"code": ours.code, "cause": ours.cause, "remedy": ours.remedy}
-            self._finish(command_id, "failed", words)
+            self._finish(command, "failed", words)
             raise
-        self._finish(command_id, "done", result)
+        if command["action"] not in _END_THEMSELVES:
+            self._finish(command, "done", result)
         return result
 
     def _acts(self, command: Row) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -188,6 +190,6 @@ class CommandDesk:
             **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(database, voice, command)),
         }
 
-    def _finish(self, command_id: str, state: str, result: dict[str, Any]) -> None:
+    def _finish(self, command: Row, state: str, result: dict[str, Any]) -> None:
         with self._database.transaction() as link:
-            commands.finish(link, command_id, state, result)
+            commands.finish(link, command, state, result)

@@ -115,7 +115,7 @@ WORK = (
     Code(
         "NOT_FROM_GATE",
         "refused",
-        "The command was not from the gate: its seal does not match.",
+        "The command was not from the gate: its seal does not match, or it was given before.",
         "Give commands on the page, by the API or the CLI only; check ICC_SECRET_KEY is the same for web and worker.",
     ),
     Code(

@@ -79,7 +79,10 @@ def same_question(
 
 
 def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
-    """The oldest waiting command, now ours, with its seal; ``only_id`` claims that one or none."""
+    """The oldest waiting command, now ours, with its seal; ``only_id`` claims that one or none.
+
+    ``under_way``: a daemon that lives had taken it before, so its row was written again or set back by hand.
+    """
     claimed = link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
     return None if claimed is None else _with_seal(link, claimed)
 
@@ -96,10 +99,21 @@ def waiting_runs(link: Link, account: Mapping[str, str]) -> Iterator[Row]:
         yield _with_seal(link, command)
 
 
+def planned(link: Link, command_id: str) -> Row | None:
+    """The command of an id that was planned ahead, with its seal."""
+    found = link.execute(SQL["planned"], {"id": command_id}).fetchone()
+    return None if found is None else _with_seal(link, found)
+
+
 def is_from_gate(key: bytes, command: Row) -> bool:
     """Whether the gate gave this command, and gave it now: one whose outcome is in the audit log was given before."""
+    return not command["ended_before"] and is_given(key, command)
+
+
+def is_given(key: bytes, command: Row) -> bool:
+    """Whether the gate gave this command, now or before."""
     try:
-        return not command["ended_before"] and is_sealed(key, command)
+        return is_sealed(key, command)
     except RecursionError:  # it could be read, but not be written again: the gate wrote what it sealed
         return False
 
@@ -119,12 +133,14 @@ def _with_seal(link: Link, command: Row) -> Row:
     return command | (sealed or unsealed)
 
 
-def finish(link: Link, command_id: str, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
-    """End a claimed command and append its outcome to the audit log."""
-    params = {"id": command_id, "state": state, "result": Jsonb(mask_value(result)), "run_id": run_id}
-    ended = link.execute(SQL["finish"], params).fetchone()
-    if ended is not None:
-        log_outcome(link, ended, state, result)
+def finish(link: Link, command: Row, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
+    """End a claimed command and append its outcome to the audit log, of whom the seal names.
+
+    What was done is written down whatever has become of the row meanwhile.
+    """
+    params = {"id": command["id"], "state": state, "result": Jsonb(mask_value(result)), "run_id": run_id}
+    link.execute(SQL["finish"], params)
+    log_outcome(link, command, state, result)
 
 
 def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
@@ -179,9 +195,9 @@ def _put_aside(link: Link, command: Row, state: str, result: dict[str, Any]) -> 
     return link.execute(SQL["put_aside"], params).fetchone() is not None
 
 
-def give_back(link: Link) -> int:
-    """Return dead daemons' claimed commands to the queue; returns how many."""
-    return len(link.execute(SQL["give_back"]).fetchall())
+def give_back(link: Link, daemon_id: str) -> int:
+    """Return dead daemons' claimed commands to the queue, never those of ``daemon_id``, who asks; returns how many."""
+    return len(link.execute(SQL["give_back"], {"daemon_id": daemon_id}).fetchall())
 
 
 def by_id(link: Link, command_id: str) -> Row | None:

@@ -24,27 +24,36 @@ SELECT clock_timestamp() AS now
 
 -- name: claim
 -- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED). Text columns only: a row that
--- the gate did not write may hold what no client can read, and must not keep others from being claimed.
-UPDATE control.commands AS c
-SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
-FROM (
-    SELECT id FROM control.commands
-    WHERE state = 'pending' AND expires_at > clock_timestamp()
-      AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
-      AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
-    ORDER BY created_at
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED
-) AS next
-WHERE c.id = next.id
-RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state
+-- the gate did not write may hold what no client can read, and must not keep others from being claimed. "Under way": a
+-- daemon that lives has taken it already (this claim is not counted: a statement does not see its own writes).
+WITH taken AS (
+    UPDATE control.commands AS c
+    SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
+    FROM (
+        SELECT id FROM control.commands
+        WHERE state = 'pending' AND expires_at > clock_timestamp()
+          AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
+          AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
+        ORDER BY created_at
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    ) AS next
+    WHERE c.id = next.id
+    RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state),
+noted AS (
+    INSERT INTO control.claims (command_id, daemon_id) SELECT id, %(daemon_id)s FROM taken)
+SELECT t.*, EXISTS (
+    SELECT FROM control.claims AS k
+    JOIN control.daemons AS d ON d.id = k.daemon_id
+    WHERE k.command_id = t.id AND d.stopped_at IS NULL
+      AND d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds)) AS under_way
+FROM taken AS t
 
 -- name: finish
--- The end of a claimed command; no row when somebody else ended it meanwhile.
+-- The end of a claimed command; nothing happens when somebody else ended it meanwhile.
 UPDATE control.commands
 SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s, run_id = coalesce(%(run_id)s, run_id)
 WHERE id = %(id)s AND state = 'claimed'
-RETURNING id, audit_id, integration, account_key, action, actor
 
 -- name: unclaimed
 -- Waiting commands that this daemon's next claim may never come by: run out, or addressed to one daemon. Text columns only,
@@ -63,11 +72,12 @@ WHERE id = %(id)s AND state = %(was)s
 RETURNING id
 
 -- name: give_back
--- Commands whose claimer died go back to the queue (or expire there).
+-- Commands whose claimer died go back to the queue (or expire there). Who asks lives, however long it was frozen: what it
+-- had taken is still under way in it.
 UPDATE control.commands AS c
 SET state = 'pending', claimed_by = NULL, claimed_at = NULL
 FROM control.daemons AS d
-WHERE c.state = 'claimed' AND d.id = c.claimed_by
+WHERE c.state = 'claimed' AND d.id = c.claimed_by AND d.id <> %(daemon_id)s
   AND (d.stopped_at IS NOT NULL OR d.heartbeat_at < clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
 RETURNING c.id
 
@@ -122,7 +132,7 @@ SELECT pg_advisory_xact_lock(hashtext('icc:gate:' || %(integration)s || ':' || %
 
 -- name: planned
 -- The command whose id was planned ahead by a caller who asks again.
-SELECT id, expires_at FROM control.commands WHERE id = %(id)s
+SELECT id, integration, account_key, action, actor FROM control.commands WHERE id = %(id)s
 
 -- name: same_question
 -- The same question to the vendor that is being asked now, or was answered within the last seconds. Some of them, since

@@ -156,6 +156,59 @@ def test_a_finished_command_inserted_again_is_not_done_again(house: Engine, data
     assert counted["done"] == 1
 
 
+@pytest.mark.parametrize("others", [False, True], ids=["itself", "another daemon"])
+@pytest.mark.parametrize("again", ["inserted", "set back"])
+def test_a_command_under_way_is_not_done_again(
+    drill: DrillServer, database_url: str, database: Database, again: str, others: bool
+) -> None:
+    """Law 1: a row written again, or set back, while its command is being done is refused; its outcome is told once,
+    of whom the seal names."""
+    drill.set_fault("hang")
+    with engine(drill, database_url) as first, engine(drill, database_url) as second:
+        rows(database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now()")
+        command_id = first.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id
+        assert first.commands.run_once() == 1
+        wait_for(lambda: rows(database, "SELECT 1 FROM control.claims"), "it is under way")
+        if again == "inserted":
+            insert_again(database)
+        else:
+            rows(database, "UPDATE control.commands SET state = 'pending', claimed_by = NULL, claimed_at = NULL")
+        assert (second if others else first).commands.run_once() == 1
+        assert_refused_as_forged(database, command_id)
+        rows(database, "UPDATE control.commands SET actor = 'somebody else'")
+        drill.clear_faults()
+        outcomes = "SELECT actor, result FROM control.admin_logs WHERE outcome_of IS NOT NULL"
+        wait_for(lambda: rows(database, outcomes), "the first one is done")
+        assert [row["actor"] for row in rows(database, outcomes)] == [ADMIN.name]
+        assert one(database, "SELECT count(*) AS n FROM control.pings")["n"] == 1
+
+
+def test_what_a_daemon_did_is_written_down_whatever_became_of_its_row(
+    house: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 9: the outcome stands in the audit log even when somebody deleted the command meanwhile."""
+    drill.set_fault("hang")
+    house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN)
+    assert house.commands.run_once() == 1
+    rows(database, "DELETE FROM control.commands")
+    drill.clear_faults()
+    outcome = "SELECT actor, source FROM control.admin_logs WHERE outcome_of IS NOT NULL"
+    wait_for(lambda: rows(database, outcome), "its outcome is told")
+    assert rows(database, outcome) == [{"actor": ADMIN.name, "source": "daemon"}]
+
+
+def test_a_daemon_gives_back_nothing_of_its_own(house: Engine, database: Database) -> None:
+    """One that was frozen so long that it seems dead has its commands still under way."""
+    house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN)
+    own = house.services.daemon_id
+    with database.transaction() as link:
+        assert commands.claim(link, own) is not None
+    rows(database, "UPDATE control.daemons SET heartbeat_at = now() - interval '1 hour'")
+    assert house.commands.tidy()["given_back"] == 0
+    with database.transaction() as link:
+        assert commands.give_back(link, str(uuid.uuid4())) == 1
+
+
 def test_whether_a_command_was_done_is_found_by_an_index(house: Engine, database: Database) -> None:
     """Each claim looks into the audit log, which only grows: a million rows must not slow it."""
     with database.transaction() as link:

@@ -231,6 +231,16 @@ def test_a_run_that_was_done_and_is_written_again_keeps_nobody_from_running(hous
     house.gate.submit(wish_for(Action.RUN), ADMIN)
 
 
+def test_a_planned_command_that_somebody_wrote_first_is_not_taken_for_it(house: Engine, database: Database) -> None:
+    """A row under the id of a request that is to come is not a receipt for it."""
+    planned = "7c1f1d1e-0000-4000-8000-000000000010"
+    house.gate.submit(wish_for(Action.PING), ADMIN)
+    rows(database, "UPDATE control.commands SET id = %s", planned)
+    with pytest.raises(Refused) as refusal:
+        house.gate.submit(wish_for(Action.PING), ADMIN, command_id=planned)
+    assert refusal.value.code == "NOT_FROM_GATE"
+
+
 def test_a_command_planned_ahead_is_given_once(house: Engine, database: Database) -> None:
     """Whoever asks again with the same planned id gets the same receipt, even while its own run is active."""
     planned = "7c1f1d1e-0000-4000-8000-000000000009"

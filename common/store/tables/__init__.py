@@ -16,7 +16,7 @@ from common.store.tables.accounts import (
     SyncedAccount,
 )
 from common.store.tables.alerts import Alert, AlertDelivery
-from common.store.tables.commands import AdminLog, Command, Daemon, IdempotencyKey
+from common.store.tables.commands import AdminLog, Claim, Command, Daemon, IdempotencyKey
 from common.store.tables.dead_letters import BulkAction, BulkLetter, DeadLetter
 from common.store.tables.people import AnonymousTally, ApiToken, Person, SignInAttempt, SignInSession
 from common.store.tables.runs import DryRunReport, Pass, Run, RunEntity, SchemaDiff, SeenIds
@@ -32,6 +32,7 @@ __all__ = [
     "Budget",
     "BulkAction",
     "BulkLetter",
+    "Claim",
     "Command",
     "Confirmation",
     "Daemon",

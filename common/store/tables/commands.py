@@ -58,6 +58,18 @@ class Command(SQLModel, table=True):
     written_by: str = text(made=True)
 
 
+class Claim(SQLModel, table=True):
+    """A daemon took a command; never changed."""
+
+    __tablename__ = "claims"
+    __table_args__ = IN_CONTROL
+
+    id: int = big(key=True, made=True)
+    command_id: UUID = unique()
+    daemon_id: UUID = unique()
+    at: datetime = moment(made=True)
+
+
 class AdminLog(SQLModel, table=True):
     """One action of a person, refusals included; never changed."""
 
