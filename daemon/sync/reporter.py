@@ -36,6 +36,7 @@ class Reporter:
         self._database = database
         self._clock = clock
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._events: list[Event] = []
         self._samples: list[RateSample] = []
         self._errors: list[GroupedError] = []
@@ -92,7 +93,11 @@ class Reporter:
                 setattr(tally, name, getattr(tally, name) + count)
 
     def flush(self) -> None:
-        """Write what has gathered. When the database is away it stays gathered."""
+        """Write what has gathered, what another thread is writing included. When the database is away it stays."""
+        with self._writing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             batch = Flush(tuple(self._events), tuple(self._samples), dict(self._tallies), tuple(self._errors))
             self._events, self._samples, self._errors = [], [], []
