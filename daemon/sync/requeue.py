@@ -23,7 +23,7 @@ from common.store.bulk_actions import Settling, Waiting
 from common.store.database import Database, Link
 from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
-from daemon.integrations.base import Connector, Entity, PageRequest
+from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.convert import LineMaker, Prepared, prepare, readable, usable_id
 from daemon.sync.entity import EntityOutcome
 from daemon.sync.letters import letter_of
@@ -128,26 +128,34 @@ class Requeue:
         """One pass over the list; afterwards a letter that it did not meet is gone, if the pass proves that."""
         missing = {letter.record_id or letter.payload_hash: letter for letter in letters}
         paging, met, steady = Paging(), array("q"), first_page == 1
-        number = first_page
-        while missing:
-            self._may_ask()
-            page = self._connector.page(
-                PageRequest(self._entity, number, self._connector.page_size, SORT, descending=False)
-            )
+        page: Page | None = self._page(first_page)
+        while missing and page is not None:
             fetched_at = self._clock.now()
             found = [readable(record) for record in page.records]
             ids = tuple(filter(None, map(usable_id, found)))
             fell = page.total is not None and paging.total is not None and page.total < paging.total
             steady = steady and not page.bare_array and not fell
-            paging.observe(number, ids, len(page.records), page.total)
+            paging.observe(page.number, ids, len(page.records), page.total)
             met.extend(map(hash, ids))
-            self._settle_page(number, found, missing, fetched_at, paging.pages_expected)
-            if paging.is_last(number, len(page.records)):
-                break
-            number += 1
+            self._settle_page(page.number, found, missing, fetched_at, paging.pages_expected)
+            page = self._next(paging, page, met) if missing else None
         distinct = len(set(met))  # eight bytes an id while the list is read; a set only at its end
         proven = paging.total is not None and drift_of(distinct, paging.total, removable=steady) is None
         self._settle_unmet(list(missing.values()), proven=proven)
+
+    def _page(self, number: int) -> Page:
+        self._may_ask()
+        return self._connector.page(
+            PageRequest(self._entity, number, self._connector.page_size, SORT, descending=False)
+        )
+
+    def _next(self, paging: Paging, page: Page, met: array[int]) -> Page | None:
+        """The page after this one; None when the list has ended, which the vendor's total alone does not prove."""
+        following = self._page(page.number + 1)
+        if not paging.is_last(page.number, len(page.records)):
+            return following
+        ids = {hash(id_) for id_ in filter(None, (usable_id(readable(record)) for record in following.records))}
+        return following if ids - set(met) else None
 
     def _settle_page(
         self,

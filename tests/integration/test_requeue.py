@@ -138,6 +138,16 @@ def test_a_list_that_proves_nothing_closes_nothing(house: Engine, drill: DrillSe
     assert len(letters(database)) == 3
 
 
+def test_a_total_that_is_too_small_hides_no_record(house: Engine, drill: DrillServer, database: Database) -> None:
+    """Issue 3: what stands behind the end that the vendor's total promises is not gone."""
+    spoil(house, drill, 30)
+    drill.clear_faults()
+    drill.set_fault("total_off_by", rows=-60, entity="units")
+    found = ended(house, press_requeue(house))
+    assert found["verdict"] == "30 of 30 recovered"
+    assert letters(database) == []
+
+
 def test_a_later_row_is_never_replaced(house: Engine, drill: DrillServer, database: Database) -> None:
     """Issue 3: a requeue never replaces a row whose `_fetched_at` is later; its letter is closed all the same."""
     house.run(entities=["units"])
