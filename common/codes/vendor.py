@@ -135,13 +135,13 @@ VENDOR = (
         "BARE_ARRAY",
         "warning",
         "The list at {path} came without its envelope, so its total is unknown.",
-        "Rows are stored; nothing is marked removed until the envelope is back.",
+        "Rows are stored, but some may be missing; nothing is marked removed, and each delta reads all, until the envelope is back.",
     ),
     Code(
         "TOTAL_UNUSABLE",
         "warning",
         "The list at {path} came without a total that is a number, so nobody knows how long it is.",
-        "Rows are stored; nothing is marked removed until the total is back.",
+        "Rows are stored, but some may be missing; nothing is marked removed, and each delta reads all, until the total is back.",
     ),
     Code(
         "REPEATED_PAGE",
@@ -166,6 +166,12 @@ VENDOR = (
         "warning",
         "{ids} distinct records arrived but DoorLoop counts {total}.",
         "The list changed while it was read, or holds records without an id; nothing is marked removed, the next full run settles it.",
+    ),
+    Code(
+        "STAMP_AHEAD",
+        "warning",
+        "Record {id} says it was updated at {stamp}, which is yet to come.",
+        "Deltas go by the other records' times and lose nothing; correct the record at the vendor, or report it to them.",
     ),
     Code(
         "LIST_SHRANK",

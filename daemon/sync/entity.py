@@ -179,6 +179,9 @@ class EntityReading:
         """Take a page in and have the next ones fetched; true when it is the last one needed."""
         try:
             last = reading.observe(page)
+            if reading.ahead is not None:
+                stamp, record_id = reading.ahead
+                self._warn_once("STAMP_AHEAD", stamp=f"{stamp:%Y-%m-%d %H:%M} UTC", id=record_id)
             if reading.order_broken:
                 raise _OrderBroken
             if not last:
@@ -191,17 +194,20 @@ class EntityReading:
         return last
 
     def _goes_on(self, reading: Reading, page: SortedPage, fetch: Callable[[int], SortedPage]) -> bool:
-        """Whether new records stand behind the last page, looked at when that is full.
+        """Whether new records stand behind the last page, looked at when that is full or the list tells no total.
 
-        A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone.
+        A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone;
+        without one, a page cut short would. Raises ``PagesUnreliable`` when they stand behind an empty page.
         """
-        if not reading.is_full(page):
+        if not reading.is_open_ended(page):
             return False
         beyond = fetch(page.number + 1)
         try:
             self._check_new_ids(reading, beyond, [])
         except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
             return False
+        if beyond.ids and not page.rows:
+            raise PagesUnreliable("EMPTY_PAGE_EARLY", page=page.number, pages=f"at least {beyond.number}")
         return bool(beyond.ids)
 
     def _note_shape(self, page: Page) -> None:

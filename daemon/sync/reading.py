@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from common.rules.order import NewestFirst
 from common.rules.paging import Paging
@@ -14,6 +14,8 @@ from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
 SURE_FROM_IDS = 5
+CLOCKS_DIFFER = timedelta(hours=1)
+"""A stamp that lies further ahead than this is wrong, whoever's clock is off."""
 
 
 class Reading:
@@ -45,6 +47,8 @@ class Reading:
         self._began: datetime | None = pass_["started_at"] if pass_ else None
         self._first_total: int | None = None
         self._born = 0
+        self.ahead: tuple[datetime, str] | None = None
+        """The first ``updatedAt`` met that is yet to come, and whose it is."""
         self._bloom = Bloom()
 
     @property
@@ -71,22 +75,43 @@ class Reading:
         return self.paging.is_last(page.number, page.rows)
 
     def _move_candidate(self, page: SortedPage) -> None:
-        newest = max((stamp for stamp in page.stamps if stamp is not None), default=None)
-        if self._newest_first is not None:
-            if page.number == 1:
-                self._candidate = newest
-            return
-        # A full list: what changed after it began may stand on a page already read, so never later than its start.
+        stamps = [stamp for stamp in page.stamps if stamp is not None]
+        self._note_ahead(page, max(stamps, default=None))
         if page.number == 1 and self._cap is not None:
             self._cap = min(self._cap, page.page.answered_at)
-        if newest is not None:
-            capped = min(newest, self._cap) if self._cap else newest
+        if self.paging.total is None:  # nobody knows whether it came whole: the next delta looks at all of it again
+            self._candidate = None
+        elif self._newest_first is not None:
+            self._take_newest(stamps)
+        elif stamps:
+            # What changed after a full list began may stand on a page already read, so never later than its start.
+            capped = min(max(stamps), self._cap) if self._cap else max(stamps)
             self._candidate = capped if self._candidate is None else max(self._candidate, capped)
 
-    def is_full(self, page: SortedPage) -> bool:
-        """Whether a page of a whole list has room for no more, so that only its total says that it is the last."""
+    def _take_newest(self, stamps: Sequence[datetime]) -> None:
+        """The first record's stamp, in a list that comes newest first; one that is yet to come says nothing.
+
+        As a watermark it would make every change until then look old.
+        """
+        if self._candidate is None and not self.shrank:
+            here = [stamp for stamp in stamps if self._cap is None or stamp <= self._cap]
+            self._candidate = max(here, default=None)
+
+    def _note_ahead(self, page: SortedPage, newest: datetime | None) -> None:
+        now = max(self._began or page.page.answered_at, page.page.answered_at)
+        if self.ahead is None and newest is not None and newest - now > CLOCKS_DIFFER:
+            record = readable(page.page.records[page.stamps.index(newest)])
+            self.ahead = (newest, str(record.get("id")) if isinstance(record, dict) else "?")
+
+    def is_open_ended(self, page: SortedPage) -> bool:
+        """Whether more may stand behind the last page, so that it is to be looked at.
+
+        The page of a whole list is full, and only its total says that it is the last; or there is no total at all.
+        """
+        if self._newest_first is not None and self._newest_first.seen_enough:
+            return False
         full = self._page_size if page.number == 1 else self.paging.rows_per_page or 1
-        return self.sees_ids and page.rows >= full
+        return self.paging.total is None or (self.sees_ids and page.rows >= full)
 
     def look_ahead_to(self, number: int) -> int | None:
         """How far pages may be fetched before it is known that they are needed; None: page ``number`` only."""

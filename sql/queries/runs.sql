@@ -305,10 +305,11 @@ LEFT JOIN LATERAL (
 ) AS delta ON true
 
 -- name: watermark
--- Up to when the entity's changes are known: the top of the latest complete reading.
+-- Up to when the entity's changes are known: the top of the latest complete reading. One that was yet to come when it
+-- was read is a record's wrong stamp, which no version writes any more.
 SELECT watermark_candidate AS watermark FROM control.passes
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
-  AND state = 'complete' AND mode IN ('delta', 'backfill') AND watermark_candidate IS NOT NULL
+  AND state = 'complete' AND mode IN ('delta', 'backfill') AND watermark_candidate <= started_at + interval '1 hour'
 ORDER BY finished_at DESC
 LIMIT 1
 

@@ -39,6 +39,9 @@ def test_paging_faults_show_the_wrong_rows() -> None:
         drill.set_fault("empty_page_before_last")
         assert pages(client, 4) == [true[0], [], *true[2:]]
         drill.clear_faults()
+        drill.set_fault("short_page", rows=3)
+        assert pages(client, 4) == [true[0], true[1][:-3], *true[2:]]
+        drill.clear_faults()
         drill.set_fault("duplicate_row_across_pages")
         assert pages(client, 2)[1] == [true[0][-1], *true[1]]
         drill.set_fault("duplicate_row_across_pages", replace=True)

@@ -105,6 +105,49 @@ def test_an_envelope_without_a_total_is_read_to_its_end(copier: Engine, drill: D
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+TOTAL_UNKNOWN = [("bare_array", {}), ("wrong_envelope", {"mode": "total_missing"})]
+
+
+@pytest.mark.parametrize(("fault", "parameters"), TOTAL_UNKNOWN)
+def test_a_short_page_does_not_end_a_list_without_a_total(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, parameters: dict[str, Any]
+) -> None:
+    """Issue 3: no list ends silently: without a total the end is a page behind which nothing new stands."""
+    drill.set_fault(fault, **parameters)
+    drill.set_fault("short_page", rows=2)
+    assert copier.run().state == "succeeded"
+    assert len(table(database, "owners")) == 73
+    drill.clear_fault("short_page")
+    for _ in range(2):
+        assert copier.run("delta").state == "succeeded"  # no watermark yet: it reads the list whole
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize(("fault", "parameters"), TOTAL_UNKNOWN)
+@pytest.mark.parametrize("page", [1, 2])
+def test_an_empty_page_does_not_end_a_list_without_a_total(
+    copier: Engine, drill: DrillServer, database: Database, fault: str, parameters: dict[str, Any], page: int
+) -> None:
+    """Issue 3: records behind an empty page make its entity partial, told or not told how many there are."""
+    drill.set_fault(fault, **parameters)
+    drill.set_fault("empty_page_before_last", page=page)
+    run = copier.run()
+    assert (run.state, run.error("owners")) == ("incomplete", "EMPTY_PAGE_EARLY")
+    drill.clear_faults()
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_watermark_of_the_future_is_not_gone_by(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Issue 3: one record's wrong stamp must not make every change look old."""
+    copier.run()
+    copier.run("delta")
+    rows(database, "UPDATE control.passes SET watermark_candidate = '9999-12-31' WHERE mode = 'delta'")
+    drill.mutate("owners", change=40)
+    assert copier.run("delta").state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
 def test_duplicates_across_pages_are_stored_once(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Law 2: a row that comes twice is here once."""
     drill.set_fault("duplicate_row_across_pages")

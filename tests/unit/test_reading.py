@@ -88,6 +88,27 @@ def test_a_deltas_watermark_is_the_top_of_its_first_page() -> None:
     assert candidate(reading, second) == START - timedelta(minutes=1)
 
 
+@pytest.mark.parametrize("minutes", [5, 60 * 24 * 200, 60 * 24 * 365 * 7900])
+def test_a_stamp_that_is_yet_to_come_is_no_watermark(minutes: float) -> None:
+    """As one it would make every change until then look old: the newest record that may be so counts."""
+    reading = reading_of(delta=-60)
+    reading.observe(page(1, minutes + 1, minutes))
+    second = page(2, minutes, -3)
+    reading.observe(second)
+    assert candidate(reading, second) == START - timedelta(minutes=3)
+    known = None if minutes == 5 else (START + timedelta(minutes=minutes + 1), "1-0")  # clocks differ by minutes
+    assert reading.ahead == known
+
+
+@pytest.mark.parametrize("delta", [None, -60])
+def test_a_list_without_a_total_has_no_watermark(delta: float | None) -> None:
+    """Nobody knows whether it came whole; the next delta reads all of it."""
+    reading = reading_of(delta=delta)
+    first = page(1, -1, -2, total=None)
+    reading.observe(first)
+    assert candidate(reading, first) is None
+
+
 def test_a_resumed_reading_keeps_its_candidate_and_its_end() -> None:
     """Page 3 of a pass: what pages 1 and 2 said is taken over from the pass."""
     known = START - timedelta(minutes=4)
@@ -225,16 +246,32 @@ def test_a_page_with_room_left_is_the_last_one(number: int, rows: int, is_full: 
     if number > 1:
         reading.observe(page(1, -1, -2, total=2 * (number - 1) + rows))
     reading.observe(last)
-    assert reading.is_full(last) is is_full
+    assert reading.is_open_ended(last) is is_full
+
+
+def test_without_a_total_a_page_with_room_left_is_looked_behind() -> None:
+    """It may have been cut short; only a delta that has seen enough old records need not know."""
+    reading = reading_of()
+    last = page(1, -1, total=None)
+    reading.observe(last)
+    assert reading.is_open_ended(last)
+    reading = reading_of(delta=-60)
+    last = page(1, -1, total=None)
+    reading.observe(last)
+    assert reading.is_open_ended(last)
+    for number in (2, 3):
+        last = page(number, -100, -101, total=None)
+        assert reading.observe(last) is (number == 3)
+    assert not reading.is_open_ended(last)
 
 
 def test_a_delta_under_which_the_list_shrinks_has_no_watermark() -> None:
     """A changed record may have moved past the reader; the next delta looks again from where this one did."""
     reading = reading_of(delta=-60)
-    first = page(1, 9, 8, total=100)
+    first = page(1, -1, -2, total=100)
     reading.observe(first)
     assert candidate(reading, first) is not None
-    last = page(2, 7, 6, total=99)
+    last = page(2, -3, -4, total=99)
     reading.observe(last)
     assert reading.shrank
     assert candidate(reading, last) is None

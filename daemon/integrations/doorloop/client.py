@@ -16,6 +16,8 @@ from daemon.integrations.base import CheckResult, Entity, Page, PageRequest, Pin
 from daemon.integrations.doorloop.entities import ENTITIES
 
 IDENTITY_PATH = "/users/me"
+LARGEST_TOTAL = 1_000_000_000
+"""A list that claims more is wrong, and its number would fit no column."""
 
 
 class DoorLoop:
@@ -157,7 +159,7 @@ def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
 
 
 def _usable_total(total: Any) -> int | None:
-    return None if isinstance(total, bool) or not isinstance(total, int) or total < 0 else total
+    return total if type(total) is int and 0 <= total <= LARGEST_TOTAL else None
 
 
 def _identity_of(body: Any) -> dict[str, str] | None:

@@ -74,6 +74,11 @@ def _empty(fault: ActiveFault, query: ListQuery, page: Page, _: Lists) -> Page:
     return Page(page.total, []) if query.page_number == fault["page"] < last else page
 
 
+def _short(fault: ActiveFault, query: ListQuery, page: Page, _: Lists) -> Page:
+    kept = max(0, len(page.indexes) - fault["rows"])
+    return Page(page.total, page.indexes[:kept]) if query.page_number == fault["page"] else page
+
+
 def _duplicate(fault: ActiveFault, query: ListQuery, page: Page, lists: Lists) -> Page:
     if not page.indexes:
         return page
@@ -100,6 +105,7 @@ SHOWS: dict[str, Show] = {
     "unsorted_updated_at": _shuffle,
     "no_new_ids": _nothing_new,
     "empty_page_before_last": _empty,
+    "short_page": _short,
     "duplicate_row_across_pages": _duplicate,
     "moving_total": _moving_total,
     "total_off_by": _total_off,

@@ -144,6 +144,12 @@ PAGES = (
         (parameter("page", 2, "the empty page"),),
     ),
     Fault(
+        "short_page",
+        "page",
+        "One page comes without its last rows, which stand on no other.",
+        (parameter("page", 2, "the short page"), parameter("rows", 1, "rows that are left out")),
+    ),
+    Fault(
         "duplicate_row_across_pages",
         "page",
         "Each page after the first repeats the last row of the page before.",
