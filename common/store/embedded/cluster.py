@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from common.store.embedded.binaries import MAJOR, Binaries
 from common.store.embedded.errors import EmbeddedPostgresError, from_os_error, from_postgres_words
+from common.store.embedded.memory import shared_buffers_megabytes
 from common.store.embedded.place import Account, Place
 
 ROLE = "icc"
@@ -30,7 +31,7 @@ CREATE DATABASE {DATABASE} OWNER {ROLE}
 
 _SETTINGS = """# Written anew at each start. For changes of your own use ALTER SYSTEM (as role postgres).
 max_connections = 60
-shared_buffers = 96MB
+shared_buffers = {shared_buffers_megabytes}MB
 maintenance_work_mem = 64MB
 max_wal_size = 1GB
 # A first load writes hundreds of MB of WAL: room for a batch in memory, and new segments that are not written twice.
@@ -179,7 +180,7 @@ def write_settings(place: Place) -> None:
     """Write postgresql.conf, pg_hba.conf and pg_ident.conf anew, so that an update reaches old data, too."""
     users = sorted({place.account.name, "root"})
     files = {
-        "postgresql.conf": _SETTINGS,
+        "postgresql.conf": _SETTINGS.format(shared_buffers_megabytes=shared_buffers_megabytes()),
         "pg_hba.conf": f"# Over the unix socket, for those in pg_ident.conf.\nlocal all {ROLE},postgres peer map=icc\n",
         "pg_ident.conf": "".join(f'icc "{user}" {role}\n' for user in users for role in (ROLE, "postgres")),
     }
