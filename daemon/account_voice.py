@@ -42,6 +42,10 @@ class AccountVoice:
         msg = f"{error.cause} Trying again in {wait_seconds:.1f} s (attempt {attempt})."
         self.event("warn", "request_retried", msg, ping_of=entity)
 
+    def gave_up(self, *, entity: str, error: TransientFault) -> None:
+        """A ping's request failed for the last time."""
+        self.event("error", error.code, error.cause, ping_of=entity)
+
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back."""
         self.event(level, "breaker", sentence)

@@ -116,8 +116,8 @@ VENDOR = (
     Code(
         "BREAKER_OPEN",
         "run incomplete",
-        "Too many requests failed in a row; the circuit breaker holds further ones back.",
-        "It tries again by itself after its cool-down; look at the last error for the cause.",
+        "Too many requests failed in a row ({last}); the circuit breaker holds further ones back.",
+        "It tries again by itself after its cool-down; if it lasts, see status.doorloop.com.",
     ),
     Code(
         "BREAKER_FORCED_OPEN",

@@ -207,6 +207,7 @@ def _facts(link: Link, account: AccountOverview, row: Row, views: tuple[DaemonVi
         ping_failure=_ping_failure(account.ping, succeeded_at),
         run_failure=_run_failure(link, account, succeeded_at),
         breaker_open_since=row["breaker_opened_at"] if account.breaker_state == "open" else None,
+        breaker_cause=_breaker_cause(account.last_run),
         errors_found=tuple(
             Failure(one.code, one.cause, one.remedy, account.published_at or _LONG_AGO)
             for one in account.findings
@@ -252,6 +253,12 @@ def _run_failure(link: Link, account: AccountOverview, succeeded_at: datetime | 
     row = link.execute(SQL["failed_since"], params).fetchone()
     found = problem(row["error"]) if row else None
     return Failure(found.code, found.cause, found.remedy, row["failing_since"]) if row and found else None
+
+
+def _breaker_cause(last_run: RunRow | None) -> str | None:
+    """What opened the breaker, as the run that met it says; None: the last run knows nothing of it."""
+    error = last_run.error if last_run else None
+    return error.cause if error and error.code == "BREAKER_OPEN" else None
 
 
 def _ping(link: Link, params: Mapping[str, str]) -> Ping | None:

@@ -82,6 +82,7 @@ class AccountFacts:
     ping_failure: Failure | None = None
     run_failure: Failure | None = None
     breaker_open_since: datetime | None = None
+    breaker_cause: str | None = None
     errors_found: tuple[Failure, ...] = ()
     new_dead_letters: int = 0
     open_dead_letters: int = 0
@@ -199,7 +200,8 @@ def _failing(facts: AccountFacts, now: datetime) -> Verdict | None:
     if facts.breaker_open_since is not None:
         code = CODES["BREAKER_OPEN"]
         details = _since_and_stale(facts, facts.breaker_open_since, now)
-        title = f"{facts.label} is failing: {_inside(code.cause)}."
+        cause = facts.breaker_cause or code.cause_with({"last": "see the last run"})
+        title = f"{facts.label} is failing: {_inside(cause)}."
         return Verdict(Chip.FAILING, title, details, code.remedy, facts.breaker_open_since, code.key)
     if facts.entities and all(
         entity.health in (EntityHealth.FAILED, EntityHealth.FORBIDDEN) for entity in facts.entities

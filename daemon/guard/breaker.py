@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from common.clock import Clock
-from common.errors import BreakerHolds, StopRequested
+from common.errors import BreakerHolds, StopRequested, TransientFault
 from common.rules.breaker import FORCED, Admission, Breaker, BreakerLimits, Outcome, admit, record
 from common.states import BreakerState
 from common.store import breakers
@@ -44,6 +44,8 @@ class CircuitBreaker:
         self._failing = False
         self._successes: deque[float] = deque(maxlen=MOST_SUCCESSES)
         self._held_since: float | None = None
+        self._seen = Breaker()
+        self._last_fault: TransientFault | None = None
 
     def enter(self, stop: threading.Event, *, for_ping: bool) -> str:
         """Before a request: returns the token to leave with. A person's ping is let through as it is.
@@ -66,10 +68,11 @@ class CircuitBreaker:
             if self._clock.wait(stop, min(LOOK_SECONDS, admission.wait_seconds)):
                 raise StopRequested
 
-    def leave(self, token: str, outcome: Outcome) -> None:
+    def leave(self, token: str, outcome: Outcome, fault: TransientFault | None = None) -> None:
         """After a request: what it says about the vendor's health."""
         at = self._clock.monotonic()
         with self._lock:
+            self._last_fault = fault or self._last_fault
             if outcome is Outcome.SUCCESS:
                 self._held_since = None
             if outcome is Outcome.SUCCESS and not self._failing:
@@ -89,6 +92,22 @@ class CircuitBreaker:
         course, _ = breakers.decide(self._database, *self._account, rule)
         self._notice(course)
 
+    def held(self) -> BreakerHolds | None:
+        """What ends a request that has just failed for the last time; None while further ones may go out."""
+        with self._lock:
+            seen = self._seen
+        return None if seen.state in (BreakerState.CLOSED, BreakerState.FORCED_CLOSED) else self._holds(seen)
+
+    def _holds(self, breaker: Breaker) -> BreakerHolds:
+        if breaker.state is BreakerState.FORCED_OPEN:
+            by, until = breaker.forced_by, _moment(breaker.forced_until)
+            return BreakerHolds("BREAKER_FORCED_OPEN", by=by, until=until, reason=breaker.forced_reason)
+        with self._lock:
+            fault = self._last_fault
+        if fault is None:
+            return BreakerHolds("BREAKER_OPEN", last="before this run began")
+        return BreakerHolds("BREAKER_OPEN", last=f"the last one: {fault.cause.rstrip('.')}", last_code=fault.code)
+
     def _give_up_in_time(self, breaker: Breaker, wait_seconds: float) -> None:
         """One cool-down since a request of this run was first held back, whoever waits; then the run ends."""
         now = self._clock.monotonic()
@@ -98,10 +117,7 @@ class CircuitBreaker:
             waited = now - self._held_since
         if waited + wait_seconds <= self._limits.cool_down_seconds + LOOK_SECONDS:
             return
-        if breaker.state is BreakerState.FORCED_OPEN:
-            by, until = breaker.forced_by, _moment(breaker.forced_until)
-            raise BreakerHolds("BREAKER_FORCED_OPEN", by=by, until=until, reason=breaker.forced_reason)
-        raise BreakerHolds("BREAKER_OPEN")
+        raise self._holds(breaker)
 
     def _seen_closed(self) -> bool:
         now = self._clock.monotonic()
@@ -125,6 +141,7 @@ class CircuitBreaker:
     def _notice(self, course: list[Breaker]) -> None:
         after = course[-1]
         with self._lock:
+            self._seen = after
             self._failing = after.state is not BreakerState.CLOSED or after.consecutive_failures > 0
         for sentence, level in transitions(course):
             self._tell(level, sentence)

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from common.clock import Clock
-from common.errors import Deferred, RateLimited, StopRequested, TransientFault
+from common.errors import BreakerHolds, Deferred, RateLimited, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
 from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
@@ -47,6 +47,10 @@ class Witness(Protocol):
         """A request failed and is tried again after ``wait_seconds``."""
         ...
 
+    def gave_up(self, *, entity: str, error: TransientFault) -> None:
+        """A request failed for the last time, and what ends the run by it has another name."""
+        ...
+
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back."""
         ...
@@ -59,8 +63,12 @@ class Breaker(Protocol):
         """Before a request; returns the token to leave with, or raises ``BreakerHolds``."""
         ...
 
-    def leave(self, token: str, outcome: Outcome) -> None:
-        """After it."""
+    def leave(self, token: str, outcome: Outcome, fault: TransientFault | None = None) -> None:
+        """After it; ``fault`` is what failed, so that the breaker can name it."""
+        ...
+
+    def held(self) -> BreakerHolds | None:
+        """What ends a request whose attempts are used up while further ones are held back; None: they are not."""
         ...
 
 
@@ -116,7 +124,8 @@ class Guard:
     ) -> tuple[Any, Answer]:
         """The JSON of ``path``, by ``parse``, and its answer; tried again while trying again may help.
 
-        Raises a ``VendorFault`` (the last one, when attempts are used up), ``Deferred`` or ``StopRequested``.
+        Raises a ``VendorFault`` (when attempts are used up the last one, or ``BreakerHolds``), ``Deferred`` or
+        ``StopRequested``.
         """
         pauses = waits(self._dice)
         most = attempts or self._patience.attempts
@@ -127,8 +136,10 @@ class Guard:
                 return self._try(path, params, entity, for_ping=for_ping, parse=parse)
             except TransientFault as fault:
                 pause = at_least(next(pauses), fault.retry_after_seconds, self._dice)
-                self._give_up_or_defer(fault, attempt, most, pause)
-                self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
+                self._defer_if_long(fault, pause)
+                if attempt >= most:
+                    self._give_up(fault, entity, for_ping=for_ping)
+                self._prepare_another(fault, entity, attempt, pause)
             if self._clock.wait(self._stop, pause):
                 raise StopRequested
 
@@ -156,7 +167,7 @@ class Guard:
     ) -> tuple[Any, Answer]:
         """One attempt between breaker and breaker."""
         token = self._breaker.enter(self._stop, for_ping=for_ping)
-        outcome = Outcome.NEUTRAL
+        outcome, failed = Outcome.NEUTRAL, None
         try:
             answer = self._send(path, params, entity, for_ping=for_ping)
             body = parsed(answer, path=path, entity=entity, parse=parse)
@@ -164,11 +175,11 @@ class Guard:
             return body, answer
         except RateLimited:
             raise
-        except TransientFault:
-            outcome = Outcome.FAILURE
+        except TransientFault as fault:
+            outcome, failed = Outcome.FAILURE, fault
             raise
         finally:
-            self._breaker.leave(token, outcome)
+            self._breaker.leave(token, outcome, failed)
 
     def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> Answer:
         if self._stop.is_set():
@@ -193,17 +204,25 @@ class Guard:
             self._limiter.give_back(permit)
             self._witness.sent(entity=entity, note=of_request(permit, told), answer=answer)
 
-    def _give_up_or_defer(self, fault: TransientFault, attempt: int, most: int, pause: float) -> None:
-        limited = isinstance(fault, RateLimited)
+    def _prepare_another(self, fault: TransientFault, entity: str, attempt: int, pause: float) -> None:
+        if isinstance(fault, RateLimited):
+            self._limiter.hold(pause)
+        self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
+
+    def _defer_if_long(self, fault: TransientFault, pause: float) -> None:
         # What the vendor asks for is judged without the little that we add to it: a minute is not "over a minute".
         if min(pause, fault.retry_after_seconds or pause) > self._patience.longest_wait_seconds:
             raise self._deferral(self._later(fault, pause)) from fault
-        if attempt >= most:
-            if limited:
-                raise self._deferral(self._later(fault, WITHOUT_HINT_SECONDS)) from fault
+
+    def _give_up(self, fault: TransientFault, entity: str, *, for_ping: bool) -> NoReturn:
+        """The attempts are used up: a vendor that is down ends the run by the breaker, any other by its fault."""
+        if isinstance(fault, RateLimited):
+            raise self._deferral(self._later(fault, WITHOUT_HINT_SECONDS)) from fault
+        held = None if for_ping else self._breaker.held()  # a person who pings wants to know what the vendor answered
+        if held is None:
             raise fault
-        if limited:
-            self._limiter.hold(pause)
+        self._witness.gave_up(entity=entity, error=fault)
+        raise held from fault
 
     def _later(self, fault: TransientFault, seconds: float) -> Deferred:
         return Deferred(self._clock.now() + timedelta(seconds=seconds), fault.code)

@@ -234,6 +234,10 @@ class RunReporter:
             RateSample(self._clock.now(), lease.integration, lease.account_key, run_id=lease.run_id, **vars(note))
         )
 
+    def gave_up(self, *, entity: str, error: TransientFault) -> None:
+        """A request failed for the last time, and the breaker ends the run (called by the guard)."""
+        self.trouble(error, entity=entity)
+
     def breaker(self, level: str, sentence: str) -> None:
         """The circuit breaker moved, or held a request back (called by the guard)."""
         self.event(level, "breaker", sentence)

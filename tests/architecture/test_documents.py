@@ -143,6 +143,7 @@ ERRORS = (
     "EntityRefused",
     "PagesUnreliable",
     "RunFault",
+    "BreakerHolds",
     "BadRecord",
     "Refused",
     "Unusable",

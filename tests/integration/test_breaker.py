@@ -110,6 +110,7 @@ def test_a_held_request_waits_one_cool_down_at_most(database: Database) -> None:
     with pytest.raises(BreakerHolds) as caught:
         quick.breaker.enter(NEVER, for_ping=False)
     assert caught.value.code == "BREAKER_OPEN"
+    assert "(before this run began)" in caught.value.cause
 
 
 def test_a_force_that_ran_out_is_over_before_anything_opens(database: Database) -> None:
@@ -229,5 +230,47 @@ def test_a_run_names_the_breaker_when_the_vendor_stays_down(drill: DrillServer, 
         drill.set_fault("http_500", only_page=1)
         run = copier.run(entities=["owners", "units", "tenants"])
     assert (run.state, run.code) == ("incomplete", "BREAKER_OPEN")
-    assert [run.entities[name]["state"] for name in ("owners", "tenants")] == ["failed", "skipped"]
+    assert [run.entities[name]["state"] for name in ("owners", "tenants")] == ["partial", "skipped"]
     assert len([entry for entry in drill.log.entries() if entry.path.endswith("/units")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "path", "parts"),
+    [
+        ({}, "/users/me", ["skipped", "skipped"]),
+        ({"entity": "owners"}, "/owners", ["partial", "skipped"]),
+        ({"entity": "owners", "only_page": 3}, "/owners", ["partial", "skipped"]),
+    ],
+    ids=["wholly down", "one entity", "from page 3 on"],
+)
+def test_a_probe_that_is_the_last_attempt_ends_the_run_by_the_breaker(
+    drill: DrillServer, database_url: str, database: Database, where: dict[str, Any], path: str, parts: list[str]
+) -> None:
+    """Issue 3: one cool-down, then `incomplete` naming the breaker and what opened it, wherever the vendor is down.
+
+    As with six attempts and five failures that open it: the failed probe is the last attempt.
+    """
+    exact = {"ICC_BREAKER_COOL_DOWN_SECONDS": "1", "ICC_BREAKER_FAILURES": "2", "ICC_RETRY_ATTEMPTS": "3"}
+    with engine(drill, database_url, **exact) as copier:
+        drill.set_fault("http_500", **where)
+        run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.code) == ("incomplete", "BREAKER_OPEN")
+    assert f"(the last one: DoorLoop answered 500 at {path})" in run.run["error"]["cause"]
+    assert [run.entities[name]["state"] for name in ("owners", "units")] == parts
+    assert sum(entry.status == 500 for entry in drill.log.entries()) == 3
+    groups = rows(database, "SELECT code, count FROM control.error_groups ORDER BY code")
+    assert [(row["code"], row["count"]) for row in groups] == [("BREAKER_OPEN", 1), ("VENDOR_ERROR", 3)]
+    told = rows(database, "SELECT code FROM control.events WHERE level = 'error' ORDER BY id")
+    assert [row["code"] for row in told] == ["VENDOR_ERROR", "BREAKER_OPEN"]
+
+
+def test_attempts_used_up_before_the_breaker_opens_end_by_the_vendors_fault(
+    drill: DrillServer, database_url: str
+) -> None:
+    """Few failures are that entity's own: it fails by the vendor's answer and the others are read."""
+    patient = {"ICC_BREAKER_FAILURES": "5", "ICC_RETRY_ATTEMPTS": "2"}
+    with engine(drill, database_url, **patient) as copier:
+        drill.set_fault("http_500", entity="owners")
+        run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.code) == ("incomplete", "VENDOR_ERROR")
+    assert [run.entities[name]["state"] for name in ("owners", "units")] == ["failed", "complete"]

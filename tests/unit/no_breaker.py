@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from common.errors import TransientFault
+from common.errors import BreakerHolds, TransientFault
 from common.http.transport import Answer
 from common.rules.breaker import Outcome
 from common.rules.budget import Lowered
@@ -12,18 +12,26 @@ from daemon.guard.rate_note import RateNote
 
 
 class NoBreaker:
-    """Lets everything through and remembers what came of it."""
+    """Lets everything through and remembers what came of it; ``holds`` is what a test wants it to end requests with."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
+        self.faults: list[TransientFault] = []
+        self.holds: BreakerHolds | None = None
 
     def enter(self, stop: threading.Event, *, for_ping: bool) -> str:
         """Come in."""
         return "ping" if for_ping else "request"
 
-    def leave(self, token: str, outcome: Outcome) -> None:
+    def leave(self, token: str, outcome: Outcome, fault: TransientFault | None = None) -> None:
         """Noted."""
         self.outcomes.append(outcome)
+        if fault is not None:
+            self.faults.append(fault)
+
+    def held(self) -> BreakerHolds | None:
+        """What the test says."""
+        return self.holds
 
 
 class NoCeiling:
@@ -50,6 +58,9 @@ class Unwitnessed:
         """Nothing."""
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
+        """Nothing."""
+
+    def gave_up(self, *, entity: str, error: TransientFault) -> None:
         """Nothing."""
 
     def breaker(self, level: str, sentence: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from common.errors import Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
+from common.errors import BreakerHolds, Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience
@@ -78,6 +78,7 @@ class Notes:
         self.waits: list[float] = []
         self.notes: list[RateNote] = []
         self.told: list[str] = []
+        self.given_up: list[TransientFault] = []
 
     def waiting(self, *, entity: str, seconds: float, why: str) -> None:
         """Note why."""
@@ -91,6 +92,11 @@ class Notes:
     def deferred(self, note: RateNote) -> None:
         """Note it."""
         self.notes.append(note)
+
+    def gave_up(self, *, entity: str, error: TransientFault) -> None:
+        """Note what failed."""
+        assert entity == "owners"
+        self.given_up.append(error)
 
     def breaker(self, level: str, sentence: str) -> None:
         """Not asked here."""
@@ -106,9 +112,9 @@ class Scene:
 
     def __init__(self, *answers: Answer | Exception, attempts: int = 6, seed: int = 1) -> None:
         self.vendor, self.permits, self.notes = Vendor(*answers), Permits(), Notes()
-        self.clock, self.stop = VirtualClock(), threading.Event()
+        self.clock, self.stop, self.breaker = VirtualClock(), threading.Event(), NoBreaker()
         self.guard = Guard(
-            breaker=NoBreaker(),
+            breaker=self.breaker,
             lanes=Lanes(self.clock, cast("Ceiling", NoCeiling()), 4),
             transport=cast("Transport", self.vendor),
             limiter=cast("Limiter", self.permits),
@@ -121,9 +127,9 @@ class Scene:
             dice=random.Random(seed),
         )
 
-    def get(self, attempts: int | None = None) -> Any:
+    def get(self, attempts: int | None = None, *, for_ping: bool = False) -> Any:
         """Ask for the owners."""
-        return self.guard.get("/owners", {}, entity="owners", attempts=attempts)[0]
+        return self.guard.get("/owners", {}, entity="owners", attempts=attempts, for_ping=for_ping)[0]
 
 
 def test_a_good_answer_costs_one_request() -> None:
@@ -175,6 +181,34 @@ def test_attempts_are_capped(attempts: int) -> None:
     assert caught.value.code == "VENDOR_ERROR"
     assert len(scene.vendor.asked) == attempts
     assert len(scene.clock.waits) == attempts - 1
+
+
+def test_attempts_used_up_while_the_breaker_holds_end_by_the_breaker() -> None:
+    """Issue 3: the run ends naming the breaker; what the vendor answered is still told, once, by its own name."""
+    scene = Scene(answer(status=500), attempts=2)
+    scene.breaker.holds = BreakerHolds("BREAKER_OPEN", last="the last one: so and so")
+    with pytest.raises(BreakerHolds) as caught:
+        scene.get()
+    assert isinstance(caught.value.__cause__, TransientFault)
+    assert [fault.code for fault in scene.breaker.faults] == ["VENDOR_ERROR", "VENDOR_ERROR"]
+    assert [fault.code for fault in scene.notes.given_up] == ["VENDOR_ERROR"]
+
+
+def test_a_ping_names_what_the_vendor_answered_whatever_the_breaker_holds() -> None:
+    """It goes out while the breaker is open, to learn just that."""
+    scene = Scene(answer(status=500))
+    scene.breaker.holds = BreakerHolds("BREAKER_OPEN", last="before this run began")
+    with pytest.raises(TransientFault) as caught:
+        scene.get(attempts=1, for_ping=True)
+    assert (caught.value.code, scene.notes.given_up) == ("VENDOR_ERROR", [])
+
+
+def test_endless_429s_are_deferred_while_the_breaker_holds() -> None:
+    """Law 7 comes first: who is asked to slow down is not failing."""
+    scene = Scene(answer(status=429), attempts=2)
+    scene.breaker.holds = BreakerHolds("BREAKER_OPEN", last="before this run began")
+    with pytest.raises(Deferred):
+        scene.get()
 
 
 def test_a_ping_tries_once() -> None:
