@@ -56,7 +56,7 @@ def finish(
 
 def end_for(link: Link, run_id: str, state: str, error: dict[str, Any] | None) -> bool:
     """End a run whose owner cannot: it died, or did not stop in time. Its open entities end with it."""
-    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": _json(error)})
+    skip_rest(link, run_id, error)
     params = {"run_id": run_id, "state": state, "error": _json(error)}
     return link.execute(SQL["end_run_for"], params).fetchone() is not None
 
@@ -127,9 +127,9 @@ def finish_entity(
     link.execute(SQL["finish_entity"], params)
 
 
-def skip_rest(link: Link, run_id: str) -> None:
-    """Entities a run did not come to are `skipped`; one it was reading is `partial`."""
-    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": None})
+def skip_rest(link: Link, run_id: str, error: dict[str, Any] | None) -> None:
+    """Entities a run did not come to are `skipped`; one it was reading is `partial`, by what ended the run."""
+    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": _json(error)})
 
 
 def entity_results(link: Link, run_id: str) -> list[Row]:

@@ -52,6 +52,20 @@ def test_what_concerns_the_whole_account_ends_the_run(
 
 
 @pytest.mark.parametrize(
+    ("fault", "code"),
+    [("unauthorized", "KEY_REFUSED"), ("redirect_other_host", "REDIRECT_REFUSED"), ("html_app", "HTML_FROM_APP")],
+)
+def test_an_entity_cut_by_what_ends_the_run_says_why(copier: Engine, drill: DrillServer, fault: str, code: str) -> None:
+    """Law 8: `partial` alone says nothing to who looks at the entity; one that was not come to has no error."""
+    drill.set_fault(fault, entity="owners", only_page=3)
+    run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.code) == ("failed", code)
+    assert (run.entities["owners"]["state"], run.entities["owners"]["page"]) == ("partial", 2)
+    assert run.entities["owners"]["error"] == run.run["error"]
+    assert (run.entities["units"]["state"], run.error("units")) == ("skipped", None)
+
+
+@pytest.mark.parametrize(
     ("fault", "parameters", "code", "state"),
     [
         ("forbidden_role", {}, "ROLE_FORBIDDEN", "forbidden"),
