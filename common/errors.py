@@ -137,9 +137,24 @@ class StopRequested(Exception):
 
 
 class Deferred(Exception):
-    """Come back at ``until``: the run ends `deferred` and a next one continues it."""
+    """Come back at ``until``: the run ends `deferred` and a next one continues it.
 
-    def __init__(self, until: datetime, code: str) -> None:
+    ``fault`` is the vendor's answer that asked for it; None: our own count, or what another request was told.
+    """
+
+    def __init__(self, until: datetime, code: str, fault: VendorFault | None = None) -> None:
         self.until = until
         self.code = code
-        super().__init__(f"{code} until {until.isoformat()}")
+        self.fault = fault
+        super().__init__(self.reason.cause)
+
+    @property
+    def reason(self) -> IccError:
+        """Why and until when, as it is told and stored."""
+        facts = self.fault.facts if self.fault else {}
+        return IccError(self.code, **{**facts, "until": f"{self.until:%Y-%m-%d %H:%M:%S} UTC"})
+
+    @property
+    def vendor_failed(self) -> bool:
+        """Whether the vendor is in trouble; being slowed down is not failing (law 7)."""
+        return self.fault is not None and not isinstance(self.fault, RateLimited)

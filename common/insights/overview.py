@@ -218,6 +218,7 @@ def _facts(link: Link, account: AccountOverview, row: Row, views: tuple[DaemonVi
         open_dead_letters=account.open_dead_letters,
         open_questions=len(account.questions),
         waiting_until=account.blocked_until,
+        waiting_code=account.blocked_code,
         last_full_at=min(at for at in full_at if at) if full_at and all(full_at) else None,
         rows=sum(counted) if counted else None,
         next_due=min(((kind, at) for kind, at in due if at), key=lambda pair: pair[1], default=None),

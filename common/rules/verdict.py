@@ -21,8 +21,12 @@ UNKNOWN_AFTER_HEARTBEATS = 4.5
 STALE_AFTER_INTERVALS = 2.0
 UNSCHEDULED_INTERVAL_SECONDS = 12 * 3600.0
 """What is expected of an entity while nothing runs by itself: stale once it is a day old."""
-SLOWED_CODES = frozenset({"RATE_LIMITED", "BUDGET_SPENT"})
+SLOWED_CODES = frozenset({"RATE_LIMITED", "RATE_LIMITED_UNTIL", "BUDGET_SPENT"})
 """Being slowed down is not failing."""
+_WAITS_FOR = {
+    "VENDOR_ASKED_LATER": "The vendor is in trouble and asked to come back later",
+    "RATE_LIMITED_UNTIL": "The vendor asked to slow down",
+}
 
 
 class EntityHealth(StrEnum):
@@ -88,6 +92,7 @@ class AccountFacts:
     open_dead_letters: int = 0
     open_questions: int = 0
     waiting_until: datetime | None = None
+    waiting_code: str | None = None
     last_full_at: datetime | None = None
     rows: int | None = None
     next_due: tuple[str, datetime] | None = None
@@ -307,4 +312,5 @@ def _capital(sentence: str) -> str:
 
 def _waiting(facts: AccountFacts, now: datetime) -> str:
     assert facts.waiting_until is not None
-    return f"The vendor's budget is used up; work goes on by itself at {clock(facts.waiting_until, now)}."
+    why = _WAITS_FOR.get(facts.waiting_code or "", "The vendor's budget is used up")
+    return f"{why}; work goes on by itself at {clock(facts.waiting_until, now)}."

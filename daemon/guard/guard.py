@@ -135,7 +135,7 @@ class Guard:
             try:
                 return self._try(path, params, entity, for_ping=for_ping, parse=parse)
             except TransientFault as fault:
-                pause = at_least(next(pauses), fault.retry_after_seconds, self._dice)
+                pause = self._pause(fault, next(pauses))
                 self._defer_if_long(fault, pause)
                 if attempt >= most:
                     self._give_up(fault, entity, for_ping=for_ping)
@@ -185,7 +185,7 @@ class Guard:
         if self._stop.is_set():
             raise StopRequested
         if self._put_off is not None:  # another thread of this run was told to come back later: so were we
-            raise Deferred(self._put_off.until, self._put_off.code)
+            raise Deferred(self._put_off.until, self._put_off.code, self._put_off.fault)
         try:
             permit = self._limiter.take(
                 self._stop,
@@ -203,6 +203,11 @@ class Guard:
         finally:
             self._limiter.give_back(permit)
             self._witness.sent(entity=entity, note=of_request(permit, told), answer=answer)
+
+    def _pause(self, fault: TransientFault, drawn_seconds: float) -> float:
+        # Only what the vendor asks for may be long enough to defer the run.
+        own = min(drawn_seconds, self._patience.longest_wait_seconds)
+        return at_least(own, fault.retry_after_seconds, self._dice)
 
     def _prepare_another(self, fault: TransientFault, entity: str, attempt: int, pause: float) -> None:
         if isinstance(fault, RateLimited):
@@ -225,7 +230,8 @@ class Guard:
         raise held from fault
 
     def _later(self, fault: TransientFault, seconds: float) -> Deferred:
-        return Deferred(self._clock.now() + timedelta(seconds=seconds), fault.code)
+        code = "RATE_LIMITED_UNTIL" if isinstance(fault, RateLimited) else "VENDOR_ASKED_LATER"
+        return Deferred(self._clock.now() + timedelta(seconds=seconds), code, fault)
 
     def _deferral(self, deferral: Deferred) -> Deferred:
         self._put_off = deferral

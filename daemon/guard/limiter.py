@@ -165,7 +165,7 @@ class Limiter:
     def _refuse_long(self, seconds: float, window: str) -> None:
         """A long wait leaves as ``Deferred``."""
         if seconds > self._longest_wait_seconds + (JITTER_SECONDS if window == "hold" else 0.0):
-            code = "RATE_LIMITED" if window == "hold" else "BUDGET_SPENT"
+            code = "RATE_LIMITED_UNTIL" if window == "hold" else "BUDGET_SPENT"
             raise Deferred(self._clock.now() + timedelta(seconds=seconds), code)
 
     def _wait(self, stop: threading.Event, seconds: float, limits: BudgetLimits) -> None:

@@ -123,8 +123,7 @@ class Run:
         except StopRequested:
             return RunEnd(RunState.STOPPED)
         except Deferred as signal:
-            self._reporter.warn(signal.code, until=signal.until.isoformat())
-            return RunEnd(RunState.DEFERRED, blocked_until=signal.until, blocked_code=signal.code)
+            return self._deferred(signal, progress)
         except LeaseLost:
             self._lost = True
             return RunEnd(RunState.INTERRUPTED, written=False)
@@ -144,6 +143,16 @@ class Run:
             return RunEnd(RunState.FAILED, ours.as_record())
         state = run_state((outcome.state, outcome.dead_new) for outcome in progress.outcomes)
         return RunEnd(state, _first_error(state, progress.outcomes))
+
+    def _deferred(self, signal: Deferred, progress: _Progress) -> RunEnd:
+        """Told as an error only where the vendor failed; being slowed down is a warning of the run (law 7)."""
+        reason, error = signal.reason, None
+        if signal.vendor_failed:
+            self._reporter.trouble(reason, level="warn")
+            error = reason.as_record()
+        else:
+            progress.warnings.append(self._reporter.warn(reason.code, **reason.facts))
+        return RunEnd(RunState.DEFERRED, error, blocked_until=signal.until, blocked_code=signal.code)
 
     def _read_all(self, progress: _Progress) -> None:
         order = self.plan.order

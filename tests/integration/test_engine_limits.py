@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from common.codes import CODES
 from common.errors import Refused
+from common.insights.runs import found_runs
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, Outcome, engine
@@ -99,10 +101,42 @@ def test_endless_429_without_a_hint_defers(copier: Engine, drill: DrillServer) -
     assert run.run["blocked_until"] > run.run["finished_at"] + timedelta(seconds=30)
 
 
-def test_a_503_that_names_an_hour_defers_too(copier: Engine, drill: DrillServer) -> None:
-    """Issue 3: a wait over a minute is not slept, whatever status asked for it."""
-    drill.set_fault("http_503", retry_after="3600", entity="owners")
-    assert copier.run().state == "deferred"
+@pytest.mark.parametrize("status", [500, 503, 408])
+def test_a_vendor_in_trouble_that_names_an_hour_defers_and_is_named(
+    copier: Engine, drill: DrillServer, database: Database, status: int
+) -> None:
+    """Issue 3: a wait over a minute is not slept, whatever status asked for it. Law 8: run, entity, event and error
+    group say what the vendor answered and until when; so do the page and sync/runs, which read the run."""
+    drill.set_fault(f"http_{status}", retry_after="3600", entity="owners", only_page=3)
+    run = copier.run()
+    assert (run.state, run.code, run.error("owners")) == ("deferred", "VENDOR_ASKED_LATER", "VENDOR_ASKED_LATER")
+    until = f"{run.run['blocked_until']:%Y-%m-%d %H:%M:%S} UTC"
+    cause = f"DoorLoop answered {status} at /owners and asked to come back later: nothing is sent before {until}."
+    assert run.run["error"]["cause"] == cause
+    (shown,) = found_runs(database)
+    assert shown.error is not None
+    assert (shown.error.cause, shown.error.remedy) == (cause, CODES["VENDOR_ASKED_LATER"].remedy)
+    (event,) = rows(database, "SELECT level, msg FROM control.events WHERE code = 'VENDOR_ASKED_LATER'")
+    assert (event["level"], cause in event["msg"]) == ("warn", True)
+    (group,) = rows(database, "SELECT code, status, count FROM control.error_groups")
+    assert (group["code"], group["status"], group["count"]) == ("VENDOR_ASKED_LATER", status, 1)
+    blocked = one(database, "SELECT blocked_code FROM control.accounts_synced")
+    assert blocked["blocked_code"] == "VENDOR_ASKED_LATER"
+
+
+def test_a_run_put_off_by_a_429_says_so_without_an_error(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Laws 7 and 8: a warning of the run with its own code names what was asked and until when; no error group."""
+    drill.set_fault("rate_limited", retry_after="3600", entity="owners", only_page=3)
+    run = copier.run()
+    until = f"{run.run['blocked_until']:%Y-%m-%d %H:%M:%S} UTC"
+    (warning,) = run.run["warnings"]
+    assert warning["code"] == "RATE_LIMITED_UNTIL"
+    assert warning["cause"] == f"DoorLoop asked us to slow down (429): nothing is sent before {until}."
+    (event,) = rows(database, "SELECT level, msg FROM control.events WHERE code = 'RATE_LIMITED_UNTIL'")
+    assert (event["level"], warning["cause"] in event["msg"]) == ("warn", True)
+    assert rows(database, "SELECT 1 FROM control.error_groups") == []
 
 
 def parts_until_done(copier: Engine, first: Outcome) -> list[Outcome]:

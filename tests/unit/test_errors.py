@@ -57,10 +57,19 @@ def test_a_lost_lease_is_not_waited_out_like_a_database_that_is_away() -> None:
 
 
 def test_a_deferral_says_until_when_and_why() -> None:
-    """The run is continued then."""
-    signal = Deferred(datetime(2026, 11, 1, tzinfo=UTC), "BUDGET_SPENT")
-    assert signal.code in CODES
-    assert "2026-11-01T00:00:00+00:00" in str(signal)
+    """The run is continued then; what the vendor answered is told, and only trouble of its own counts as failing."""
+    until = datetime(2026, 11, 1, tzinfo=UTC)
+    fault = TransientFault("VENDOR_ERROR", status=503, path="/owners", snippet="busy")
+    signal = Deferred(until, "VENDOR_ASKED_LATER", fault)
+    assert str(signal) == signal.reason.cause
+    assert "503 at /owners" in signal.reason.cause
+    assert "before 2026-11-01 00:00:00 UTC" in signal.reason.cause
+    assert signal.reason.facts == {**fault.facts, "until": "2026-11-01 00:00:00 UTC"}
+    slowed = Deferred(until, "RATE_LIMITED_UNTIL", RateLimited("RATE_LIMITED", status=429, path="/owners"))
+    spent = Deferred(until, "BUDGET_SPENT")
+    assert [one.vendor_failed for one in (signal, slowed, spent)] == [True, False, False]
+    assert all("2026-11-01 00:00:00 UTC" in str(one) for one in (signal, slowed, spent))
+    assert all(CODES[one.code].outcome == "run deferred" for one in (signal, slowed, spent))
 
 
 @given(

@@ -110,7 +110,7 @@ class Notes:
 class Scene:
     """A guard with everything around it."""
 
-    def __init__(self, *answers: Answer | Exception, attempts: int = 6, seed: int = 1) -> None:
+    def __init__(self, *answers: Answer | Exception, attempts: int = 6, seed: int = 1, longest: float = 60) -> None:
         self.vendor, self.permits, self.notes = Vendor(*answers), Permits(), Notes()
         self.clock, self.stop, self.breaker = VirtualClock(), threading.Event(), NoBreaker()
         self.guard = Guard(
@@ -120,7 +120,7 @@ class Scene:
             limiter=cast("Limiter", self.permits),
             clock=self.clock,
             stop=self.stop,
-            patience=Patience(attempts, 60),
+            patience=Patience(attempts, longest),
             base_url="https://app.doorloop.com/api/",
             headers={"Authorization": "bearer k"},
             witness=self.notes,
@@ -230,13 +230,22 @@ def test_a_wait_is_never_below_the_servers(status: int, seed: int) -> None:
     assert scene.permits.held == ([wait] if status == 429 else [])
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_long_retry_after_is_deferred(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (408, "VENDOR_ASKED_LATER"),
+        (429, "RATE_LIMITED_UNTIL"),
+        (500, "VENDOR_ASKED_LATER"),
+        (503, "VENDOR_ASKED_LATER"),
+    ],
+)
+def test_a_long_retry_after_is_deferred(status: int, code: str) -> None:
     """Over a minute is never slept: the run ends deferred with the moment to come back, and goes on by itself."""
     scene = Scene(answer(status=status, retry_after="3600"))
     with pytest.raises(Deferred) as caught:
         scene.get()
     assert timedelta(seconds=3600) <= caught.value.until - START <= timedelta(seconds=3601)
+    assert (caught.value.code, caught.value.fault) == (code, caught.value.__cause__)
     assert scene.clock.waits == []
     assert len(scene.vendor.asked) == 1
 
@@ -246,9 +255,16 @@ def test_endless_429s_without_a_time_are_deferred_not_failed() -> None:
     scene = Scene(answer(status=429), attempts=3)
     with pytest.raises(Deferred) as caught:
         scene.get()
-    assert caught.value.code == "RATE_LIMITED"
+    assert caught.value.code == "RATE_LIMITED_UNTIL"
     assert isinstance(caught.value.__cause__, RateLimited)
     assert caught.value.until - scene.clock.now() == timedelta(seconds=60)
+
+
+def test_our_own_back_off_defers_nothing() -> None:
+    """Only the vendor's word does; a wait of our own keeps within the longest one allowed."""
+    scene = Scene(*[answer(status=500)] * 5, answer(b"[]"), longest=0.2)
+    assert scene.get() == []
+    assert max(scene.clock.waits) == 0.2
 
 
 def test_a_stop_sends_nothing_more() -> None:
@@ -285,10 +301,11 @@ def test_a_minute_is_not_over_a_minute() -> None:
 
 def test_after_a_deferral_no_thread_of_the_run_sends_anything() -> None:
     """Told to come back in an hour, the other requests of the run stay at home."""
-    scene = Scene(answer(status=429, retry_after="3600"))
+    scene = Scene(answer(status=503, retry_after="3600"))
     for _ in range(3):
         with pytest.raises(Deferred) as caught:
             scene.get()
+        assert caught.value.vendor_failed  # whichever thread is heard says why
         assert caught.value.until - START <= timedelta(seconds=3601)
     assert len(scene.vendor.asked) == 1
     assert [note.decision for note in scene.notes.notes] == ["sent", "deferred"]

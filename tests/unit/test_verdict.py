@@ -90,6 +90,11 @@ def test_a_good_day_is_one_sentence_with_its_evidence() -> None:
             Chip.OK,
             "work goes on by itself at 14:52 UTC",
         ),
+        (
+            {"waiting_code": "VENDOR_ASKED_LATER", "waiting_until": NOW + timedelta(minutes=20)},
+            Chip.OK,
+            "asked to come back later; work goes on by itself at 14:52 UTC",
+        ),
     ],
 )
 def test_the_first_match_decides(change: dict[str, object], chip: Chip, words: str) -> None:
