@@ -16,6 +16,7 @@ from uuid import UUID
 from common.catalog import CATALOG
 from common.insights.problems import remedy_of
 from common.redact import HIDDEN, mask
+from common.rules.holdable import spelled_out
 from common.rules.schema_diff import json_type
 from common.states import DeadLetterState
 from common.store.database import Database, Row
@@ -213,7 +214,7 @@ def masked(payload: str, plain_keys: frozenset[str]) -> str:
         key: value if key in plain_keys and _is_flat(value) else f"{HIDDEN} ({json_type(value)})"
         for key, value in record.items()
     }
-    return json.dumps(shown, ensure_ascii=False)
+    return str(spelled_out(json.dumps(shown, ensure_ascii=False)))  # half a surrogate pair cannot be sent to a page
 
 
 def _is_flat(value: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from common.rules.holdable import spelled_out
+
 IDENTITY_FIELDS = ("companyId", "company", "accountId", "account", "id", "email", "companyName", "name", "fullName")
 """Fields that tell accounts apart, most telling first; /users/me is not documented, so whichever are there."""
 
@@ -15,7 +17,7 @@ def same_account(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
     """
     for field in IDENTITY_FIELDS:
         if field in before and field in now:
-            return before[field] == now[field]
+            return bool(spelled_out(before[field]) == spelled_out(now[field]))  # the stored one was written so
     return True
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from common.rules.holdable import holdable
+
 MOST_EXAMPLES = 3
 MOST_DIGITS = 6
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{1,30}")
@@ -38,7 +40,7 @@ class Mapped:
 
 
 def json_type(value: Any) -> str:
-    """The JSON type of a value, in a person's words."""
+    """The JSON type of a value, in a person's words; ``no JSON``: what stands in for NaN, or for too deep a nesting."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, str):
@@ -47,7 +49,9 @@ def json_type(value: Any) -> str:
         return "number"
     if isinstance(value, list):
         return "list"
-    return "object" if isinstance(value, dict) else "nothing"
+    if value is None:
+        return "nothing"
+    return "object" if isinstance(value, dict) else "no JSON"
 
 
 def schema_diff(records: Iterable[Any], columns: Iterable[Mapped]) -> dict[str, Any]:
@@ -55,6 +59,7 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped]) -> dict[str, 
 
     Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
     columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
+    A key that Postgres cannot hold is escaped as it is in ``raw``.
     """
     sample = [record for record in records if isinstance(record, dict)]
     mapped = list(columns)
@@ -76,7 +81,7 @@ def _unmapped(sample: list[dict[str, Any]], sources: set[str]) -> dict[str, dict
     for record in sample:
         for key, value in record.items():
             if key not in known:
-                _note(found, str(key), value)
+                _note(found, key, value)
             elif key in opened and isinstance(value, dict):
                 for name, part in value.items():
                     if f"{key}.{name}" not in inner:
@@ -85,7 +90,7 @@ def _unmapped(sample: list[dict[str, Any]], sources: set[str]) -> dict[str, dict
 
 
 def _note(found: dict[str, dict[str, list[str]]], key: str, value: Any) -> None:
-    types = found.setdefault(key, {})
+    types = found.setdefault(holdable(key), {})
     if value is None:
         return
     examples = types.setdefault(json_type(value), [])
@@ -107,7 +112,9 @@ def harmless(value: Any) -> str:
         return value if _CONSTANT.fullmatch(value) or _DAY.fullmatch(value) else f"{len(value)} characters"
     if isinstance(value, list):
         return f"{len(value)} items"
-    keys = ", ".join(sorted(str(key) for key in value)[:6])
+    if not isinstance(value, dict):
+        return repr(value)  # a stand-in for what is no JSON says so itself, and nothing else
+    keys = ", ".join(sorted(map(holdable, value))[:6])
     return f"keys {keys}" if keys else "no keys"
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
-from common.redact import mask, mask_value
+from common.redact import mask
 from common.store.database import Link, Row
+from common.store.masked import masked_json, masked_value
 from common.store.statements import statements
 
 SQL = statements("accounts")
@@ -41,8 +40,8 @@ def publish(
     params = {
         **_account(integration, account_key),
         "daemon_id": daemon_id,
-        "settings": Jsonb(mask_value(settings)),
-        "findings": Jsonb(mask_value(findings)),
+        "settings": masked_json(settings),
+        "findings": masked_json(findings),
         "held": any(finding["holds"] for finding in findings),
     }
     link.execute(SQL["publish"], params)
@@ -80,7 +79,7 @@ def forget_source(link: Link, integration: str, account_key: str) -> None:
 
 def set_identity(link: Link, integration: str, account_key: str, identity: dict[str, str]) -> None:
     """Whose account it is, as first seen or as confirmed."""
-    link.execute(SQL["set_identity"], {**_account(integration, account_key), "identity": Jsonb(mask_value(identity))})
+    link.execute(SQL["set_identity"], {**_account(integration, account_key), "identity": masked_json(identity)})
 
 
 def ask_admin(
@@ -96,7 +95,7 @@ def ask_admin(
 ) -> str:
     """Put a question to an admin and return its id. An open one that asks the same stays, any other is replaced."""
     question = {**_account(integration, account_key), "kind": kind, "entity": entity, "pass_id": pass_id}
-    question["details"] = Jsonb(mask_value(details))
+    question["details"] = masked_json(details)
     same = link.execute(SQL["same_question"], question).fetchone()
     if same is not None:
         return str(same["id"])
@@ -136,4 +135,4 @@ def answer(link: Link, confirmation_id: str, answer_given: str, *, by: str, reas
 
 def insert_ping(link: Link, integration: str, account_key: str, ping: dict[str, Any]) -> None:
     """A ping's result (keys as in the table)."""
-    link.execute(SQL["insert_ping"], {**mask_value(ping), **_account(integration, account_key)})
+    link.execute(SQL["insert_ping"], {**masked_value(ping), **_account(integration, account_key)})

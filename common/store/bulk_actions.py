@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
-from common.redact import mask_value
 from common.store.database import Link, Row
 from common.store.leases import Lease
+from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("bulk_actions")
@@ -39,7 +37,7 @@ class Settling:
 
 def insert(link: Link, action: Row) -> None:
     """A new one, queued."""
-    link.execute(SQL["insert"], {**action, "filter": Jsonb(mask_value(action["filter"]))})
+    link.execute(SQL["insert"], {**action, "filter": masked_json(action["filter"])})
 
 
 def take_letters(link: Link, action: Row, which: Row, last_id: int | None) -> int:

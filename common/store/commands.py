@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from common.redact import mask, mask_value
+from common.redact import mask
 from common.signing import is_sealed
 from common.store.database import Link, Row
+from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("commands")
@@ -44,7 +45,7 @@ def log_action(
             "action": action,
             "integration": integration,
             "account_key": account_key,
-            "summary": Jsonb(mask_value(summary or {})),
+            "summary": masked_json(summary or {}),
             "result": result,
             "reason": mask(reason) if reason else None,
             "command_id": command_id,
@@ -138,7 +139,7 @@ def finish(link: Link, command: Row, state: str, result: dict[str, Any], run_id:
 
     What was done is written down whatever has become of the row meanwhile.
     """
-    params = {"id": command["id"], "state": state, "result": Jsonb(mask_value(result)), "run_id": run_id}
+    params = {"id": command["id"], "state": state, "result": masked_json(result), "run_id": run_id}
     link.execute(SQL["finish"], params)
     log_outcome(link, command, state, result)
 
@@ -191,7 +192,7 @@ def expire(link: Link, command: Row, result: dict[str, Any]) -> bool:
 
 
 def _put_aside(link: Link, command: Row, state: str, result: dict[str, Any]) -> bool:
-    params = {"id": command["id"], "was": command["state"], "state": state, "result": Jsonb(mask_value(result))}
+    params = {"id": command["id"], "was": command["state"], "state": state, "result": masked_json(result)}
     return link.execute(SQL["put_aside"], params).fetchone() is not None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from common.redact import mask
 from common.store.database import Link
 from common.store.leases import Lease
+from common.store.masked import masked_text
 from common.store.statements import statements
 
 SQL = statements("dead_letters")
@@ -41,7 +42,7 @@ def put_aside(link: Link, lease: Lease, entity: str, page: int, letters: Sequenc
         "payloads": [mask(letter.payload) for letter in once],
         "hashes": [letter.payload_hash for letter in once],
         "codes": [letter.code for letter in once],
-        "reasons": [mask(letter.reason) for letter in once],
+        "reasons": [masked_text(letter.reason) for letter in once],
         "fingerprints": [letter.fingerprint for letter in once],
     }
     return sum(row["is_new"] for row in link.execute(SQL["put_aside"], params).fetchall())

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
-from common.redact import mask_value
 from common.store.database import Link, Row
 from common.store.leases import Lease
+from common.store.masked import masked_json
 from common.store.records import Target
 from common.store.statements import statements
 
@@ -34,7 +33,7 @@ def changed_rows(link: Link, target: Target, account_key: str, payloads: Mapping
 
 def store(link: Link, lease: Lease, entity: str, samples: list[dict[str, Any]]) -> None:
     """The report of an entity that has ended (masked)."""
-    link.execute(SQL["store"], {**lease.params, "entity": entity, "samples": Jsonb(mask_value(samples))})
+    link.execute(SQL["store"], {**lease.params, "entity": entity, "samples": masked_json(samples)})
 
 
 def samples_of(link: Link, run_id: str) -> dict[str, Any]:

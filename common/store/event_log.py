@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from psycopg import sql
 
-from common.redact import mask, mask_value
 from common.rules.fingerprint import VERSION, fingerprint, path_template
 from common.store.database import Database, Link
+from common.store.masked import masked_text, masked_value
 from common.store.statements import statements
 
 SQL = statements("telemetry")
@@ -112,16 +112,18 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
     last_id = int(head["last_id"])
     with link.cursor().copy(SQL["copy_events"]) as copy:
         for number, event in enumerate(events, start=last_id - len(events) + 1):
-            data = None if event.data is None else orjson.dumps(mask_value(event.data)).decode()
+            data = None if event.data is None else orjson.dumps(masked_value(event.data)).decode()
             where = (event.integration, event.account_key, event.run_id, event.entity, event.page)
-            copy.write_row((number, event.ts, *where, event.level, event.code, mask(event.msg), event.rows, data))
+            copy.write_row(
+                (number, event.ts, *where, event.level, event.code, masked_text(event.msg), event.rows, data)
+            )
     link.execute(SQL["notify_events"], {"last_id": last_id})
     return last_id
 
 
 def _group(link: Link, error: GroupedError) -> None:
     # Masked first: a fingerprint of a text with a secret in it would change with the secret.
-    snippet = mask(error.snippet)
+    snippet = masked_text(error.snippet)
     params = {
         "integration": error.integration,
         "account_key": error.account_key,
@@ -129,7 +131,7 @@ def _group(link: Link, error: GroupedError) -> None:
         "fingerprint_version": VERSION,
         "code": error.code,
         "status": error.status,
-        "path_template": path_template(error.path) or None,
+        "path_template": path_template(masked_text(error.path)) or None,
         "snippet": snippet,
         "run_ids": [error.run_id],
     }

@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from common.redact import mask_value
 from common.store.arrays import text_array
 from common.store.database import Database, Link, Row
 from common.store.leases import Lease
+from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("runs")
@@ -105,7 +105,7 @@ def count_unseen(link: Link, pass_id: int, page: int, ids: list[str]) -> int:
 
 def store_shape(link: Link, lease: Lease, entity: str, sampled: int, diff: Any) -> None:
     """What a sample of the entity's records holds against our columns."""
-    params = {**lease.params, "entity": entity, "sampled": sampled, "diff": Jsonb(mask_value(diff))}
+    params = {**lease.params, "entity": entity, "sampled": sampled, "diff": masked_json(diff)}
     link.execute(SQL["store_shape"], params)
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from common.redact import mask_value
 from common.store.database import Link, Row
 from common.store.leases import Lease
+from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("runs")
 
 
 def _json(value: Any) -> Jsonb | None:
-    return None if value is None else Jsonb(mask_value(value))
+    return None if value is None else masked_json(value)
 
 
 def insert(link: Link, run: Row) -> datetime:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +21,7 @@ import orjson
 from msgspec import Raw
 
 from common.errors import BadRecord
+from common.rules.holdable import holdable, holdable_tree
 from daemon.guard.answers import NotANumber, TooDeep
 from daemon.guard.wire import head, opened, opened_plainly
 from daemon.integrations.base import Column, Entity
@@ -32,7 +32,6 @@ HASH_BYTES = 16
 MOST_ID_BYTES = 1000
 """A longer id fits no index (a third of a page, 2704 bytes, beside the account key), among rows and letters alike."""
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_UNHOLDABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 
 _OUR_OWN = ("_raw_escaped", "_payload_hash")
 _TEXT_OR_NONE = frozenset({str, type(None)})
@@ -117,7 +116,7 @@ def _as_id(value: Any) -> str | None:
         return str(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = _holdable(str(value))
+    text = holdable(str(value))
     return text if text.strip() and len(text.encode()) <= MOST_ID_BYTES else None
 
 
@@ -237,7 +236,7 @@ def _dump_holdable(record: dict[str, Any]) -> tuple[bytes, dict[str, Any], bool]
         if "surrogate" not in str(error):
             raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
     try:
-        holdable = _escape_tree(record)
+        holdable = holdable_tree(record)
         return _dump(holdable), holdable, True
     except (TypeError, ValueError, RecursionError) as error:
         raise BadRecord("RECORD_REFUSED", detail=str(error)) from None
@@ -260,21 +259,6 @@ def _exact(value: Any) -> Any:
     if isinstance(value, NotANumber):
         raise BadRecord("RECORD_TYPE", field="a number", value="NaN or Infinity", kind="JSON number")
     raise TypeError(f"unexpected {type(value).__name__}")
-
-
-def _escape_tree(value: Any) -> Any:
-    if isinstance(value, str):
-        return _holdable(value)
-    if isinstance(value, dict):
-        return {_escape_tree(key): _escape_tree(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_escape_tree(inner) for inner in value]
-    return value
-
-
-def _holdable(text: str) -> str:
-    """Different texts stay different: backslashes are doubled whether or not there is anything else to escape."""
-    return _UNHOLDABLE.sub(lambda m: "\\\\" if m[0] == "\\" else f"\\u{ord(m[0]):04x}", text)
 
 
 def _getter(column: Column) -> Getter:

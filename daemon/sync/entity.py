@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault
+import structlog
+
+from common.errors import DatabaseAway, EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
 from common.rules.schema_diff import Mapped, schema_diff
 from common.states import EntityState
@@ -28,6 +30,7 @@ from daemon.sync.sorting import SortedPage, Sorter
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
 
+log = structlog.get_logger("run")
 SHAPE_SAMPLE = 100
 ROWS_TOGETHER = 1000
 
@@ -211,12 +214,20 @@ class EntityReading:
         return bool(beyond.ids)
 
     def _note_shape(self, page: Page) -> None:
-        """Compare the keys and types of this page's records with the table's columns; never changes a table."""
+        """Compare the keys and types of this page's records with the table's columns; never changes a table.
+
+        It is telemetry: whatever the records hold, it costs a line in the log and never the entity.
+        """
         columns = [Mapped(c.name, c.kind, c.sources, c.sensitive) for c in self._entity.columns]
-        sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
-        diff = schema_diff(sample, columns)
-        with self._database.transaction() as link:
-            passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
+        try:
+            sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
+            diff = schema_diff(sample, columns)
+            with self._database.transaction() as link:
+                passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
+        except DatabaseAway:  # and a lost lease, which is one
+            raise
+        except Exception:
+            log.exception("the shape of a sample is not noted", entity=self._entity.name, run=self._lease.run_id)
 
     def _fetch(self, sort_by: str) -> Callable[[int], SortedPage]:
         size = self._connector.page_size

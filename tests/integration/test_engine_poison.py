@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from common.store.database import Database
@@ -255,6 +256,17 @@ def test_a_page_that_postgres_refuses_whole_ends_the_entity(
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def spoil(drill: DrillServer, monkeypatch: pytest.MonkeyPatch, victim: str, into: Callable[[bytes], bytes]) -> None:
+    """Let the vendor send one owner otherwise."""
+    owners, mark = drill.vendor.populations["owners"], f'"{victim}"'.encode()
+    original = owners.many_bytes
+
+    def many_bytes(indexes: Any) -> list[bytes]:
+        return [into(record) if mark in record else record for record in original(indexes)]
+
+    monkeypatch.setattr(owners, "many_bytes", many_bytes)
+
+
 @pytest.mark.parametrize(
     "spoiled",
     [
@@ -279,24 +291,59 @@ def test_no_single_record_can_break_its_page(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, spoiled: dict[str, Any]
 ) -> None:
     """Law 3: whatever one record holds (index too large, dates out of range, wrong shapes), the others arrive."""
-    import orjson
-
-    original = drill.vendor.populations["owners"].many_bytes
-    victim = next(drill.records("owners"))["id"]
-
-    def many_bytes(indexes: Any) -> list[bytes]:
-        found = [orjson.loads(record) for record in original(indexes)]
-        return [orjson.dumps(record | spoiled if record["id"] == victim else record) for record in found]
-
-    monkeypatch.setattr(drill.vendor.populations["owners"], "many_bytes", many_bytes)
+    victim, *others = (record["id"] for record in drill.records("owners"))
+    spoil(drill, monkeypatch, victim, lambda record: orjson.dumps(orjson.loads(record) | spoiled))
     run = copier.run()
     assert run.entities["owners"]["state"] == "complete", run.entities["owners"]["error"]
-    here = table(database, "owners")
-    monkeypatch.undo()
-    assert {record["id"] for record in drill.records("owners")} - {victim} <= set(here)
-    monkeypatch.setattr(drill.vendor.populations["owners"], "many_bytes", many_bytes)
+    assert set(others) <= set(table(database, "owners"))
     inserted, updated, unchanged, _, dead = run.counts("owners")
     assert (inserted + dead, updated, unchanged) == (50, 0, 0)
     again = copier.run()
     assert again.state == "succeeded"
     assert again.counts("owners") == (0, 0, 50 - dead, 0, dead)
+
+
+@pytest.mark.parametrize(
+    ("odd", "told", "is_kept"),
+    [
+        (b'"score":NaN', {"score": {"no JSON": ["NaN"]}}, False),
+        (b'"in":{"deep":' + b"[" * 5000 + b"]" * 5000 + b"}", {"in": {"object": ["keys deep"]}}, False),
+        (b'"\\udfff":1', {"\\udfff": {"number": ["1"]}}, True),
+        (b'"k\\u0000":{"\\u0000":[]}', {"k\\u0000": {"object": ["keys \\u0000"]}}, True),
+        (b'"k\\\\u0000":1,"k\\u0000":2', {"k\\\\u0000": {"number": ["1"]}, "k\\u0000": {"number": ["2"]}}, True),
+        (b'"\xff":1', {"\\udcff": {"number": ["1"]}}, True),
+        (b'"name":' + b"[" * 990 + b"]" * 990, {}, False),
+        (b'"k\\u0000":1,"k\\u0000":2', {"k\\u0000": {"number": ["2"]}}, True),
+        (b'"\\ud800":1,"\\ud800":2', {"\\ud800": {"number": ["2"]}}, True),
+    ],
+    ids=str,
+)
+def test_a_key_or_value_that_nobody_can_hold_costs_nothing_but_its_record(
+    copier: Engine,
+    drill: DrillServer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: bytes,
+    told: dict[str, Any],
+    is_kept: bool,
+) -> None:
+    """Law 3: on the first page read, which is also sampled, it neither ends the entity nor the run; events arrive."""
+    victim = next(drill.records("owners"))["id"]
+    spoil(drill, monkeypatch, victim, lambda record: record[:-1] + b"," + odd + b"}")
+    run = copier.run(entities=["owners", "units"])
+    assert {row["state"] for row in run.entities.values()} == {"complete"}, (run.run["error"], run.entities)
+    assert run.counts("owners") == ((50, 0, 0, 0, 0) if is_kept else (49, 0, 0, 0, 1))
+    (shape,) = rows(database, "SELECT diff FROM control.schema_diffs WHERE entity = 'owners'")
+    assert shape["diff"]["unmapped"].items() >= told.items()
+    assert rows(database, "SELECT 1 FROM control.events WHERE code = 'run_finished'")
+    dry = copier.run(entities=["owners"], dry_run=True)
+    assert dry.counts("owners") == ((0, 0, 50, 0, 0) if is_kept else (0, 0, 49, 0, 1)), dry.run["error"]
+
+
+def test_a_sample_that_cannot_be_judged_is_only_logged(
+    copier: Engine, drill: DrillServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schema diff is telemetry: a fault in it (here: a rule that fails) costs no row."""
+    monkeypatch.setattr("daemon.sync.entity.schema_diff", lambda sample, columns: 1 // 0)
+    run = copier.run()
+    assert (run.state, run.counts("owners")) == ("succeeded", (50, 0, 0, 0, 0))

@@ -70,3 +70,13 @@ def test_keys_inside_mapped_objects_are_told_and_examples_tell_of_nobody() -> No
         "status": {"text": ["IN_REVIEW"]},
         "taxId": {"number": ["9 digits"]},
     }
+
+
+def test_a_key_that_postgres_cannot_hold_is_escaped_reversibly() -> None:
+    """As it is in the table's raw records: different keys stay different."""
+    record = {"k\0": 1, "k\\u0000": 2, "\udfff": {"\0": 1}}
+    assert schema_diff([record], ())["unmapped"] == {
+        "\\udfff": {"object": ["keys \\u0000"]},
+        "k\\\\u0000": {"number": ["2"]},
+        "k\\u0000": {"number": ["1"]},
+    }
