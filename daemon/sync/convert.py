@@ -114,10 +114,15 @@ def usable_id(record: Any) -> str | None:
 def _as_id(value: Any) -> str | None:
     if value.__class__ is str and len(value) < 100 and value.isalnum():  # nearly every id: nothing in it to look at
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not (isinstance(value, str | int) or _is_whole(value)):
         return None
     text = holdable(str(value))
     return text if text.strip() and len(text.encode()) <= MOST_ID_BYTES else None
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number that came with all its digits: a long one comes as ``Decimal`` (``loads``)."""
+    return isinstance(value, Decimal) and value.as_tuple().exponent == 0
 
 
 def moment_or_none(value: Any) -> datetime | None:

@@ -347,3 +347,14 @@ def test_a_sample_that_cannot_be_judged_is_only_logged(
     monkeypatch.setattr("daemon.sync.entity.schema_diff", lambda sample, columns: 1 // 0)
     run = copier.run()
     assert (run.state, run.counts("owners")) == ("succeeded", (50, 0, 0, 0, 0))
+
+
+def test_a_long_whole_number_is_an_id(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 3: every digit of it, as text; the record is a row like any other."""
+    victim, digits = next(drill.records("owners"))["id"], "12345678901234567890123"
+    spoil(drill, monkeypatch, victim, lambda record: record.replace(f'"{victim}"'.encode(), digits.encode()))
+    assert copier.run().counts("owners") == (50, 0, 0, 0, 0)
+    assert digits in table(database, "owners")
+    assert copier.run().counts("owners") == (0, 0, 50, 0, 0)

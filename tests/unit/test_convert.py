@@ -276,13 +276,34 @@ def test_an_item_that_is_no_record_is_a_bad_record(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{}, {"id": None}, {"id": ""}, {"id": "  "}, {"id": True}, {"id": 1.5}, {"id": ["a"]}, {"id": "é" * MOST_ID_BYTES}],
+    [
+        {},
+        {"id": None},
+        {"id": ""},
+        {"id": "  "},
+        {"id": True},
+        {"id": 1.5},
+        {"id": ["a"]},
+        {"id": "é" * MOST_ID_BYTES},
+        {"id": Decimal("1234567890123456789.5")},
+        {"id": Decimal("1E+30")},
+        {"id": Decimal("9" * (MOST_ID_BYTES + 1))},
+    ],
 )
 def test_a_record_without_a_usable_id_is_a_bad_record(value: dict[str, Any]) -> None:
     """Nothing could tell it from others."""
     with pytest.raises(BadRecord) as caught:
         prepare(value)
     assert caught.value.code == "RECORD_WITHOUT_ID"
+
+
+@pytest.mark.parametrize("digits", ["7", "-12", "1234567890123456789", "9" * 40, "-" + "9" * 40, "9" * MOST_ID_BYTES])
+def test_a_whole_number_of_any_length_is_an_id(digits: str) -> None:
+    """As text, digit by digit, whichever parser took it."""
+    assert prepare(loads(f'{{"id":{digits}}}'.encode())).id == digits
+    envelope = open_list(f'{{"data":[{{"id":{digits}}}]}}'.encode())
+    assert isinstance(envelope, Envelope)
+    assert arrived_by_bytes(envelope.data[0])[0].prepared().id == digits
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
