@@ -2,7 +2,7 @@
 
 -- name: put_aside
 -- Seen again: counted, not stored again; one that is queued stays so, since its requeue or discard is still to come.
--- A discarded one stays so unless it comes with another hash.
+-- A discarded one stays so unless it comes with another hash. A run counts once, however often it reads a page.
 INSERT INTO control.dead_letters (integration, account_key, entity, record_id, payload, payload_hash, code, reason,
                                   fingerprint, page, run_id)
 SELECT %(integration)s, %(account_key)s, %(entity)s, l.record_id, l.payload, l.payload_hash, l.code, l.reason, l.fingerprint,
@@ -14,7 +14,9 @@ WHERE NOT EXISTS (
     WHERE d.integration = %(integration)s AND d.account_key = %(account_key)s AND d.entity = %(entity)s
       AND d.record_id IS NOT DISTINCT FROM l.record_id AND d.payload_hash = l.payload_hash AND d.state = 'discarded')
 ON CONFLICT (integration, account_key, entity, (coalesce(record_id, payload_hash))) WHERE state IN ('open', 'queued')
-DO UPDATE SET attempts = control.dead_letters.attempts + 1, last_seen_at = clock_timestamp(), payload = excluded.payload,
+DO UPDATE SET attempts = control.dead_letters.attempts
+        + (control.dead_letters.run_id IS DISTINCT FROM excluded.run_id)::int,
+    last_seen_at = clock_timestamp(), payload = excluded.payload,
     payload_hash = excluded.payload_hash, code = excluded.code, reason = excluded.reason,
     fingerprint = excluded.fingerprint, page = excluded.page, run_id = excluded.run_id
 RETURNING (xmax = 0) AS is_new
