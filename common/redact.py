@@ -1,22 +1,25 @@
 """The one mask for secrets, on every way out of the process (law 10).
 
 Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, base64) in any
-text, and hides what looks like a credential even when it was never registered: ``Authorization`` values, signed tokens,
-our own cookies, password parts of addresses, signatures and codes in query strings.
+text, in whatever case and with whichever characters written as escapes of HTML, JSON or addresses. It also hides what
+looks like a credential even when it was never registered: ``Authorization`` values, signed tokens, our own cookies,
+password parts of addresses, signatures and codes in query strings.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
+_LONGER_THAN_WORDS = 12  # a shorter secret of letters only may be a word: "postgres" must not hide every "Postgres"
 
 _PATTERNS = (
     (
@@ -50,19 +53,46 @@ _PATTERNS = (
 _SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&#]|://|eyJ|hc_|icc_")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
+_ESCAPE = re.compile(
+    # However often each was escaped again (&amp;#45; or %252D). Group by group: a mark of HTML; the code of a byte in
+    # an address; that of a character in JSON; a sign that JSON may put a backslash before.
+    r"&(?:amp;)*(#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)|%(?:25)*([0-9a-f]{2})|\\+(?:u00|x)([0-9a-f]{2})"
+    r"|\\+([\"'/])",
+    re.IGNORECASE,
+)
+
 _lock = threading.Lock()
-_forms: tuple[str, ...] = ()
+
+
+class _Held(NamedTuple):
+    """Secrets as they are looked for in a folded text; ``plain`` are those for a text whose escapes are undone."""
+
+    fold: Callable[[str], str]
+    forms: tuple[str, ...]
+    plain: tuple[str, ...]
+
+
+_held: tuple[_Held, ...] = ()
 
 
 def register(*secrets: str | None) -> None:
     """Remember secrets of this process in every form they could leave it; very short ones are passed over."""
-    global _forms  # noqa: PLW0603 -- one mask per process is the point
+    global _held  # noqa: PLW0603 -- one mask per process is the point
     with _lock:
-        forms = set(_forms)
+        held = {one.fold: one for one in _held}
         for secret in secrets:
             if secret and len(secret) >= _SHORTEST_SECRET:
-                forms.update(_forms_of(secret))
-        _forms = tuple(sorted(forms, key=len, reverse=True))
+                fold = _as_it_is if secret.isalpha() and len(secret) < _LONGER_THAN_WORDS else str.casefold
+                before = held.get(fold, _Held(fold, (), ()))
+                forms = {*before.forms, *map(fold, _forms_of(secret))}
+                plain = {*before.plain, fold(secret), fold(_undone(secret))}
+                held[fold] = _Held(fold, tuple(forms), tuple(plain))
+        # Words last: one that is part of a key must not leave the key's tail behind.
+        _held = tuple(sorted(held.values(), key=lambda one: one.fold is _as_it_is))
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 def _forms_of(secret: str) -> set[str]:
@@ -81,13 +111,78 @@ def _forms_of(secret: str) -> set[str]:
 
 def mask(text: str) -> str:
     """The text without secrets."""
-    for form in _forms:
-        if form in text:
-            text = text.replace(form, HIDDEN)
+    for held in _held:
+        folded = held.fold(text)
+        for form in held.forms:
+            if form in folded:
+                text = _hidden(text, held.fold, held.forms, undo=False)
+                break
+        if "%" in text or "\\" in text or "&" in text:
+            text = _hidden_in_escapes(text, held)
     if _SUSPICIOUS.search(text):
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _hidden_in_escapes(text: str, held: _Held) -> str:
+    undone = _undone(text)
+    if undone == text:
+        return text
+    folded = held.fold(undone)
+    found = any(secret in folded for secret in held.plain)
+    return _hidden(text, held.fold, held.plain, undo=True) if found else text
+
+
+def _undone(text: str) -> str:
+    """The text with the characters that its escapes stand for."""
+    return _ESCAPE.sub(_character, text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    mark, byte, code, sign = escape.groups()
+    if mark:
+        return html.unescape(f"&{mark}")
+    return str(sign) if sign else chr(int(byte or code, 16))
+
+
+def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], *, undo: bool) -> str:
+    """The text without these, which were found in it folded, perhaps with its escapes undone."""
+    view, places = _view(text, fold, undo=undo)
+    spans = []
+    for secret in secrets:
+        start = view.find(secret)
+        while start >= 0:
+            spans.append((places[start][0], places[start + len(secret) - 1][1]))
+            start = view.find(secret, start + 1)
+    kept: list[str] = []
+    end = 0
+    for first, last in sorted(spans):
+        if first >= end:  # else it overlaps the one before, and is hidden with it
+            kept += (text[end:first], HIDDEN)
+        end = max(end, last)
+    return "".join((*kept, text[end:]))
+
+
+def _view(text: str, fold: Callable[[str], str], *, undo: bool) -> tuple[str, list[tuple[int, int]]]:
+    """The text folded, and of each character of that the place in the text. Only for texts that hold a secret."""
+    view: list[str] = []
+    places: list[tuple[int, int]] = []
+
+    def take(shown: str, start: int, end: int) -> None:
+        folded = fold(shown)
+        view.append(folded)
+        places.extend([(start, end)] * len(folded))
+
+    done = 0
+    for escape in _ESCAPE.finditer(text) if undo else ():
+        for place in range(done, escape.start()):
+            take(text[place], place, place + 1)
+        take(_character(escape), escape.start(), escape.end())
+        done = escape.end()
+    for place in range(done, len(text)):
+        take(text[place], place, place + 1)
+    return "".join(view), places
 
 
 def mask_value(value: Any) -> Any:

@@ -222,7 +222,7 @@ def test_a_snippet_is_short_and_on_one_line(body: bytes) -> None:
 
 def test_a_snippet_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vendor that echoes our key back does not bring it into the database."""
-    monkeypatch.setattr(redact, "_forms", ())
+    monkeypatch.setattr(redact, "_held", ())
     redact.register("canary-secret-4711")
     error = fault(answer(b'{"error": "bad key canary-secret-4711"}', 400))
     assert "canary" not in str(error.as_record())

@@ -24,7 +24,7 @@ CANARY = "canary-secret-4711"
 @pytest.fixture(autouse=True)
 def _leave_logging_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Logging, the mask and the zone are one per process: put them back."""
-    monkeypatch.setattr(redact, "_forms", ())
+    monkeypatch.setattr(redact, "_held", ())
     handlers, level = logging.root.handlers[:], logging.root.level
     zone = os.environ.get("TZ")
     yield

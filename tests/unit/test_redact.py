@@ -24,12 +24,12 @@ each_example_its_own = settings(suppress_health_check=[HealthCheck.function_scop
 @pytest.fixture(autouse=True)
 def _forget_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mask is one per process: what a test registers is forgotten again."""
-    monkeypatch.setattr(redact, "_forms", ())
+    monkeypatch.setattr(redact, "_held", ())
 
 
 def forget() -> None:
     """Between two examples of one test."""
-    redact._forms = ()
+    redact._held = ()
 
 
 @given(secret=secrets, before=surroundings, after=surroundings)
@@ -135,6 +135,40 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
     """A mask that hides everything helps nobody."""
     register(CANARY)
     assert mask(text) == text
+
+
+KEY = "sk-CANARY-4f7a1be09d3c/55aa77"
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        KEY.lower(),
+        KEY.upper(),
+        quote(KEY.upper(), safe=""),
+        KEY.replace("-", "&#45;"),
+        KEY.replace("-", "&#x2D;", 1),
+        KEY.replace("-", "&amp;#45;").lower(),
+        KEY.replace("/", "&sol;"),
+        KEY.replace("-", "\\u002d"),
+        KEY.replace("-", "\\\\u002D", 1).upper().replace("\\U", "\\u"),
+        KEY.replace("/", "\\/"),
+        KEY.replace("-", "%2D"),
+        KEY.replace("a", "%2561"),
+        "".join(f"&#{ord(character)};" for character in KEY),
+    ],
+)
+def test_a_secret_is_hidden_in_another_case_and_behind_escapes(echo: str) -> None:
+    """Law 10: a server that echoes the key may write it otherwise; the text around it stays."""
+    register(KEY)
+    assert mask(f"100% of <{echo}>, a \\n &amp; b") == f"100% of <{HIDDEN}>, a \\n &amp; b"
+
+
+def test_a_secret_that_is_a_word_hides_no_other_spelling_of_it() -> None:
+    """A database's password may be the word that every other line begins with."""
+    register("postgres")
+    assert mask("Postgres is away: a%20Postgres") == "Postgres is away: a%20Postgres"
+    assert mask("password postgres, post%67res") == f"password {HIDDEN}, {HIDDEN}"
 
 
 def test_very_short_and_missing_secrets_are_passed_over() -> None:
