@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -32,9 +33,12 @@ _MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 DEEPEST = 200
 """Levels of nesting that are kept; both parsers give up at about a thousand, and orjson writes 254."""
 SAMPLE_BYTES = 64 * 1024
-_HTML = re.compile(rb"\s*<(?!\?xml)")
+_TAG = re.compile(r"\s*<(?!\?xml)")
+_HTML = re.compile(r"<!doctype\s+html|<html", re.IGNORECASE)
+HTML_WITHIN, SIGNS_WITHIN = 1024, 20_000
 _CUT = "-Infinity"
-_DOCS_SIGNS = (b"readme", b"api reference", b"documentation")
+_DOCS_SIGNS = ("readme", "api reference", "documentation")
+_LOGIN_SIGNS = ('type="password"', "type='password'", "sign in", "log in")
 
 
 class NotANumber:
@@ -120,7 +124,7 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
     """
     if not 200 <= answer.status < 300:
         raise _fault_of_status(answer, path, entity)
-    if answer.content_type == "text/html" or _HTML.match(answer.body):
+    if answer.content_type == "text/html" or _is_html(answer.body):
         raise _fault_of_html(answer)
     try:
         return parse(answer.body)
@@ -130,13 +134,33 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
         raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
 
 
+def _is_html(body: bytes) -> bool:
+    """By its beginning, whatever its label, encoding and what stands before the first tag."""
+    if body[:1] in (b"{", b"[") and body[1:2] != b"\0":  # HTML in one of its texts makes it no page
+        return False
+    start = _beginning(body, HTML_WITHIN).lstrip()
+    return bool(_TAG.match(start) or (start[:1] not in ("{", "[", '"') and _HTML.search(start)))
+
+
+def _beginning(body: bytes, most_bytes: int) -> str:
+    """The first bytes as text without byte order marks: UTF-16 when it looks so, else UTF-8."""
+    start = body[:most_bytes]
+    first = start[:2]
+    encoding = "utf-8"
+    if first == codecs.BOM_UTF16_LE or (first[1:] == b"\0" and first[:1] != b"\0"):
+        encoding = "utf-16-le"
+    elif first == codecs.BOM_UTF16_BE or (first[:1] == b"\0" and first[1:] not in (b"", b"\0")):
+        encoding = "utf-16-be"
+    return start.decode(encoding, errors="replace").lstrip("\ufeff")
+
+
 def _facts(answer: Answer, path: str) -> dict[str, Any]:
     return {"status": answer.status, "path": path, "snippet": snippet(answer.body)}
 
 
 def snippet(body: bytes) -> str:
     """The beginning of an answer as masked text on one line."""
-    text = body[:LOOKED_AT_BYTES].decode("utf-8", errors="replace")
+    text = _beginning(body, LOOKED_AT_BYTES)
     words = mask(" ".join(text.replace("\0", "␀").split()))
     if len(body) > LOOKED_AT_BYTES:
         words = words[:-BEFORE_THE_CUT]
@@ -175,15 +199,15 @@ def _json_or_none(body: bytes) -> Any:
 
 
 def _is_docs_host(answer: Answer) -> bool:
-    start = answer.body[:20_000].lower()
+    start = _beginning(answer.body, SIGNS_WITHIN).lower()
     return urlsplit(answer.url).hostname == "api.doorloop.com" or any(sign in start for sign in _DOCS_SIGNS)
 
 
 def _fault_of_html(answer: Answer) -> RunFault:
-    start = answer.body[:20_000].lower()
+    start = _beginning(answer.body, SIGNS_WITHIN).lower()
     facts = {"status": answer.status, "snippet": snippet(answer.body)}
     if _is_docs_host(answer):
         return RunFault("HTML_FROM_DOCS_HOST", **facts)
-    if b'type="password"' in start or b"type='password'" in start or b"sign in" in start or b"log in" in start:
+    if any(sign in start for sign in _LOGIN_SIGNS):
         return RunFault("HTML_LOGIN_PAGE", **facts)
     return RunFault("HTML_FROM_APP", **facts)

@@ -90,6 +90,32 @@ def test_html_labelled_as_json_is_still_html() -> None:
     assert fault(answer(APP_PAGE)).code == "HTML_FROM_APP"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf<!DOCTYPE html><p>Sign in</p>",
+        b"\n<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0 Strict//EN'><p>Sign in</p>",
+        b"<?xml version='1.0'?><!-- a page --><HTML><p>Sign in</p>",
+        b"Notice: something is odd <html><p>Sign in</p>",
+        "<!DOCTYPE html><p>Sign in</p>".encode("utf-16"),
+        "\ufeff<?xml version='1.0'?><html><p>Sign in</p>".encode("utf-16-be"),
+        "<html><p>Sign in</p>".encode("utf-16-le"),
+        "\n<html><p>Sign in</p>".encode("utf-16-be"),
+    ],
+)
+def test_html_is_known_whatever_stands_before_it(body: bytes) -> None:
+    """Byte order marks, UTF-16 and an XML declaration make it no outage; what is shown of it can be read."""
+    error = fault(answer(body))
+    assert error.code == "HTML_LOGIN_PAGE"
+    assert "Sign in" in error.facts["snippet"]
+
+
+@pytest.mark.parametrize("body", [b'{"note": "<html>', b' ["<!DOCTYPE html>', b'\xef\xbb\xbf"<html>'])
+def test_html_inside_cut_off_json_makes_it_no_page(body: bytes) -> None:
+    """A record may quote a page; an answer that was cut off is tried again."""
+    assert fault(answer(body)).code == "INVALID_JSON"
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_an_error_page_of_an_outage_is_tried_again(status: int) -> None:
     """A gateway's HTML error page does not mean that the address is wrong."""
