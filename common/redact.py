@@ -56,8 +56,9 @@ _PERCENT = re.compile("%[0-9A-F]{2}")
 _ESCAPE = re.compile(
     # However often each was escaped again (&amp;#45; or %252D). Group by group: a mark of HTML; the code of a byte in
     # an address; that of a character in JSON; a sign that JSON may put a backslash before.
-    r"&(?:amp;)*(#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)|%(?:25)*([0-9a-f]{2})|\\+(?:u00|x)([0-9a-f]{2})"
-    r"|\\+([\"'/])",
+    # Backslashes are taken by the run: begun at each of them, a text of nothing else would take hours.
+    r"&(?:amp;)*(#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)|%(?:25)*([0-9a-f]{2})"
+    r"|(?<!\\)\\++(?:u00|x)([0-9a-f]{2})|(?<!\\)\\++([\"'/])",
     re.IGNORECASE,
 )
 

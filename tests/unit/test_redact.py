@@ -210,3 +210,11 @@ def test_a_token_of_the_api_is_hidden_by_its_look() -> None:
     token = "icc_" + "aB3-_" * 8 + "xyz"
     assert token not in mask(f"it was {token}, in a line")
     assert mask("ICC_API_REQUESTS_PER_MINUTE and icc_public_url") == "ICC_API_REQUESTS_PER_MINUTE and icc_public_url"
+
+
+@pytest.mark.parametrize("repeated", ["\\", "&", "&amp;", "%25", "amp;", "\\u00", '\\"'])
+def test_a_vendors_longest_text_is_masked_in_one_sweep(repeated: str) -> None:
+    """Whatever a record holds: work that grows with the square of its length would stand the daemon still."""
+    redact.register("sk-live-0123456789")
+    text = repeated * 300_000
+    assert redact.mask(f"{text} sk-live-0123456789") == f"{text} {redact.HIDDEN}"
