@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from common.errors import BadRecord
@@ -42,9 +43,20 @@ class DeltaReport:
             usable = [self._usable(good[position]) for position, is_here in differing if is_here is not None]
             prepared = {one.id: one for one in usable if one is not None}
             payloads = {one.id: one.text for one in prepared.values()}
-            changed = dry_runs.changed_rows(link, self._target, account_key, payloads, self._left)
+            changed = self._changed(link, payloads)
         for row in changed:
             self._sample(row, prepared[row["id"]])
+
+    def _changed(self, link: Link, payloads: Mapping[str, str]) -> list[Row]:
+        """Stored rows that differ; a payload that Postgres refuses is found by halving, and left out."""
+        try:
+            with link.transaction():
+                return dry_runs.changed_rows(link, self._target, self._lease.account_key, payloads, self._left)
+        except records.REFUSED_BY_POSTGRES:
+            several = list(payloads.items())
+        middle = len(several) // 2
+        parts = (several[:middle], several[middle:]) if middle else ()
+        return [row for part in parts for row in self._changed(link, dict(part))]
 
     def store(self, link: Link) -> None:
         """Write the report beside the entity's counters, which have their final values by now."""

@@ -370,3 +370,20 @@ def test_a_record_without_id_on_a_page_read_twice_is_counted_once(
         assert copier.run().warnings("owners")[0] == "COUNT_DRIFT"
         (letter,) = letters(database)
         assert (letter["record_id"], letter["attempts"]) == (None, times)
+
+
+def test_a_dry_run_samples_what_it_can_beside_a_record_that_postgres_refuses(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 5: over rows that are here, a number that jsonb cannot hold costs the dry run its own sample only."""
+    copier.run()
+    victim = next(drill.records("owners"))["id"]
+    drill.mutate("owners", change=5)
+    spoil(drill, monkeypatch, victim, lambda record: record[:-1] + b',"odd":1E+999999999}')
+    run = copier.run(dry_run=True)
+    assert run.entities["owners"]["state"] == "complete", run.run["error"]
+    (report,) = rows(
+        database, "SELECT report -> 'samples' AS samples FROM control.dry_run_reports WHERE run_id = %s", run.run["id"]
+    )
+    assert 4 <= len(report["samples"]) <= 5
+    assert victim not in {sample["id"] for sample in report["samples"]}
