@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.types import Scope
 
@@ -94,11 +95,15 @@ def wants_page(scope: Scope) -> bool:
     return mode == "navigate" if mode is not None else "text/html" in (header(scope, "accept") or "")
 
 
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
 def safe_next(path: str | None) -> str:
     """Where to go after sign-in: a path of ours with exactly one leading slash, else the main page."""
     if not path or len(path) > LONGEST_NEXT or not path.startswith("/") or path[1:2] in ("/", "\\"):
         return HOME
     # Nor to the API: some of its GETs act, and a link from elsewhere must not make a sign-in one's order to act.
-    if any(ord(letter) < 33 or letter in '\\"<>\x7f' for letter in path) or path.startswith(_NO_PAGES):
+    if any(ord(letter) < 33 or letter in '\\"<>\x7f' for letter in path) or unquote(path).startswith(_NO_PAGES):
         return DOCS if path == DOCS else HOME
-    return path
+    # Browsers take `.` and `..` out of a path, however they are written: it would lead elsewhere than it says.
+    return HOME if _DOTS.search(path.partition("?")[0].partition("#")[0]) else path

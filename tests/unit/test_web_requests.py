@@ -45,6 +45,13 @@ def test_next_is_a_path_of_ours(path: str) -> None:
     [
         None, "", "systems", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/a\\b", "/ b",
         "/api/admin/integrations/doorloop/ping",
+        "/%61pi/admin/integrations/doorloop/ping",
+        "/x/../api/admin/integrations/doorloop/ping",
+        "/./api/admin/integrations/doorloop/ping",
+        "/%2e/api/admin/integrations/doorloop/ping",
+        "/x/.%2E/api/admin/integrations/doorloop/ping",
+        "/.//evil.example",
+        "/x/..",
         "javascript:alert(1)", '/"><script>', "/sign-in?next=/", "/auth/sign-out", "/" + "a" * 3000,
     ],
 )  # fmt: skip
