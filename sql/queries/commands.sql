@@ -45,8 +45,9 @@ noted AS (
 SELECT t.*, EXISTS (
     SELECT FROM control.claims AS k
     JOIN control.daemons AS d ON d.id = k.daemon_id
-    WHERE k.command_id = t.id AND d.stopped_at IS NULL
-      AND d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds)) AS under_way
+    WHERE k.command_id = t.id AND d.stopped_at IS NULL AND (
+        d.id = %(daemon_id)s
+        OR d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))) AS under_way
 FROM taken AS t
 
 -- name: finish
