@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psycopg
 from yoyo import get_backend, read_migrations
 from yoyo.connections import parse_uri
 
@@ -22,6 +23,7 @@ from common.store.statements import SQL_FOLDER
 
 LOCK_KEY = 4_201_187_651
 """Any number, the same for every version of this program."""
+ATTEMPTS = 10
 
 
 def migrate(database: Database) -> list[str]:
@@ -56,6 +58,18 @@ def is_migrated(database: Database) -> bool:
 
 
 def _apply(url: str) -> list[str]:
+    """Apply what is missing, by yoyo, whose search path is its session's.
+
+    A transaction-mode pooler may hand its next statement to another connection, where its tables are not found; then
+    nothing was applied, and it begins anew.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(psycopg.errors.UndefinedTable):
+            return _apply_once(url)
+    return _apply_once(url)
+
+
+def _apply_once(url: str) -> list[str]:
     with _backend(url) as backend:
         backend.break_lock()
         with backend.lock():
