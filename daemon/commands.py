@@ -56,6 +56,7 @@ class CommandDesk:
         self._key = key
         self.bulk = BulkDesk(database, desk, served)
         self._webhook = webhook
+        self._in_hand: set[str] = set()
         # A stop may take most of a second: it holds up no other command. What waits for somebody outside has threads of
         # its own, so that many pings of a silent vendor never keep a stop waiting.
         self._helpers = ThreadPoolExecutor(4, thread_name_prefix="command")
@@ -71,20 +72,23 @@ class CommandDesk:
     def take(self, command_id: str) -> RunPlan | dict[str, Any]:
         """Take this very command (a foreground run's own). A plan to execute, or the result. Raises ``Refused``."""
         rescue_silent_runs(self._database)
-        with self._database.transaction() as link:
-            command = commands.claim(link, self._daemon_id, only_id=command_id)
-            if command is None:
-                raise Refused("COMMAND_EXPIRED", seconds=f"{self._settings.icc_command_expiry_seconds:g}")
-            accepted = self._accept(link, command)
+        claimed = self._claim(command_id)
+        if claimed is None:
+            raise self._expiry()
+        command, accepted = claimed
         if isinstance(accepted, Refused):
             raise accepted
         return accepted if accepted is not None else self._do(command)
 
     def tidy(self) -> dict[str, int]:
-        """Give back what dead daemons had claimed, expire what nobody took, refuse what no claim would come by."""
+        """Give back what dead daemons had claimed, end what nobody took and what nobody has in hand."""
         with self._database.transaction() as link:
             given_back = commands.give_back(link, self._daemon_id)
             ended = Counter(self._end_unclaimed(link, command) for command in commands.unclaimed(link))
+            # In hand is looked at after the rows: what was taken meanwhile is not among them.
+            claimed = list(commands.claimed_by(link, self._daemon_id))
+            lost = [command for command in claimed if str(command["id"]) not in self._in_hand]
+            ended.update(self._end_lost(link, command) for command in lost)
         return {"given_back": given_back, "expired": ended["expired"], "refused": ended["refused"]}
 
     def close(self) -> None:
@@ -95,23 +99,57 @@ class CommandDesk:
     def _end_unclaimed(self, link: Link, command: Row) -> str | None:
         """The state it ended in. A command from the gate that may still be taken is left to whom it is addressed."""
         if not self._is_from_gate(command):
-            refused = Refused("NOT_FROM_GATE")
-            if not commands.refuse_forged(link, command, handlers.refusal(refused)):
-                return None
-            log.warning(refused.cause, code=refused.code, command=str(command["id"]))
-            return "refused"
+            return self._refuse_forged(link, command)
         if not command["has_run_out"]:
             return None
-        result = handlers.expiry(self._settings.icc_command_expiry_seconds)
-        return "expired" if commands.expire(link, command, result) else None
+        return "expired" if commands.end_undone(link, command, "expired", handlers.refusal(self._expiry())) else None
+
+    def _end_lost(self, link: Link, command: Row) -> str | None:
+        """The state it ended in: claimed in our name, but not in our hands, it would never have an end."""
+        if not self._is_from_gate(command):
+            return self._refuse_forged(link, command)
+        lost = Refused("COMMAND_LOST")
+        log.warning(lost.cause, code=lost.code, command=str(command["id"]))
+        return "refused" if commands.end_undone(link, command, "refused", handlers.refusal(lost)) else None
+
+    @staticmethod
+    def _refuse_forged(link: Link, command: Row) -> str | None:
+        refused = Refused("NOT_FROM_GATE")
+        if not commands.refuse_forged(link, command, handlers.refusal(refused)):
+            return None
+        log.warning(refused.cause, code=refused.code, command=str(command["id"]))
+        return "refused"
+
+    def _expiry(self) -> Refused:
+        return Refused("COMMAND_EXPIRED", seconds=f"{self._settings.icc_command_expiry_seconds:g}")
+
+    def _claim(self, only_id: str | None = None) -> tuple[Row, RunPlan | Refused | None] | None:
+        """The next command, or that one, claimed and looked at. One that is to be done is in hand until its end."""
+        command: Row | None = None
+        try:
+            with self._database.transaction() as link:
+                command = commands.claim(link, self._daemon_id, only_id)
+                if command is None:
+                    return None
+                self._in_hand.add(str(command["id"]))  # before others can see the claim
+                accepted = self._accept(link, command)
+        except BaseException:
+            if command is not None:
+                self._let_go(command)
+            raise
+        if accepted is not None:  # its end was written with its claim
+            self._let_go(command)
+        return command, accepted
+
+    def _let_go(self, command: Row) -> None:
+        self._in_hand.discard(str(command["id"]))
 
     def _take_one(self) -> bool:
         rescue_silent_runs(self._database)
-        with self._database.transaction() as link:
-            command = commands.claim(link, self._daemon_id)
-            if command is None:
-                return False
-            accepted = self._accept(link, command)
+        claimed = self._claim()
+        if claimed is None:
+            return False
+        command, accepted = claimed
         if isinstance(accepted, Refused):
             log.warning(accepted.cause, code=accepted.code, command=str(command["id"]))
         elif accepted is not None:
@@ -158,6 +196,12 @@ class CommandDesk:
 
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
+        try:
+            return self._ended(command)
+        finally:
+            self._let_go(command)
+
+    def _ended(self, command: Row) -> dict[str, Any]:
         try:
             result = self._acts(command)[command["action"]]()
         except Refused as refused:

@@ -12,7 +12,6 @@ from typing import Any
 from common.access import Action
 from common.alerting import teams
 from common.clock import Clock
-from common.codes import CODES
 from common.config import Finding
 from common.errors import Refused
 from common.store import accounts, passes, records
@@ -180,9 +179,3 @@ def forget_drill(database: Database, account: Account, command: Row) -> dict[str
 def refusal(error: Refused) -> dict[str, Any]:
     """A refusal as a command's result."""
     return {"code": error.code, "cause": error.cause, "remedy": error.remedy}
-
-
-def expiry(seconds: float) -> dict[str, Any]:
-    """The result of a command nobody took."""
-    entry, facts = CODES["COMMAND_EXPIRED"], {"seconds": f"{seconds:g}"}
-    return {"code": entry.key, "cause": entry.cause_with(facts), "remedy": entry.remedy_with(facts)}

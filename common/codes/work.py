@@ -119,6 +119,12 @@ WORK = (
         "Give commands on the page, by the API or the CLI only; check ICC_SECRET_KEY is the same for web and worker.",
     ),
     Code(
+        "COMMAND_LOST",
+        "refused",
+        "The daemon does not have the command in hand: its connection broke while taking it, or its row was changed by SQL.",
+        "Look whether it was done, then give it again.",
+    ),
+    Code(
         "BACKFILL_NOT_ALLOWED",
         "refused",
         "Backfills by hand, and runs since a date, which read as much, are switched off (ALLOW_MANUAL_BACKFILL=false).",

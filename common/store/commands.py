@@ -94,6 +94,12 @@ def unclaimed(link: Link) -> Iterator[Row]:
         yield _with_seal(link, command)
 
 
+def claimed_by(link: Link, daemon_id: str) -> Iterator[Row]:
+    """Commands claimed in a daemon's name, with their seals; none of them is locked."""
+    for command in link.execute(SQL["claimed_by"], {"daemon_id": daemon_id}).fetchall():
+        yield _with_seal(link, command)
+
+
 def waiting_runs(link: Link, account: Mapping[str, str]) -> Iterator[Row]:
     """Run commands of an account that nobody has taken yet, oldest first, with their seals; any writer's."""
     for command in link.execute(SQL["waiting_runs"], account).fetchall():
@@ -137,11 +143,12 @@ def _with_seal(link: Link, command: Row) -> Row:
 def finish(link: Link, command: Row, state: str, result: dict[str, Any], run_id: str | None = None) -> None:
     """End a claimed command and append its outcome to the audit log, of whom the seal names.
 
-    What was done is written down whatever has become of the row meanwhile.
+    What was done is written down whatever has become of the row meanwhile, and first: the table's guard believes an end
+    by its outcome.
     """
+    log_outcome(link, command, state, result)
     params = {"id": command["id"], "state": state, "result": masked_json(result), "run_id": run_id}
     link.execute(SQL["finish"], params)
-    log_outcome(link, command, state, result)
 
 
 def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
@@ -149,7 +156,7 @@ def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
 
     False when it has moved on since it was read.
     """
-    if not _put_aside(link, command, "refused", result):
+    if not _is_still(link, command):
         return False
     log_action(
         link,
@@ -163,6 +170,7 @@ def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
         reason=result["cause"],
         command_id=str(command["id"]),
     )
+    _put_aside(link, command, "refused", result)
     return True
 
 
@@ -183,17 +191,22 @@ def log_outcome(link: Link, command: Row, state: str, result: dict[str, Any]) ->
     )
 
 
-def expire(link: Link, command: Row, result: dict[str, Any]) -> bool:
-    """End a command of the gate's that nobody took in time; False when somebody took it after all."""
-    if not _put_aside(link, command, "expired", result):
+def end_undone(link: Link, command: Row, state: str, result: dict[str, Any]) -> bool:
+    """End a command of the gate's that nobody does; False when it has moved on since it was read."""
+    if not _is_still(link, command):
         return False
-    log_outcome(link, command, "expired", result)
+    log_outcome(link, command, state, result)
+    _put_aside(link, command, state, result)
     return True
 
 
-def _put_aside(link: Link, command: Row, state: str, result: dict[str, Any]) -> bool:
-    params = {"id": command["id"], "was": command["state"], "state": state, "result": masked_json(result)}
-    return link.execute(SQL["put_aside"], params).fetchone() is not None
+def _is_still(link: Link, command: Row) -> bool:
+    """Whether it is in the state it was read in; if so it stays there until this transaction ends."""
+    return link.execute(SQL["hold"], {"id": command["id"], "was": command["state"]}).fetchone() is not None
+
+
+def _put_aside(link: Link, command: Row, state: str, result: dict[str, Any]) -> None:
+    link.execute(SQL["put_aside"], {"id": command["id"], "state": state, "result": masked_json(result)})
 
 
 def give_back(link: Link, daemon_id: str) -> int:

@@ -25,23 +25,24 @@ SELECT clock_timestamp() AS now
 -- name: claim
 -- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED). Text columns only: a row that
 -- the gate did not write may hold what no client can read, and must not keep others from being claimed. "Under way": a
--- daemon that lives has taken it already (this claim is not counted: a statement does not see its own writes).
-WITH taken AS (
+-- daemon that lives has taken it already (this claim is not counted: a statement does not see its own writes). It is
+-- noted first: the table's guard believes a claim by its note.
+WITH next AS (
+    SELECT id FROM control.commands
+    WHERE state = 'pending' AND expires_at > clock_timestamp()
+      AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
+      AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
+    ORDER BY created_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED),
+noted AS (
+    INSERT INTO control.claims (command_id, daemon_id) SELECT id, %(daemon_id)s FROM next RETURNING command_id),
+taken AS (
     UPDATE control.commands AS c
     SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
-    FROM (
-        SELECT id FROM control.commands
-        WHERE state = 'pending' AND expires_at > clock_timestamp()
-          AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
-          AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
-        ORDER BY created_at
-        LIMIT 1
-        FOR UPDATE SKIP LOCKED
-    ) AS next
-    WHERE c.id = next.id
-    RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state),
-noted AS (
-    INSERT INTO control.claims (command_id, daemon_id) SELECT id, %(daemon_id)s FROM taken)
+    FROM noted
+    WHERE c.id = noted.command_id
+    RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state)
 SELECT t.*, EXISTS (
     SELECT FROM control.claims AS k
     JOIN control.daemons AS d ON d.id = k.daemon_id
@@ -65,21 +66,32 @@ WHERE state = 'pending' AND (expires_at <= clock_timestamp() OR addressed_to IS 
 ORDER BY created_at
 LIMIT 500
 
+-- name: hold
+-- A command that has not moved on since it was looked at, locked; else no row.
+SELECT id FROM control.commands WHERE id = %(id)s AND state = %(was)s FOR UPDATE
+
 -- name: put_aside
--- The end of a command without its being done; no row when it has moved on since it was looked at.
+-- The end of a command that is held, without its being done; its outcome is in the audit log by now.
 UPDATE control.commands
 SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s
-WHERE id = %(id)s AND state = %(was)s
-RETURNING id
+WHERE id = %(id)s
+
+-- name: claimed_by
+-- Commands claimed in a daemon's name, whoever wrote that. Text columns only, as for a claim.
+SELECT id, integration, account_key, action, actor, written_by, state
+FROM control.commands
+WHERE state = 'claimed' AND claimed_by = %(daemon_id)s
+LIMIT 500
 
 -- name: give_back
 -- Commands whose claimer died go back to the queue (or expire there). Who asks lives, however long it was frozen: what it
--- had taken is still under way in it.
+-- had taken is still under way in it. A claimer that never was is as dead.
 UPDATE control.commands AS c
 SET state = 'pending', claimed_by = NULL, claimed_at = NULL
-FROM control.daemons AS d
-WHERE c.state = 'claimed' AND d.id = c.claimed_by AND d.id <> %(daemon_id)s
-  AND (d.stopped_at IS NOT NULL OR d.heartbeat_at < clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
+WHERE c.state = 'claimed' AND c.claimed_by <> %(daemon_id)s AND NOT EXISTS (
+    SELECT FROM control.daemons AS d
+    WHERE d.id = c.claimed_by AND d.stopped_at IS NULL
+      AND d.heartbeat_at >= clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
 RETURNING c.id
 
 -- name: sealed_part

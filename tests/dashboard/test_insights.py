@@ -18,6 +18,7 @@ from common.store.database import Database
 from common.store.live_rows import EXACT_UP_TO, LiveRowCounter
 from common.wishes import Wish
 from tests.dashboard import seed
+from tests.unguarded import unguarded
 
 CLAIM = "UPDATE control.commands SET state = 'claimed', claimed_by = gen_random_uuid(), claimed_at = now()"
 ANA = Actor("ana", Role.ADMIN, "page", "127.0.0.1")
@@ -184,7 +185,7 @@ def test_a_command_is_followed_to_its_end(database: Database) -> None:
         return found
 
     def change(sql_text: str, *values: object) -> None:
-        with database.transaction() as link:
+        with unguarded(database) as link:
             link.execute(sql_text.encode(), values)
 
     assert (view().state, view().sentence) == (CommandState.PENDING, "Waiting for the daemon to take it.")
@@ -207,7 +208,7 @@ def test_a_failed_ping_is_done_and_says_why(database: Database) -> None:
     gate = Gate(database, b"k" * 32, expiry_seconds=60, allow_backfill=True)
     receipt = gate.submit(Wish(Action.PING, "doorloop"), ANA)
     result = {"ok": False, "code": "KEY_REFUSED", "reason": "DoorLoop refused the API key (401).", "remedy": "Set it."}
-    with database.transaction() as link:
+    with unguarded(database) as link:
         link.execute(
             "UPDATE control.commands SET state = 'claimed', claimed_by = gen_random_uuid(), claimed_at = now()"
         )

@@ -10,13 +10,14 @@ from common.access import Role
 from common.store.database import Database
 from tests.dashboard import seed
 from tests.dashboard.test_page import Page, page, text_of
+from tests.unguarded import unguarded
 
 __all__ = ["page"]
 
 
 def _done(database: Database, result: str, *, seconds_ago: float = 0) -> None:
     """The daemon has done what was asked."""
-    with database.transaction() as link:
+    with unguarded(database) as link:
         link.execute(
             """UPDATE control.commands SET state = 'claimed', claimed_at = now(),
                       claimed_by = (SELECT id FROM control.daemons) WHERE state = 'pending'"""

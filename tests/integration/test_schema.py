@@ -12,6 +12,7 @@ from common.store.database import Database, Link
 from daemon.integrations.base import POSTGRES_TYPES
 from daemon.integrations.doorloop.entities import ENTITIES
 from tests.integration.state_rows import ACCOUNT, BASE, IN_STATE, NOW, PARENT, RUN, change, insert, prepare
+from tests.unguarded import unguarded
 
 
 class _Undo(Exception):
@@ -41,7 +42,7 @@ def states_of(table: str) -> list[str]:
 @pytest.mark.parametrize("table", sorted(MOVES))
 def test_exactly_the_drawn_moves_are_possible(database: Database, table: str) -> None:
     """Each pair of states is tried: those in common/states.MOVES succeed, every other is refused by its trigger."""
-    with database.transaction() as link:
+    with unguarded(database) as link:
         prepare(link)
         for before in states_of(table):
             for after in states_of(table):
@@ -160,7 +161,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
 
 def test_every_check_refuses_what_it_should(database: Database) -> None:
     """State and timestamps belong together; each check is broken once, alone."""
-    with database.transaction() as link:
+    with unguarded(database) as link:
         prepare(link)
         for constraint, (table, broken) in BROKEN.items():
             row = {**BASE[table], **broken}
@@ -171,7 +172,7 @@ def test_every_check_refuses_what_it_should(database: Database) -> None:
 
 def test_every_row_to_break_is_whole_before(database: Database) -> None:
     """Otherwise the test above would prove nothing."""
-    with database.transaction() as link:
+    with unguarded(database) as link:
         prepare(link)
         for table, row in BASE.items():
             if table != "event_head":  # the migration has put its one row there

@@ -20,6 +20,7 @@ from tests.dashboard import seed
 from tests.dashboard.conftest import SECRET_KEY, Web, copied_database, start_web, stop_web
 from tests.harness import settings_for
 from tests.truth import Record, rows
+from tests.unguarded import unguarded
 from tests.waiting import wait_for
 from tests.workflows import Workflows
 
@@ -154,6 +155,6 @@ def seed_examples(database: Database) -> None:
             [letter_table.A_BULK["id"]],
         ),
     )
-    with database.transaction() as link:
+    with unguarded(database) as link:
         for statement, params in statements:
             link.execute(statement, params)
