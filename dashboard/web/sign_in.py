@@ -20,6 +20,7 @@ from dashboard.turns import TooManyAtOnce
 from dashboard.web import pages, requests
 
 LARGEST_FORM_BYTES = 10_000
+FORM_TYPE = "application/x-www-form-urlencoded"
 _NO_STORE = {"Cache-Control": "no-store", "Content-Security-Policy": pages.POLICY}
 _hashing = anyio.CapacityLimiter(2)  # an argon2 hash takes a core and 64 MB for a moment
 
@@ -63,6 +64,9 @@ async def local(request: Request) -> Response:
     """The form's POST: a session and the way on, or the page again without telling which part was wrong."""
     if int(request.headers.get("content-length") or LARGEST_FORM_BYTES + 1) > LARGEST_FORM_BYTES:
         return PlainTextResponse("Too large.", 413)
+    # The first Content-Type, as Starlette reads it. In its multipart a body chooses its codec, and so half a character.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        return PlainTextResponse(f"Send the form as {FORM_TYPE}.", 415, headers=_NO_STORE)
     own = services.current()
     async with request.form(max_files=0, max_fields=10) as form:
         # Postgres knows no NUL, and no name is that long.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,6 +58,51 @@ def test_what_no_browser_sends_is_a_wrong_password(house: Web, body: bytes) -> N
     answer = httpx.post(f"{house.address}/auth/local", content=body, headers=headers, timeout=30)
     assert answer.status_code == 401, answer.text[:200]
     assert "set-cookie" not in answer.headers
+
+
+MULTIPART = b'--a\r\nContent-Disposition: form-data; name="name"\r\n\r\n\\ud800\r\n--a--\r\n'
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ["multipart/form-data; boundary=a; charset=unicode_escape"],
+        ["multipart/form-data; boundary=a", "application/x-www-form-urlencoded"],
+        ["multipart/form-data"],
+        ["application/json"],
+        ["application/x-www-form-urlencoded, multipart/form-data; boundary=a"],
+        [],
+    ],
+)
+def test_the_form_is_taken_in_one_encoding(house: Web, shared_database: Database, kinds: list[str]) -> None:
+    """A multipart body chooses its codec, and with it text that is none. Such a body is not looked at: no attempt."""
+    headers = [("origin", house.address), *(("content-type", kind) for kind in kinds)]
+    answer = httpx.post(f"{house.address}/auth/local", content=MULTIPART, headers=headers)
+    assert (answer.status_code, answer.text) == (415, "Send the form as application/x-www-form-urlencoded.")
+    with shared_database.transaction() as link:
+        assert link.execute("SELECT FROM control.sign_in_attempts").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "status"),
+    [
+        ("Content-Length: 17", "&".join(["name=ana"] * 2), 401),
+        ("Content-Length: 65", "&".join(["x=%00"] * 11), 400),
+        ("Content-Length: 20000", "name=" + "a" * 19_995, 413),
+        ("Transfer-Encoding: chunked", "3\r\na=b\r\n0\r\n\r\n", 413),
+        (f"Content-Length: {'9' * 5000}", "", 400),
+        ("Content-Length: -1", "", 400),
+        ("Content-Length: 1_0", "name=ana&p", 400),
+        ("Content-Length: ", "", 400),
+    ],
+)
+def test_a_body_of_any_length_is_answered(house: Web, length: str, body: str, status: int) -> None:
+    """Over a bare socket: too long, too many fields, without a length or with a wrong one. Never our error."""
+    head = ["POST /auth/local HTTP/1.1", f"Host: 127.0.0.1:{house.port}", f"Origin: {house.address}", length]
+    kind = "Content-Type: Application/X-WWW-form-urlencoded; charset=utf-16"
+    with socket.create_connection(("127.0.0.1", house.port), timeout=30) as wire:
+        wire.sendall("\r\n".join([*head, kind, "Connection: close", "", body]).encode())
+        assert wire.recv(100).decode().split(" ")[1] == str(status)
 
 
 def test_a_foreign_name_that_points_here_is_another_site(house: Web) -> None:
