@@ -6,7 +6,7 @@ import math
 
 import anyio
 from anyio import to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -68,10 +68,13 @@ async def local(request: Request) -> Response:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         return PlainTextResponse(f"Send the form as {FORM_TYPE}.", 415, headers=_NO_STORE)
     own = services.current()
-    async with request.form(max_files=0, max_fields=10) as form:
-        # Postgres knows no NUL, and no name is that long.
-        name, password = str(form.get("name") or "").replace("\0", "")[:200], str(form.get("password") or "")
-        next_path = requests.safe_next(str(form.get("next") or ""))
+    try:
+        form = await request.form(max_files=0, max_fields=10)
+    except ClientDisconnect:  # nobody is there to answer, and no traceback is theirs to write into our log
+        return Response(status_code=400)
+    # Postgres knows no NUL, and no name is that long.
+    name, password = str(form.get("name") or "").replace("\0", "")[:200], str(form.get("password") or "")
+    next_path = requests.safe_next(str(form.get("next") or ""))
     address = requests.address_of(request.scope, own)
     given = Credentials(name, password, address, requests.cookie(request.scope, identity.cookie_name(own)))
     try:
