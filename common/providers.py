@@ -19,8 +19,20 @@ from common.access import Role
 PREFIX = "ICC_OIDC_"
 DISCOVERY = "/.well-known/openid-configuration"
 _KEY = re.compile(r"[a-z][a-z0-9]{0,29}")
-_ENTRA_HOSTS = frozenset({"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"})
-_ENTRA_TENANT = re.compile(r"/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/v2\.0", re.IGNORECASE)
+_ENTRA_HOSTS = {
+    "login.microsoftonline.com": "login.microsoftonline.com",
+    "login.windows.net": "login.microsoftonline.com",
+    "login.microsoft.com": "login.microsoftonline.com",
+    "sts.windows.net": "login.microsoftonline.com",
+    "login.microsoftonline.us": "login.microsoftonline.us",
+    "login.usgovcloudapi.net": "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn": "login.partner.microsoftonline.cn",
+    "login.chinacloudapi.cn": "login.partner.microsoftonline.cn",
+}
+"""Microsoft Entra's hosts, its old names among them → the host in whose name it speaks for a tenant."""
+_TENANT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The one tenant of every private Microsoft account of the world; Entra's ``consumers`` by number."""
 
 
 class Provider(BaseModel):
@@ -49,9 +61,8 @@ class Provider(BaseModel):
         is_private = parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts))
         if not value.endswith(DISCOVERY) or not is_private:
             raise ValueError(f"an https:// address that ends in {DISCOVERY}")
-        if parts.hostname in _ENTRA_HOSTS and not _ENTRA_TENANT.fullmatch(parts.path.removesuffix(DISCOVERY)):
-            raise ValueError(f"your own tenant's address: https://{parts.hostname}/TENANT-ID/v2.0{DISCOVERY}")
-        return value
+        host = (parts.hostname or "").rstrip(".")
+        return _of_one_tenant(value, parts.path, host) if host in _ENTRA_HOSTS else value
 
     @property
     def issuer(self) -> str:
@@ -134,6 +145,17 @@ def _problem(key: str, field: object, kind: str, message: str) -> Problem:
     if kind == "missing":
         return Problem(setting, "not set", str(Provider.model_fields[str(field)].description))
     return Problem(setting, "not usable", message.removeprefix("Value error, "))
+
+
+def _of_one_tenant(address: str, path: str, host: str) -> str:
+    """An address of Entra as Entra says it: small letters, no dot behind the host. ValueError unless one tenant's."""
+    own = _ENTRA_HOSTS[host]
+    tenant = path.lower().removeprefix("/").partition("/")[0]
+    pinned = f"https://{own}/{tenant}/v2.0{DISCOVERY}"
+    is_pinned = address.lower().replace(f"{host}./", f"{host}/", 1) == pinned
+    if not is_pinned or not _TENANT.fullmatch(tenant) or tenant == _CONSUMERS:
+        raise ValueError(f"your own tenant's address: https://{own}/TENANT-ID/v2.0{DISCOVERY}")
+    return pinned
 
 
 def _is_here(parts: SplitResult) -> bool:

@@ -11,6 +11,7 @@ from common.providers import Provider, providers_of
 from dashboard.admission import name_of, newcomer, role_of
 
 TENANT = "11111111-2222-3333-4444-555555555555"
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 WELL_KNOWN = "/.well-known/openid-configuration"
 ENTRA = f"https://login.microsoftonline.com/{TENANT}/v2.0{WELL_KNOWN}"
 GOOGLE = f"https://accounts.google.com{WELL_KNOWN}"
@@ -47,6 +48,22 @@ def test_several_providers_side_by_side() -> None:
         "https://login.microsoftonline.com/consumers/v2.0" + WELL_KNOWN,
         "https://login.microsoftonline.com/firm.onmicrosoft.com/v2.0" + WELL_KNOWN,
         f"https://login.microsoftonline.com/{TENANT}" + WELL_KNOWN,
+        f"https://login.microsoftonline.com/{CONSUMERS}/v2.0" + WELL_KNOWN,
+        f"https://login.microsoftonline.com/{CONSUMERS.upper()}/v2.0" + WELL_KNOWN,
+        "https://login.microsoftonline.com./common/v2.0" + WELL_KNOWN,
+        "https://LOGIN.MicrosoftOnline.com/Common/v2.0" + WELL_KNOWN,
+        f"https://login.microsoftonline.com./{CONSUMERS}/v2.0" + WELL_KNOWN,
+        f"https://login.microsoftonline.com../{TENANT}/v2.0" + WELL_KNOWN,
+        f"https://login.microsoftonline.com:8443/{TENANT}/v2.0" + WELL_KNOWN,
+        f"https://login.microsoftonline.com/{TENANT}/v2.0?x=" + WELL_KNOWN,
+        "https://login.microsoftonline.com#" + WELL_KNOWN,
+        "https://login.windows.net/common/v2.0" + WELL_KNOWN,
+        f"https://login.microsoft.com/{TENANT}/v2.0" + WELL_KNOWN,
+        f"https://sts.windows.net/{CONSUMERS}" + WELL_KNOWN,
+        f"https://STS.windows.net./{TENANT}" + WELL_KNOWN,
+        "https://login.microsoftonline.us/organizations/v2.0" + WELL_KNOWN,
+        "https://login.partner.microsoftonline.cn/common/v2.0" + WELL_KNOWN,
+        "https://login.chinacloudapi.cn/common/v2.0" + WELL_KNOWN,
         "http://idp.example" + WELL_KNOWN,
         "http://10.0.0.7" + WELL_KNOWN,
         "https://idp.example",
@@ -57,6 +74,32 @@ def test_several_providers_side_by_side() -> None:
 def test_an_address_that_is_not_one_issuers_over_https_is_refused(address: str) -> None:
     """Entra's shared addresses would let any tenant in; plain http would let anybody in between speak."""
     assert read("x", x_discovery_url=address, x_client_id="a") == ([], ["ICC_OIDC_X_DISCOVERY_URL"])
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("login.windows.net", "login.microsoftonline.com"),
+        ("sts.windows.net.", "login.microsoftonline.com"),
+        ("login.usgovcloudapi.net", "login.microsoftonline.us"),
+        ("Login.ChinaCloudApi.cn", "login.partner.microsoftonline.cn"),
+    ],
+)
+def test_an_old_name_of_entra_is_told_the_one_it_speaks_in(host: str, own: str) -> None:
+    """Its issuer is never that of such an address: better said at the start than at each sign-in."""
+    values = {"icc_oidc_x_discovery_url": f"https://{host}/{TENANT}/v2.0{WELL_KNOWN}", "icc_oidc_x_client_id": "a"}
+    found, (problem,) = providers_of("x", values)
+    assert (found, problem.problem) == ((), "not usable")
+    assert problem.expected == f"your own tenant's address: https://{own}/TENANT-ID/v2.0{WELL_KNOWN}"
+
+
+@pytest.mark.parametrize("host", ["login.microsoftonline.com.", "LOGIN.MicrosoftOnline.COM"])
+def test_a_tenants_address_counts_as_entra_writes_it(host: str) -> None:
+    """Capitals and a dot behind the host change nothing, neither the issuer nor that it is Entra."""
+    tenant = "ABCDEF01-2222-3333-4444-555555555555"
+    entra = provider(f"https://{host}/{tenant}/v2.0{WELL_KNOWN}")
+    assert entra.issuer == f"https://login.microsoftonline.com/{tenant.lower()}/v2.0"
+    assert (entra.is_entra, entra.claim_of_roles) == (True, "roles")
 
 
 def test_a_rehearsal_on_this_machine_needs_no_https() -> None:
