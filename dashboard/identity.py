@@ -1,7 +1,7 @@
 """Who is there: sign-in, the one session cookie, sign-out.
 
 The cookie holds a random token, the row in ``control.sessions`` its SHA-256. A session is looked up at every request,
-script run and fragment run, so that ending it takes effect at once. Trying passwords is slowed (``turns``), strangers'
+script run and fragment run, so that ending it takes effect at once. Trying passwords is slowed (``turns``), others'
 tries without slowing who is known at their address; nobody learns which part was wrong.
 """
 
@@ -19,7 +19,7 @@ from common.store.people import Attempt, Person, Session
 from dashboard.admission import Newcomer
 from dashboard.services import Services
 from dashboard.tally import FAILED_SIGN_IN
-from dashboard.turns import OF_ACCOUNT, OF_ADDRESS, Lines, Place
+from dashboard.turns import Lines, places
 
 PLAIN_COOKIE = "hc_session"
 SECURE_COOKIE = "__Host-hc_session"
@@ -65,23 +65,17 @@ _lines = Lines()
 def begin(services: Services, given: Credentials) -> tuple[Attempt, float]:
     """Note the attempt before it is looked at, so that parallel ones slow each other; with the seconds it must wait.
 
-    Who is known at their address stands in no line with strangers who try the account elsewhere. Raises
-    ``TooManyAtOnce``.
+    Raises ``TooManyAtOnce``, and then notes nothing: what is not looked at is no failure.
     """
     now = SystemClock().monotonic()
-    address, account = f"address {given.address}", f"account {people.subject_of(given.name)}"
-    _lines.check_room(address, now)
+    account, address = people.subject_of(given.name), given.address
     with services.database.transaction() as link:
-        known = people.knows(link, given.name, given.address)
-        if not known:
-            _lines.check_room(account, now)
-        attempt = people.note_attempt(link, given.name, given.address, known=known)
-    own = f"{account} at {given.address}" if known else account
-    places = [
-        Place(own, OF_ACCOUNT, attempt.failures_of_account),
-        Place(address, OF_ADDRESS, attempt.failures_of_address),
-    ]
-    return attempt, _lines.join(places, now)
+        known = people.knows(link, given.name, address)
+        # A flood is turned away here, before it writes a row that would be taken back.
+        _lines.check_room(places(account, address, known=known), now)
+        attempt = people.note_attempt(link, given.name, address, known=known)
+        failures = {"of_account": attempt.failures_of_account, "of_address": attempt.failures_of_address}
+        return attempt, _lines.join(places(account, address, known=known, **failures), now)
 
 
 def decide(services: Services, attempt: Attempt, given: Credentials) -> str | None:

@@ -7,7 +7,7 @@ Only where a line is longer than a proxy lets an answer wait (Heroku: 30 s) is n
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
@@ -16,6 +16,8 @@ import anyio
 
 LONGEST_DELAY_SECONDS = 15.0
 LONGEST_LINE_SECONDS = 22.0
+KEPT_FREE_SECONDS = 6.0
+"""The end of an account's line that addresses which have failed of late cannot take: for its person, come anew."""
 SEATS = 8
 """How many sign-ins by a provider are under way at a time from one address; more wait for a seat."""
 
@@ -58,11 +60,29 @@ OF_ADDRESS = Pace(free_failures=10, gap_per_failure_seconds=0.04, longest_gap_se
 
 @dataclass(frozen=True)
 class Place:
-    """An account or an address where attempts wait, and the failures there before this one."""
+    """An account or an address where attempts wait, the failures there before this one, and how long a line may be."""
 
     name: str
     pace: Pace
     failures: int
+    room_seconds: float = LONGEST_LINE_SECONDS
+
+
+def places(
+    account: str, address: str, *, known: bool = False, of_account: int = 0, of_address: int = 0
+) -> tuple[Place, ...]:
+    """Where an attempt waits, after so many failures of the account and of the address.
+
+    Who is ``known`` at an address stands in a line of their own there, whoever tries the account elsewhere and whoever
+    fails with other accounts at the same address, which may be a whole office's. Anybody else waits in both lines.
+    """
+    if known:
+        return (Place(f"account {account} at {address}", OF_ACCOUNT, of_account),)
+    kept_free = 0.0 if of_address < OF_ACCOUNT.free_failures else KEPT_FREE_SECONDS
+    return (
+        Place(f"account {account}", OF_ACCOUNT, of_account, LONGEST_LINE_SECONDS - kept_free),
+        Place(f"address {address}", OF_ADDRESS, of_address),
+    )
 
 
 class Lines:
@@ -72,20 +92,20 @@ class Lines:
         self._busy_until: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def check_room(self, place: str, now: float) -> None:
-        """Raises ``TooManyAtOnce`` when the line at a place is too long to join; costs nothing and notes nothing."""
-        excess_seconds = self._busy_until.get(place, now) - now - LONGEST_LINE_SECONDS
-        if excess_seconds > 0:
-            raise TooManyAtOnce(excess_seconds)
+    def check_room(self, places: Sequence[Place], now: float) -> None:
+        """Raises ``TooManyAtOnce`` when a line is too long to join; costs nothing and notes nothing."""
+        for place in places:
+            excess_seconds = self._busy_until.get(place.name, now) - now - place.room_seconds
+            if excess_seconds > 0:
+                raise TooManyAtOnce(excess_seconds)
 
-    def join(self, places: list[Place], now: float) -> float:
+    def join(self, places: Sequence[Place], now: float) -> float:
         """Take a place in every line; returns how many seconds to wait before the attempt is looked at.
 
-        Raises ``TooManyAtOnce`` when others, asking at the same instant, were quicker to take the last one.
+        Raises ``TooManyAtOnce`` when one of them has no room; then it takes none.
         """
         with self._lock:
-            for place in places:
-                self.check_room(place.name, now)
+            self.check_room(places, now)
             self._busy_until = {name: until for name, until in self._busy_until.items() if until > now}
             waits = [place.pace.delay_seconds(place.failures) for place in places]
             for place in places:

@@ -6,7 +6,11 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
@@ -14,6 +18,10 @@ import pytest
 from common.access import Role
 from common.store import anonymous, people
 from common.store.database import Database
+from dashboard import identity
+from dashboard.identity import Credentials
+from dashboard.services import Services
+from dashboard.turns import LONGEST_DELAY_SECONDS, LONGEST_LINE_SECONDS, TooManyAtOnce
 from tests.dashboard import seed
 from tests.dashboard.conftest import Web, stop_web
 from tests.waiting import wait_for
@@ -163,6 +171,35 @@ def test_guessing_is_slowed_and_its_victim_is_not(start: Callable[..., Web], dat
         assert not [row for row in addresses if row["address"].startswith(("6.", "7."))]
         sessions = link.execute("SELECT count(*) AS n FROM control.sessions WHERE person_id = %s", [ana]).fetchone()
     assert sessions == {"n": 2}
+
+
+def test_an_office_does_not_wait_for_a_colleague_who_fails(start: Callable[..., Web], database: Database) -> None:
+    """Behind one address sit many: whose own account was never tried there comes in at once."""
+    seed.person(database)
+    web = start(FORWARDED_ALLOW_IPS="*")
+    assert _attempt(web, "ana", seed.PASSWORD, "198.51.100.1") == 303
+    with database.transaction() as link:
+        for _ in range(60):
+            people.note_attempt(link, "ben", "198.51.100.1")
+    began = time.monotonic()
+    assert _attempt(web, "ana", seed.PASSWORD, "198.51.100.1") == 303
+    assert time.monotonic() - began < LONGEST_DELAY_SECONDS / 2
+
+
+def test_who_is_turned_away_has_not_failed(database: Database) -> None:
+    """A few addresses that guess fill the line but for its end; what finds no room there is no attempt."""
+    own = cast(Services, SimpleNamespace(database=database))
+    guess = Credentials("ana", "guess", "203.0.113.1", None)
+    with database.transaction() as link:
+        for number in range(400):
+            people.note_attempt(link, "ana", f"203.0.113.{number % 3}")
+    for number in range(20):
+        with suppress(TooManyAtOnce):
+            identity.begin(own, replace(guess, address=f"203.0.113.{number % 3}"))
+    with database.transaction() as link:
+        noted = len(link.execute("SELECT FROM control.sign_in_attempts").fetchall()) - 400
+    assert 9 <= noted <= 11  # two seconds each, in a line of 16
+    assert identity.begin(own, replace(guess, address="198.51.100.1"))[1] <= LONGEST_LINE_SECONDS
 
 
 def test_a_flood_is_a_number(start: Callable[..., Web], database: Database) -> None:

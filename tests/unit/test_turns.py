@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 
 from dashboard import turns
-from dashboard.turns import LONGEST_DELAY_SECONDS, LONGEST_LINE_SECONDS, OF_ACCOUNT, OF_ADDRESS, Lines, Place
+from dashboard.turns import LONGEST_DELAY_SECONDS, LONGEST_LINE_SECONDS, OF_ACCOUNT, OF_ADDRESS, Lines, Place, places
 
 HEROKU_SECONDS = 30
 
 
-def at(account: str, address: str, failures: int) -> list[Place]:
+def at(account: str, address: str, failures: int) -> tuple[Place, ...]:
     """The two lines of an attempt, after this many failures at both."""
-    return [Place(f"account {account}", OF_ACCOUNT, failures), Place(f"address {address}", OF_ADDRESS, failures)]
+    return places(account, address, of_account=failures, of_address=failures)
 
 
-def joined(lines: Lines, places: list[Place], now: float) -> float | None:
+def joined(lines: Lines, places: Sequence[Place], now: float) -> float | None:
     """How long the attempt waits, or None when there is no room."""
     try:
         return lines.join(places, now)
@@ -72,6 +74,45 @@ def test_one_address_never_fills_an_accounts_line() -> None:
     wait = joined(lines, at("ana", "198.51.100.1", 1_000)[:1], 300.0)
     assert wait is not None
     assert wait < HEROKU_SECONDS
+
+
+@pytest.mark.parametrize("guessers", [2, 5, 40])
+def test_a_few_addresses_leave_room_for_who_comes_anew(guessers: int) -> None:
+    """They fill the line but for its end: the account's person, at an address never seen, has three tries."""
+    lines, turned_away = Lines(), 0
+    for tenth in range(3_000):
+        address = f"203.0.113.{tenth % guessers}"
+        turned_away += joined(lines, at("ana", address, 1_000), tenth / 10) is None
+    assert turned_away > 2_500
+    waits = [
+        joined(lines, places("ana", "198.51.100.1", of_account=1_000, of_address=number), 300.0) for number in range(3)
+    ]
+    assert all(wait is not None and wait <= LONGEST_LINE_SECONDS for wait in waits)
+    with pytest.raises(turns.TooManyAtOnce):
+        lines.join(at("ana", "203.0.113.1", 1_000), 300.0)
+
+
+def test_newcomers_too_make_no_more_than_one_try_in_two_seconds() -> None:
+    """The room kept free is in the same line: who has addresses without end is no faster for it."""
+    lines, tried = Lines(), 0
+    for tenth in range(10_000):
+        one = places("ana", f"203.0.113.{tenth}", of_account=200, of_address=tenth % 6)
+        tried += joined(lines, one, tenth / 10) is not None
+    assert tried <= 1000 / 2 + LONGEST_LINE_SECONDS / 2 + 1
+
+
+def test_an_office_does_not_wait_for_a_colleague_who_fails() -> None:
+    """Who has been at that address before has a line of their own there; tries at their own account slow it down."""
+    lines = Lines()
+    for _ in range(40):
+        joined(lines, at("ben", "203.0.113.1", 1_000), 100.0)
+    assert joined(lines, at("cleo", "203.0.113.1", 1_000), 100.0) is None
+    assert lines.join(places("ana", "203.0.113.1", known=True, of_address=1_000), 100.0) == 0
+    tried = 0
+    for tenth in range(10_000):
+        own = places("ana", "203.0.113.1", known=True, of_account=200)
+        tried += joined(lines, own, 200.0 + tenth / 10) is not None
+    assert tried <= 1000 / 2 + LONGEST_LINE_SECONDS / 2 + 1
 
 
 def test_a_line_that_no_proxy_would_wait_for_takes_nobody_more() -> None:
