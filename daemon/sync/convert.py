@@ -26,6 +26,7 @@ from daemon.guard.answers import NotANumber, TooDeep
 from daemon.guard.wire import head, opened, opened_plainly
 from daemon.integrations.base import Column, Entity
 from daemon.sync import values
+from daemon.sync.quick_reader import Cell, QuickReader
 
 NULL = "\\N"
 HASH_BYTES = 16
@@ -176,7 +177,20 @@ class LineMaker:
         ]
         self._others = [(_getter(column), values.CONVERTERS[column.kind], column) for column in others]
         self._swept = swept
+        self._quick = QuickReader(swept, others)
         self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", *_OUR_OWN)
+
+    def at_once(self, record: Any, same: str) -> tuple[Arrived, Any, str] | None:
+        """A record as it came, its ``updatedAt`` and its line; None when it has to be looked at more closely."""
+        read = self._quick.read(record) if isinstance(record, Raw) else None
+        record_id = None if read is None else _as_id(read.id)
+        if read is None or record_id is None:
+            return None
+        digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
+        cells = [cell if cell.__class__ is str else _in_words(cell) for cell in (record_id, *read.cells, read.text)]
+        line = "\t".join(cells)
+        made = f"{same}\t{line}\tf\t\\\\x{digest.hex()}\n"
+        return Arrived(record, record_id, digest), read.updated_at, made
 
     def line(self, prepared: Prepared, same: str) -> str:
         """The line, after ``same``, the cells that all lines of a page have. Raises ``BadRecord``, naming the field."""
@@ -206,6 +220,10 @@ class LineMaker:
             except values.UNCONVERTIBLE:
                 raise _unconvertible(column, value) from None
         return cells
+
+
+def _in_words(cell: Cell) -> str:
+    return NULL if cell is None else values.text(cell)
 
 
 def _text(column: Column, value: Any) -> str:

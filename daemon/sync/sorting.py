@@ -78,12 +78,13 @@ class Sorter:
         makes_lines, same = self.expects_changes, self._same()
         for record in page.records:
             record_id: str | None
+            made = self._maker.at_once(record, same) if makes_lines else None
             try:
-                one, stamp = arrived(record)
+                one, stamp = arrived(record) if made is None else made[:2]
                 record_id = one.id
                 if self._since is None or is_wanted(one.record, self._since):
                     if makes_lines:
-                        lines[record_id] = self._maker.line(one.prepared(), same)
+                        lines[record_id] = self._maker.line(one.prepared(), same) if made is None else made[2]
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))

@@ -1,0 +1,166 @@
+"""The quick way of plain records makes the lines that the careful way makes (law 3), and is really taken."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import BadRecord
+from daemon.guard.wire import Envelope, open_list
+from daemon.integrations.base import Column, Entity
+from daemon.integrations.doorloop.drill import ENTITIES as LISTS
+from daemon.integrations.doorloop.drill import DrillServer
+from daemon.integrations.doorloop.entities import ENTITIES
+from daemon.sync.convert import LineMaker
+from daemon.sync.convert import arrived as looked_at
+from tests.bench.vendor import record as bench_record
+from tests.unit.test_convert import EVERY_KIND, cells, fields, records
+
+DEEP = Entity(
+    "things",
+    "/things",
+    (
+        Column("one", "text", ("a.b",)),
+        Column("two", "text", ("a.c.d",)),
+        Column("three", "numeric", ("x", "y")),
+        Column("four", "texts", ("l.*.m",)),
+        Column("five", "text", ("l.1.m",)),
+        Column("six", "date", ("a.day",)),
+        Column("seven", "integer", ("a.whole",)),
+    ),
+)
+plain_texts = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters='"\\'), max_size=8)
+moments = st.sampled_from(["2026-11-01T10:00:00.000Z", "2026-11-01", "2026-02-30T10:00:00Z", "", "1760000000", "soon"])
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(-1e9, 1e9) | plain_texts | moments,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcdlmxy"), inner, max_size=4),
+    max_leaves=8,
+)
+plain_records = st.dictionaries(fields | st.sampled_from("abcdlmxy"), plain_values, max_size=9)
+
+
+def as_sent(body: bytes) -> Any:
+    """A record as it comes over the wire, unopened."""
+    envelope = open_list(b'{"data": [' + body + b"]}")
+    return envelope.data[0] if isinstance(envelope, Envelope) else None
+
+
+def assert_the_same(maker: LineMaker, kinds: dict[str, str], sent: Any) -> bool:
+    """Whether the quick way was taken; if so it made what the careful one makes."""
+    made = maker.at_once(sent, "page")
+    if made is None:
+        return False
+    came, stamp = looked_at(sent)
+    careful = cells(maker.line(came.prepared(), "page"))
+    quick = cells(made[2])
+    assert (made[0].id, made[0].payload_hash, made[1]) == (came.id, came.payload_hash, stamp)
+    for name, one, other in zip(maker.columns, quick, careful, strict=True):
+        if name == "raw":  # as it came, or written anew where a number had many digits
+            one, other = (json.loads(text or "", parse_float=Decimal, parse_int=Decimal) for text in (one, other))
+        # As it was written: 1.10, not 1.1.
+        is_number = kinds.get(name) in ("numeric", "integer") and one is not None and other is not None
+        assert Decimal(one or "") == Decimal(other or "") if is_number else one == other, name
+    return True
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@given(record=(records | plain_records).map(lambda record: {**record, "id": "r1"}))
+def test_both_ways_make_the_same_line(record: dict[str, Any], ascii_only: bool) -> None:
+    """Whatever comes: the same cells, or the careful way is left to say what is wrong."""
+    sent = as_sent(json.dumps(record, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
+    for entity in (EVERY_KIND, DEEP, *ENTITIES.values()):
+        kinds: dict[str, str] = {column.name: column.kind for column in entity.columns}
+        assert_the_same(LineMaker(entity), kinds, sent)
+
+
+@pytest.mark.parametrize("entity", LISTS)
+def test_a_vendors_records_go_the_quick_way(entity: str) -> None:
+    """What is like the vendor's own answers goes quickly, but for those with an escape or another spelling of a type."""
+    maker = LineMaker(ENTITIES[entity])
+    kinds: dict[str, str] = {column.name: column.kind for column in ENTITIES[entity].columns}
+    with DrillServer(rows=200, seed=1) as drill:
+        sent = [as_sent(json.dumps(record, ensure_ascii=False).encode()) for record in drill.records(entity)]
+    assert sum(assert_the_same(maker, kinds, one) for one in sent) > len(sent) * 0.7
+
+
+def test_a_plain_record_is_read_whole() -> None:
+    """Every kind of column, a path into lists and objects, the second of two spellings."""
+    sent = as_sent(
+        json.dumps(
+            {
+                "id": "r1",
+                "a": {"b": "B", "c": {"d": True}, "day": "2026-11-01", "whole": 7},
+                "y": 1.50,
+                "l": [{"m": "p"}, {"m": 12}, {}],
+                "zzz": [1, {"n": None}],
+            }
+        ).encode()
+    )
+    made = LineMaker(DEEP).at_once(sent, "page")
+    assert made is not None
+    found = dict(zip(LineMaker(DEEP).columns, cells(made[2]), strict=True))
+    assert {name: found[name] for name in ("one", "two", "three", "five", "six", "seven")} == {
+        "one": "B",
+        "two": "true",
+        "three": "1.5",
+        "five": "12",
+        "six": "2026-11-01",
+        "seven": "7",
+    }
+    assert found["four"] == '{"p","12"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "r1", "name": "a\\tb"}',
+        b'{"id": "r1",\n"name": "a"}',
+        b'{"id": "r1",\t"name": "a"}',
+        b'{"id": 7}',
+        b'{"id": true}',
+        b'{"name": "nobody"}',
+        b'{"id": " "}',
+        b'{"id": "r1", "active": "yes"}',
+        b'{"id": "r1", "name": ["a"]}',
+        b'{"id": "r1", "name": 1.5}',
+        b'{"id": "r1", "portalInfo": "gone"}',
+        b'{"id": "r1", "emails": {"address": "a@b.example"}}',
+        b'{"id": "r1", "createdAt": 1760000000}',
+        b'{"id": "r1", "createdAt": "2026-02-30T10:00:00Z"}',
+        b'{"id": "r1", "name": "\xff"}',
+        b'{"id": "r1", "other": "\xff"}',
+        b'["r1"]',
+    ],
+)
+def test_what_is_not_as_expected_is_looked_at_more_closely(body: bytes) -> None:
+    """An escape, another type, an id that is no text, bytes that are no UTF-8: the careful way says what it is."""
+    assert LineMaker(ENTITIES["tenants"]).at_once(as_sent(body), "page") is None
+
+
+def test_an_opened_record_is_looked_at_more_closely() -> None:
+    """A page that was no plain envelope comes as values."""
+    assert LineMaker(ENTITIES["tenants"]).at_once({"id": "r1"}, "page") is None
+
+
+def test_the_benchmarks_record_goes_the_quick_way() -> None:
+    """Else the benchmark would measure something else than it seems to."""
+    sent = as_sent(json.dumps(bench_record(7, 0)).encode())
+    kinds: dict[str, str] = {column.name: column.kind for column in ENTITIES["tenants"].columns}
+    assert assert_the_same(LineMaker(ENTITIES["tenants"]), kinds, sent)
+
+
+@given(record=plain_records.map(lambda record: {**record, "id": "r1"}))
+def test_a_bad_record_is_never_read_quickly(record: dict[str, Any]) -> None:
+    """Law 3: what the careful way would put aside, the quick one does not let pass."""
+    sent = as_sent(json.dumps(record).encode())
+    for entity in (EVERY_KIND, DEEP):
+        maker = LineMaker(entity)
+        try:
+            maker.line(looked_at(sent)[0].prepared(), "page")
+        except BadRecord:
+            assert maker.at_once(sent, "page") is None
