@@ -124,7 +124,7 @@ def parse_moment(value: Any) -> datetime | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
-        if value.__class__ is str and _PLAIN_UTC.fullmatch(value):
+        if value.__class__ is str and value[-1] == "Z" and value[0].isdigit():  # nearly every one
             return datetime.fromisoformat(value)
         if isinstance(value, str) and _UNIX_TIME.match(value.strip()):
             value = Decimal(value.strip())

@@ -1,0 +1,126 @@
+"""Connections whose every request can be ended from another thread, and ends in time (law 6).
+
+Closing a session does not end a request under way, shutting its socket does (measured).
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+import weakref
+from http.client import HTTPResponse, parse_headers
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Sockets:
+    """Every live socket of a transport, so that they can be shut from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._shut = False
+        self.deadlines = threading.local()
+        """``until``: when the request of this thread has to be over, by the monotonic clock."""
+
+    def add(self, sock: socket.socket) -> None:
+        """Take one in; it is shut at once when they all have been."""
+        with self._lock:
+            self._open.add(sock)
+            if self._shut:
+                _shut_down(sock)
+
+    def shut(self) -> None:
+        """Shut them, and those that are to come. Safe from any thread."""
+        with self._lock:
+            self._shut = True
+            for sock in list(self._open):
+                _shut_down(sock)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    try:
+        # The plain socket beneath TLS: SSLSocket.shutdown would first want to talk to the other side.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return  # closed already
+
+
+class _InTime(io.RawIOBase):
+    """Reads a socket until a moment: neither dripping header lines nor a dripping body may outlast the deadline."""
+
+    def __init__(self, raw: io.RawIOBase, until: float) -> None:
+        self._raw = raw
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._until:
+            raise TimeoutError("timed out")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _FinalResponse(HTTPResponse):
+    """Ends in time, and passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
+
+    deadlines: threading.local
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.deadlines.until))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not name it
+            if not 102 <= status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
+class AbortableAdapter(HTTPAdapter):
+    """``requests``' adapter over connections that report their sockets."""
+
+    def __init__(self, sockets: Sockets, connections: int) -> None:
+        self._icc_sockets = sockets
+        super().__init__(pool_connections=4, pool_maxsize=connections, pool_block=False, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """``requests``' own pools, of connections of ours."""
+        super().init_poolmanager(*args, **kwargs)
+        sockets = self._icc_sockets
+
+        class Response(_FinalResponse):
+            deadlines = sockets.deadlines
+
+        class Plain(HTTPConnection):
+            response_class = Response
+
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class Encrypted(HTTPSConnection):
+            response_class = Response
+
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class EncryptedPool(HTTPSConnectionPool):
+            ConnectionCls = Encrypted
+
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
