@@ -42,7 +42,8 @@ class SessionGate:
             return
         refusal = await self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, send)
+            inner = requests.under_its_origin(scope) if scope["type"] == "websocket" else scope
+            await self._app(inner, receive, send)
         elif scope["type"] == "websocket":
             # Closing before accepting is how ASGI says 403.
             await receive()

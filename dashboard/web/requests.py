@@ -79,6 +79,19 @@ def is_foreign_socket(scope: Scope, services: Services) -> bool:
     return not is_same_origin(scope, services)
 
 
+def under_its_origin(scope: Scope) -> Scope:
+    """The scope of a websocket that ``is_foreign_socket`` has passed, with the host of its Origin as ``Host``.
+
+    Streamlit compares the two by itself, and refuses our own page where a proxy passes another ``Host`` on. Whether a
+    page is ours is decided by the public address, which Streamlit does not know.
+    """
+    origin = header(scope, "origin")
+    if origin is None:
+        return scope
+    others = [(key, value) for key, value in scope["headers"] if key != b"host"]
+    return {**scope, "headers": [(b"host", urlsplit(origin).netloc.encode("latin-1")), *others]}
+
+
 def _is_plain(host: str | None) -> bool:
     """Whether a host is a number or this machine, so that no foreign name server has a say in it."""
     try:

@@ -73,6 +73,27 @@ def test_the_websocket_opens_for_our_own_page_only(house: Web, foreign: str) -> 
         pass
 
 
+def test_a_proxy_may_pass_another_host_on(start: Callable[..., Web], database: Database) -> None:
+    """Where a page is from is asked of ICC_PUBLIC_URL: a proxy's ``Host`` keeps no page of ours from living, and lets
+    no other in."""
+    seed.person(database)
+    web = start(ICC_PUBLIC_URL="https://ops.example.org", FORWARDED_ALLOW_IPS="127.0.0.1")
+    host, ours = f"127.0.0.1:{web.port}", "https://ops.example.org"
+    proxied = {"X-Forwarded-Host": "ops.example.org", "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    form = {"name": "ana", "password": seed.PASSWORD}
+    answer = httpx.post(f"{web.address}/auth/local", data=form, headers={**proxied, "origin": ours})
+    assert answer.status_code == 303
+    headers = {**proxied, "Cookie": answer.headers["set-cookie"].split(";", 1)[0]}
+    address = f"ws://{host}/systems/_stcore/stream"
+    for foreign in ("https://evil.example", "http://ops.example.org", "https://ops.example.org:444", "null"):
+        origin = websockets.Origin(foreign)
+        with pytest.raises(InvalidStatus) as refusal, connect(address, origin=origin, additional_headers=headers):
+            pass
+        assert refusal.value.response.status_code == 403
+    with connect(address, origin=websockets.Origin(ours), additional_headers=headers) as socket:
+        socket.ping().wait(10)
+
+
 def test_a_session_opens_the_house_and_sign_out_closes_it(house: Web) -> None:
     """The form gives a cookie that nobody's script can read; signing out ends the session, wherever the cookie is."""
     client = house.client()
