@@ -64,7 +64,10 @@ def is_same_origin(scope: Scope, services: Services) -> bool:
         return True
     # Opened by number, as localhost, or by a name that a proxy answers to. Not by any other name: a foreign page can
     # make its own name point to a machine of ours.
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # no browser writes such a one
+        return False
     same_host = parts.scheme in ("http", "https") and parts.netloc == header(scope, "host")
     return same_host and (services.behind_proxy or _is_plain(parts.hostname))
 

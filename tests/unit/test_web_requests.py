@@ -78,6 +78,8 @@ def test_next_never_leads_elsewhere(path: str | None) -> None:
         ({"origin": "http://ops.example.org", "host": "ops.example.org"}, False),
         ({"origin": "https://ops.example.org.evil.example", "host": "ops.example.org"}, False),
         ({"origin": "https://ops.example.org@evil.example", "host": "ops.example.org"}, False),
+        ({"origin": "http://[::1", "host": "[::1"}, False),
+        ({"origin": "https://[evil]", "host": "[evil]"}, False),
     ],
 )
 def test_a_change_must_come_from_a_page_of_ours(headers: dict[str, str], ours: bool) -> None:
