@@ -12,14 +12,15 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.codes import CODES
 from common.errors import SettingsError
+from common.own_address import origin_of
 from common.providers import PROVIDER_SETTINGS
 from common.redact import passwords_in
 from common.wipe import wipe_from_start
@@ -121,13 +122,14 @@ class SharedSettings(_FromEnvironment):
     @field_validator("icc_public_url")
     @classmethod
     def _only_an_origin(cls, value: str | None) -> str | None:
-        """Cookies, links and the check of a request's origin rest on it: half an address would break them all."""
+        """Half an address would let nobody sign in: every request would seem to be from another site."""
         if value is None:
             return None
-        parts = urlsplit(value.rstrip("/"))
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
-            raise ValueError("an address without a path, such as https://ops.example.org")
-        return value.rstrip("/")
+        try:
+            return origin_of(value)
+        except ValueError as problem:
+            expected = "an address of scheme, host and port alone, such as https://ops.example.org"
+            raise PydanticCustomError("origin", expected, {"problem": str(problem)}) from None
 
     @field_validator("database_url", "database_direct_url")
     @classmethod
@@ -249,7 +251,7 @@ def _problem(error: Any) -> dict[str, str]:
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").split(", unable to")[0]
     message = message.replace("String should have", "a text of")
     expected = f"a value {message}" if message.startswith(("greater", "less")) else message[0].lower() + message[1:]
-    return {"setting": name, "problem": "not usable", "expected": expected}
+    return {"setting": name, "problem": error.get("ctx", {}).get("problem", "not usable"), "expected": expected}
 
 
 def read(

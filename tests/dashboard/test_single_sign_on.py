@@ -426,7 +426,7 @@ def test_a_provider_set_wrongly_is_left_out_and_said(start: Callable[..., Web]) 
     web = start(**settings, ICC_PUBLIC_URL="ops.example.org")
     assert "ICC_OIDC_ENTRA_DISCOVERY_URL is not usable." in web.output
     assert "TENANT-ID" in web.output
-    assert "ICC_PUBLIC_URL is not usable." in web.output
+    assert "ICC_PUBLIC_URL is not an http or https address." in web.output
     page = httpx.get(f"{web.address}/sign-in").text
     assert "Continue with Good" in page
     assert "Microsoft" not in page

@@ -155,6 +155,15 @@ def test_the_web_process_can_drop_the_vendors_keys() -> None:
         ({"port": "9000"}, "http://127.0.0.1:9000"),
         ({"icc_public_url": "https://icc.example/"}, "https://icc.example"),
         ({"icc_public_url": "http://10.0.0.7:8501"}, "http://10.0.0.7:8501"),
+        ({"icc_public_url": "HTTPS://Ops.Example.Org"}, "https://ops.example.org"),
+        ({"icc_public_url": "https://ops.example.org:443/"}, "https://ops.example.org"),
+        ({"icc_public_url": "http://ops.example.org:80"}, "http://ops.example.org"),
+        ({"icc_public_url": "https://ops.example.org:"}, "https://ops.example.org"),
+        ({"icc_public_url": "http://ops.example.org:443"}, "http://ops.example.org:443"),
+        ({"icc_public_url": "https://MÜNCHEN.example"}, "https://xn--mnchen-3ya.example"),
+        ({"icc_public_url": "https://faß.example:8443"}, "https://xn--fa-hia.example:8443"),
+        ({"icc_public_url": "http://[0:0::1]:8501"}, "http://[::1]:8501"),
+        ({"icc_public_url": "http://my_host-2"}, "http://my_host-2"),
         ({"replit_domains": "a.replit.app,b.replit.app"}, "https://a.replit.app"),
         ({"heroku_app_default_domain_name": "x.herokuapp.com"}, "https://x.herokuapp.com"),
         ({"icc_public_url": "https://icc.example", "replit_domains": "a.replit.app"}, "https://icc.example"),
@@ -193,14 +202,39 @@ def test_a_finding_is_published_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "value",
-    ["icc.example", "ftp://icc.example", "https://", "https://icc.example/path", "https://u@icc.example", "//x"],
+    ("value", "problem"),
+    [
+        ("icc.example", "not an http or https address"),
+        ("ftp://icc.example", "not an http or https address"),
+        ("//x", "not an http or https address"),
+        ("https://", "an address without a host"),
+        ("https://:443", "an address without a host"),
+        ("https://u@icc.example", "an address with a user's name in it"),
+        ("https://icc.example/path", "an address with more than a host behind it"),
+        ("https://icc.example?a=b", "an address with more than a host behind it"),
+        ("https://icc.example#x", "an address with more than a host behind it"),
+        ("https://icc.example:99999", "an address whose host or port cannot be read"),
+        ("https://icc.example:abc", "an address whose host or port cannot be read"),
+        ("https://[::1", "an address whose host or port cannot be read"),
+        ("https://icc.example:0", "an address with a port that nothing can listen on"),
+        ("https://icc example", "an address with a host that cannot be used"),
+        ("https://icc..example", "an address with a host that cannot be used"),
+        ("https://icc.example\\x", "an address with a host that cannot be used"),
+        ("https://icc.example,other.example", "an address with a host that cannot be used"),
+        ("https://*.example", "an address with a host that cannot be used"),
+        ("https://m%C3%BCnchen.example", "an address with a host that cannot be used"),
+        ("https://☃.example", "an address with a host that cannot be used"),
+        ("https://127.0.0.999", "an address with a host that cannot be used"),
+        ("https://[fe80::1%eth0]", "an address with a host that cannot be used"),
+    ],
 )
-def test_half_a_public_address_is_a_finding(value: str) -> None:
-    """Cookies and the check of a request's origin rest on it: what is no origin is left out and said."""
+def test_half_a_public_address_is_a_finding(value: str, problem: str) -> None:
+    """Cookies and the check of a request's origin rest on it: what is no origin is left out and said, with its cure."""
     settings, (finding,) = read(WebSettings, {"icc_public_url": value})
     assert settings.icc_public_url is None
     assert (finding.code, finding.facts["setting"]) == ("SETTING_INVALID", "ICC_PUBLIC_URL")
+    assert finding.cause == f"ICC_PUBLIC_URL is {problem}."
+    assert "Set ICC_PUBLIC_URL to an address of scheme, host and port alone" in finding.remedy
 
 
 @pytest.mark.parametrize(
