@@ -17,10 +17,7 @@ from common.redact import mask_value
 from common.signing import is_sealed, seal
 from common.store import commands
 from common.store.database import Database, Link
-from common.wishes import SHARED, SHARED_SECONDS, Wish, catalog_entry
-
-_WHOLE = ("backfill", "since")
-"""Modes that read every page of a list, whatever they write of it."""
+from common.wishes import SHARED, SHARED_SECONDS, Wish, catalog_entry, is_backfill_by_hand
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,8 @@ class Receipt:
 class Gate:
     """Takes wishes, gives receipts.
 
-    ``expiry_seconds`` is how long a command waits for a daemon; ``allow_backfill`` is ALLOW_MANUAL_BACKFILL.
+    ``expiry_seconds`` is how long a command waits for a daemon; ``allow_backfill`` is this process's
+    ALLOW_MANUAL_BACKFILL. A serving daemon that has it off counts as well, whoever asks and whoever would do it.
     """
 
     def __init__(self, database: Database, key: bytes, *, expiry_seconds: float, allow_backfill: bool) -> None:
@@ -107,13 +105,16 @@ class Gate:
     def _admit(self, link: Link, wish: Wish, actor: Actor, *, someone_will_do_it: bool) -> None:
         self.permit(wish.action, actor)
         catalog_entry(wish.integration)
-        by_hand = actor.source != "schedule"
-        if by_hand and wish.action is Action.RUN and wish.payload["mode"] in _WHOLE and not self._allow_backfill:
-            raise Refused("BACKFILL_NOT_ALLOWED")
         account = {"integration": wish.integration, "account_key": wish.account_key}
+        if wish.action is Action.RUN and is_backfill_by_hand(wish.payload, actor.source):
+            self._check_backfill(link, account)
         link.execute(commands.SQL["lock_account"], account)
         if not someone_will_do_it and not _one(link, "alive_service", {})["alive"]:
             raise Refused("NO_DAEMON")
+
+    def _check_backfill(self, link: Link, account: dict[str, str]) -> None:
+        if not self._allow_backfill or _one(link, "backfills_refused", account)["refused"]:
+            raise Refused("BACKFILL_NOT_ALLOWED")
 
     def _known(self, link: Link, wish: Wish, command_id: str | None) -> Receipt | None:
         """A command that answers this wish as well as a new one would: of the id planned ahead, or a question to the

@@ -15,6 +15,8 @@ from common.catalog import CATALOG, CatalogEntry
 from common.errors import Refused
 
 MODES = ("delta", "backfill", "since")
+_WHOLE = ("backfill", "since")
+"""Modes that read every page of a list, whatever they write of it."""
 SHARED = frozenset({Action.PING, Action.CHECK})
 """Questions to the vendor: whoever asks the same again within ``SHARED_SECONDS`` gets the same answer."""
 SHARED_SECONDS = 10.0
@@ -59,6 +61,12 @@ def run_wish(
         "continues_run_id": continues_run_id,
     }
     return Wish(Action.RUN, integration, account_key, payload)
+
+
+def is_backfill_by_hand(payload: Mapping[str, Any], source: str) -> bool:
+    """Whether a run of this payload is what ALLOW_MANUAL_BACKFILL=false refuses: it reads every page, and not because
+    the schedule says so."""
+    return source != "schedule" and payload["mode"] in _WHOLE
 
 
 def check_wish(integration: str, *, endpoint: str, page_size: int = 1) -> Wish:

@@ -17,6 +17,7 @@ from common.states import RunState
 from common.store import accounts, leases, runs
 from common.store.database import Database, Link, Row
 from common.store.leases import Lease
+from common.wishes import is_backfill_by_hand
 from daemon.account_voice import AccountVoice
 from daemon.integrations.base import Account, Opened
 from daemon.sync.bookmark import Order
@@ -60,6 +61,9 @@ class RunDesk:
         """Lease and run row for a `run` command, in the transaction that claimed it. Raises ``Refused``."""
         integration, account_key, wish = command["integration"], command["account_key"], command["payload"]
         account = self._accounts[integration]
+        # The gate that took the wish may be another process's, with other settings.
+        if is_backfill_by_hand(wish, wish["source"]) and not self._settings.allow_manual_backfill:
+            raise Refused("BACKFILL_NOT_ALLOWED")
         if not accounts.claim_source(link, integration, account_key, account.source_kind):
             held = "drill" if account.source_kind == "live" else "live"
             raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=account.source_kind)

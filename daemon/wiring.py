@@ -175,6 +175,7 @@ def publish(services: Services, forecasts: tuple[Finding, ...]) -> None:
                 daemon_id=services.daemon_id,
                 settings={**shared, **account.published()},
                 findings=[finding.as_record() for finding in findings],
+                refuses_backfills=not configuration.settings.allow_manual_backfill,
             )
 
 

@@ -102,6 +102,11 @@ class Overview:
         """Whether anybody takes commands, by the gate's own rule."""
         return any(view.alive and view.kind == "service" for view in self.daemons)
 
+    def refuses_backfills(self, account: AccountOverview) -> bool:
+        """Whether a serving daemon has published that it refuses backfills by hand, by the gate's own rule."""
+        refusing = account.settings.get("backfills_refused_by") or ()
+        return any(view.alive and view.kind == "service" and view.id in refusing for view in self.daemons)
+
     @property
     def is_drill(self) -> bool:
         """Whether any account shows drill data."""

@@ -35,14 +35,19 @@ def publish(
     daemon_id: str,
     settings: dict[str, Any],
     findings: list[dict[str, Any]],
+    refuses_backfills: bool,
 ) -> None:
-    """What the page shows of the daemon's settings; masked here. A finding that holds, holds the account."""
+    """What the page shows of the daemon's settings; masked here. A finding that holds, holds the account.
+
+    ``refuses_backfills``: ALLOW_MANUAL_BACKFILL is off here, which the gate of every process heeds while we serve.
+    """
     params = {
         **_account(integration, account_key),
         "daemon_id": daemon_id,
         "settings": masked_json(settings),
         "findings": masked_json(findings),
         "held": any(finding["holds"] for finding in findings),
+        "refuses_backfills": refuses_backfills,
     }
     link.execute(SQL["publish"], params)
 

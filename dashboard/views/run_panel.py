@@ -47,7 +47,7 @@ def _summary(data: PageData) -> str:
 
 def _choices(data: PageData) -> None:
     entry = CATALOG[data.account.integration]
-    allowed = services.current().settings.allow_manual_backfill
+    allowed = services.current().settings.allow_manual_backfill and not data.overview.refuses_backfills(data.account)
     with st.container(key="run_choices", horizontal=True, vertical_alignment="bottom"):
         # A lone mode would look like a choice that does nothing: without backfills the reason stands beneath.
         st.segmented_control(

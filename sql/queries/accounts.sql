@@ -13,9 +13,15 @@ ON CONFLICT DO NOTHING
 SELECT * FROM control.accounts_synced WHERE integration = %(integration)s AND account_key = %(account_key)s
 
 -- name: publish
--- The daemon's masked settings and findings, for the page.
-UPDATE control.accounts_synced
-SET settings = %(settings)s, findings = %(findings)s, held = %(held)s, published_by = %(daemon_id)s,
+-- The daemon's masked settings and findings, for the page. Each daemon publishes over the others; who of them refuses
+-- backfills by hand is kept until it has stopped.
+UPDATE control.accounts_synced AS a
+SET settings = %(settings)s || jsonb_build_object('backfills_refused_by', (
+        SELECT coalesce(jsonb_agg(d.id), '[]') FROM control.daemons AS d
+        WHERE d.stopped_at IS NULL
+          AND CASE WHEN d.id = %(daemon_id)s THEN %(refuses_backfills)s
+                   ELSE a.settings -> 'backfills_refused_by' ? d.id::text END)),
+    findings = %(findings)s, held = %(held)s, published_by = %(daemon_id)s,
     published_at = clock_timestamp()
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 

@@ -114,6 +114,16 @@ SELECT EXISTS (
       AND heartbeat_at > clock_timestamp() - make_interval(secs => 3 * heartbeat_seconds)
 ) AS alive
 
+-- name: backfills_refused
+-- Whether a daemon that serves now has published that it refuses backfills by hand.
+SELECT EXISTS (
+    SELECT FROM control.accounts_synced AS a
+    JOIN control.daemons AS d ON a.settings -> 'backfills_refused_by' ? d.id::text
+    WHERE a.integration = %(integration)s AND a.account_key = %(account_key)s
+      AND d.stopped_at IS NULL AND d.kind = 'service'
+      AND d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds)
+) AS refused
+
 -- name: active_run
 -- The run that holds the account now, when its lease has not run out.
 SELECT r.id, r.started_at, r.requested_by, r.state

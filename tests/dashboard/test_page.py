@@ -226,6 +226,18 @@ def test_backfills_are_off_with_their_reason(page: Page, database: Database) -> 
     assert app.button_group(key="run_mode").options == ["Delta"]
 
 
+def test_backfills_that_the_daemon_refuses_are_not_offered(page: Page, database: Database) -> None:
+    """Its setting counts as well as this process's own; what a daemon of old had set does not."""
+    seed.account(database, backfills_refused_by=[seed.daemon(database, silent_seconds=500)])
+    seed.daemon(database)
+    assert page().button_group(key="run_mode").options == ["Delta", "Backfill"]
+    seed.account(database, backfills_refused_by=[seed.daemon(database)])
+    st.cache_data.clear()
+    app = page()
+    assert CODES["BACKFILL_NOT_ALLOWED"].cause in text_of(app)
+    assert app.button_group(key="run_mode").options == ["Delta"]
+
+
 def test_a_question_is_answered_with_a_reason(page: Page, database: Database) -> None:
     """Confirming a mass removal needs a reason; the answer goes through the gate."""
     seed.daemon(database)

@@ -102,6 +102,17 @@ def test_nonsense_is_refused_with_a_json_line(yard: Yard, database: Database, ar
     assert tried == {"action": "run", "source": "cli", "result": "refused", "reason": line["error"]["cause"]}
 
 
+def test_once_heeds_the_serving_daemons_refusal_of_backfills(yard: Yard, database: Database) -> None:
+    """Issue 4: ALLOW_MANUAL_BACKFILL=false refuses everywhere, also from a shell that does not have the variable."""
+    yard.service(ALLOW_MANUAL_BACKFILL="false")
+    for arguments in ((), ("--since", "1970-01-01")):
+        code, line = ended(yard.once("backfill", *arguments))
+        assert (code, line["state"], line["error"]["code"]) == (1, "refused", "BACKFILL_NOT_ALLOWED")
+    assert yard.runs() == []
+    assert {row["result"] for row in rows(database, "SELECT result FROM control.admin_logs")} == {"refused"}
+    assert ended(yard.once("delta"))[0] == 0
+
+
 def test_a_database_that_is_away_is_said_in_a_json_line(yard: Yard) -> None:
     """Law 8: without its database `once` ends with cause and cure, not with a traceback."""
     child = yard.once(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from common.access import Action, Role
 from common.errors import Refused
-from common.operator_actions import Actor, Receipt
+from common.operator_actions import Actor, Gate, Receipt
 from common.store.database import Database, sql
 from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
@@ -265,6 +266,55 @@ def test_backfills_by_hand_can_be_switched_off(drill: DrillServer, database_url:
         assert refusal_of(house, wish_for(Action.RUN)).code == "BACKFILL_NOT_ALLOWED"
         assert house.run("delta").state == "succeeded"
         assert house.run("backfill", actor=SCHEDULER).state == "succeeded"
+
+
+def gate_of_another_process(house: Engine) -> Gate:
+    """With its own setting, which allows backfills."""
+    return Gate(house.database, house.services.key, expiry_seconds=60, allow_backfill=True)
+
+
+def test_a_daemon_that_refuses_backfills_is_heeded_by_every_gate(
+    drill: DrillServer, database_url: str, database: Database
+) -> None:
+    """ALLOW_MANUAL_BACKFILL=false of a serving daemon counts for a page and a shell that have it on, while it lives,
+    whatever others publish meanwhile."""
+    since = run_wish("doorloop", mode="delta", since=datetime(1970, 1, 1, tzinfo=UTC))
+    with engine(drill, database_url, ALLOW_MANUAL_BACKFILL="false") as house:
+        serve(database)
+        with engine(drill, database_url) as shell:
+            for wish in (wish_for(Action.RUN), since):
+                for addressed_to in (None, shell.services.daemon_id):
+                    with pytest.raises(Refused) as refusal:
+                        shell.gate.submit(wish, ADMIN, addressed_to=addressed_to)
+                    assert refusal.value.code == "BACKFILL_NOT_ALLOWED"
+            assert shell.run("delta").state == "succeeded"
+            assert shell.run("backfill", actor=SCHEDULER).state == "succeeded"
+        assert {row["result"] for row in audit(database) if row["command_id"] is None} == {"refused"}
+        silent = "UPDATE control.daemons SET heartbeat_at = now() - interval '1 hour'"
+        rows(database, f"{silent} WHERE id = %s", house.services.daemon_id)
+        with engine(drill, database_url) as shell:
+            assert shell.run("backfill").state == "succeeded"
+    with engine(drill, database_url) as mended:
+        serve(database)
+        assert mended.run("backfill").state == "succeeded"
+
+
+@pytest.mark.parametrize("since", [None, datetime(1970, 1, 1, tzinfo=UTC)], ids=["backfill", "since"])
+def test_a_daemon_refuses_backfills_that_another_gate_let_through(
+    drill: DrillServer, database_url: str, database: Database, since: datetime | None
+) -> None:
+    """Its own setting counts when it takes the command, too; the refusal is the command's outcome in the audit log."""
+    with engine(drill, database_url, ALLOW_MANUAL_BACKFILL="false") as house:
+        own = house.services.daemon_id  # of a foreground run's kind, so that no gate heeds what it has published
+        wish = run_wish("doorloop", mode="backfill", entities=("owners",), since=since)
+        receipt = gate_of_another_process(house).submit(wish, ADMIN, addressed_to=own)
+        with pytest.raises(Refused) as refusal:
+            house.commands.take(receipt.command_id)
+        assert refusal.value.code == "BACKFILL_NOT_ALLOWED"
+        assert rows(database, "SELECT 1 FROM control.runs") == []
+        accepted, outcome = audit(database)
+        assert (accepted["result"], outcome["result"], outcome["actor"]) == ("accepted", "refused", "tester")
+        assert (outcome["outcome_of"], outcome["reason"]) == (accepted["id"], refusal.value.cause)
 
 
 @pytest.mark.parametrize(
