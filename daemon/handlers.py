@@ -14,12 +14,12 @@ from common.alerting import teams
 from common.clock import Clock
 from common.config import Finding
 from common.errors import Refused
-from common.store import accounts, passes, records
+from common.store import accounts, leases, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
 from daemon.guard.guard import Witness
 from daemon.integrations.base import Account, CheckResult, Connector, PingResult
-from daemon.run_desk import RunDesk
+from daemon.run_desk import RunDesk, refuse_while_held
 
 _NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
 """Findings with which not even a ping may leave: it would send the key readable, or there is none."""
@@ -147,9 +147,8 @@ def _follow(link: Link, question: Row) -> dict[str, Any]:
         return {"identity": "accepted"}
     entity, pass_id = question["entity"], question["pass_id"]
     # The lease row keeps a run from starting, and a running one from committing a page, until this is written.
-    lease = accounts.lock_lease(link, integration, account_key)
-    if lease["holder"] is not None:
-        raise Refused("ALREADY_RUNNING", since="now", by="a run; answer when it has ended")
+    accounts.lock_lease(link, integration, account_key)
+    refuse_while_held(leases.read(link, integration, account_key))
     if passes.latest_backfill(link, integration, account_key, entity) != pass_id:
         raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
     if passes.count_distinct_ids(link, pass_id) == 0:
@@ -166,8 +165,8 @@ def forget_drill(database: Database, account: Account, command: Row) -> dict[str
         row = accounts.read(link, integration, account_key)
         if row is None or row["source_kind"] != "drill":
             raise Refused("NOT_DRILL_ROWS")
-        if accounts.lock_lease(link, integration, account_key)["holder"] is not None:
-            raise Refused("ALREADY_RUNNING", since="now", by="a run; stop it first")
+        accounts.lock_lease(link, integration, account_key)
+        refuse_while_held(leases.read(link, integration, account_key))
         deleted = {
             entity: records.delete_all(link, Target(integration, entity, ("id",)), account_key)
             for entity in account.entry.entities

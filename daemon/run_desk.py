@@ -68,10 +68,7 @@ class RunDesk:
             held = "drill" if account.source_kind == "live" else "live"
             raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=account.source_kind)
         seen = leases.read(link, integration, account_key)
-        if seen["holder"] is not None and not seen["ran_out"]:
-            raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by=seen["requested_by"])
-        if seen["holder"] is not None:
-            raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by="a process that died")
+        refuse_while_held(seen)
         run_id = str(uuid.uuid4())
         lease = leases.take(
             link, seen, daemon_id=self._daemon_id, run_id=run_id, lease_seconds=self._settings.lease_seconds
@@ -235,6 +232,13 @@ class RunDesk:
         until = self._clock.monotonic() + wait_seconds
         for run in active:
             run.ended.wait(max(0.0, until - self._clock.monotonic()))
+
+
+def refuse_while_held(seen: Row) -> None:
+    """Raises ``Refused`` when a run holds the lease that was read, saying by whom and since when."""
+    if seen["holder"] is not None:
+        by = "a process that died" if seen["ran_out"] else seen["requested_by"]
+        raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by=by)
 
 
 def _give_back(opened: Opened) -> None:

@@ -126,10 +126,9 @@ def open_questions(link: Link, integration: str | None = None) -> list[Row]:
     return link.execute(SQL["open_confirmations"], {"integration": integration}).fetchall()
 
 
-def lock_lease(link: Link, integration: str, account_key: str) -> Row:
-    """The account's lease row, locked: no run begins and no page commits until this transaction ends."""
-    row = link.execute(SQL["lock_lease"], _account(integration, account_key)).fetchone()
-    return row or {"term": 0, "holder": None}
+def lock_lease(link: Link, integration: str, account_key: str) -> None:
+    """Lock the account's lease row: no run begins and no page commits until this transaction ends."""
+    link.execute(SQL["lock_lease"], _account(integration, account_key))
 
 
 def answer(link: Link, confirmation_id: str, answer_given: str, *, by: str, reason: str | None) -> None:

@@ -137,7 +137,7 @@ ORDER BY created_at
 
 -- name: lock_lease
 -- While it is locked no run begins and no page commits.
-SELECT term, holder FROM control.leases WHERE integration = %(integration)s AND account_key = %(account_key)s FOR UPDATE
+SELECT FROM control.leases WHERE integration = %(integration)s AND account_key = %(account_key)s FOR UPDATE
 
 -- name: answer_confirmation
 -- An admin's answer.

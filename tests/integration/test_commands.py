@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 
 from common.access import Action
 from common.errors import Refused
-from common.store import commands
+from common.store import accounts, commands
 from common.store.database import Database, sql
 from common.store.listener import Listener
 from common.wishes import Wish, check_wish, run_wish
@@ -478,3 +479,20 @@ def test_without_a_webhook_a_test_alert_is_refused_with_the_cure(house: Engine) 
         house.commands.take(receipt.command_id)
     assert refusal.value.code == "WEBHOOK_MISSING"
     assert "INTEGRATIONS_TEAMS_WEBHOOK" in refusal.value.remedy
+
+
+def test_what_must_not_meet_a_run_says_whose_run_it_is(house: Engine, database: Database) -> None:
+    """Neither drill rows nor missing ones go beneath a run; it is told who started it and when, as `once` tells it."""
+    plan = house.begin()
+    rows(database, "UPDATE control.accounts_synced SET source_kind = 'drill'")
+    with database.transaction() as link:
+        question = accounts.ask_admin(link, "doorloop", "main", "mass_removal", {}, entity="owners")
+    started = one(database, "SELECT started_at FROM control.runs")["started_at"].astimezone(UTC)
+    answer = {"confirmation_id": question, "answer": "confirmed", "reason": "so it is"}
+    for wish in (Wish(Action.FORGET_DRILL, "doorloop"), Wish(Action.CONFIRM, "doorloop", payload=answer)):
+        with pytest.raises(Refused) as refusal:
+            house.commands.take(house.gate.submit(wish, ADMIN).command_id)
+        assert refusal.value.cause == f"A run is active since {started:%H:%M:%S} UTC, started by tester."
+    house.finish(plan)
+    house.commands.take(house.gate.submit(Wish(Action.FORGET_DRILL, "doorloop"), ADMIN).command_id)
+    assert rows(database, "SELECT 1 FROM doorloop.owners") == []
