@@ -17,6 +17,7 @@ from common.store.people import Session
 from common.wishes import Wish, run_wish
 from dashboard import reads, services, state
 from dashboard.state import Pressed
+from dashboard.tally import ENDED
 
 
 def run(
@@ -114,6 +115,8 @@ def _wished(action: Action, integration: str, wish: Callable[[], Wish]) -> None:
     """Submit what ``wish`` makes, or remember why it was refused; nonsense is in the audit log like any other try."""
     session = state.person()
     if session is None:
+        # As any request without a session is: whoever keeps the websocket open could press as often as they like.
+        services.current().tally.count(ENDED, st.context.ip_address or "unknown")
         return
     gate, actor = services.current().gate, _actor(session)
     try:

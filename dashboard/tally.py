@@ -19,6 +19,7 @@ NOT_OURS = "request from another site"
 FAILED_SIGN_IN = "sign in"
 PACED = "API request beyond the caller's pace"
 CROWDED = "sign in while too many wait"
+ENDED = "press on a page whose session has ended"
 
 
 class Tally:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import streamlit as st
+from streamlit.runtime.context import ContextProxy
 
 from common.access import Role
+from common.store import anonymous
 from common.store.database import Database
+from dashboard import services
 from tests.dashboard import seed
 from tests.dashboard.test_page import Page, page, text_of
 from tests.unguarded import unguarded
@@ -28,6 +32,26 @@ def _done(database: Database, result: str, *, seconds_ago: float = 0) -> None:
             [result, seconds_ago],
         )
     st.cache_data.clear()
+
+
+def test_a_press_after_the_sign_out_is_in_the_audit_log(page: Page, database: Database) -> None:
+    """Over a websocket that was open already: nothing is done, and it counts among what came without a session."""
+    seed.daemon(database)
+    app = page()
+    with database.transaction() as link:
+        link.execute("UPDATE control.sessions SET ended_at = now()")
+    app.button(key="run_now").click()
+    with patch.object(ContextProxy, "ip_address", "203.0.113.9"):
+        app.button(key="ping").click().run()
+    assert "Your session has ended" in text_of(app)
+    services.current().tally.flush(database)
+    with database.transaction() as link:
+        anonymous.close_minutes(link, patience_seconds=-90)
+        (row,) = link.execute("SELECT actor, action, address, summary FROM control.admin_logs").fetchall()
+        assert link.execute("SELECT FROM control.commands").fetchall() == []
+    assert row.pop("summary")["requests"] == 2
+    action = "press on a page whose session has ended"
+    assert row == {"actor": "anonymous", "action": action, "address": "203.0.113.9"}
 
 
 def _keys(app: Any) -> set[str]:
