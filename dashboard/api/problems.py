@@ -58,7 +58,7 @@ STATUS: Mapping[str, int] = {
     "NO_DAEMON": 503,
     "COMMAND_EXPIRED": 503,
     "NOT_FROM_GATE": 503,
-    "COMMAND_LOST": 503,
+    "COMMAND_LOST": DAEMON_FAILED,
     "DATABASE_AWAY": 503,
 }
 """Code → HTTP status. A code that is not here is the daemon's failure (502)."""
