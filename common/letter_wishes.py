@@ -14,6 +14,7 @@ from typing import Any
 
 from common.access import Action
 from common.errors import Refused
+from common.excerpt import excerpt
 from common.wishes import Wish, catalog_entry
 
 MOST_IDS = 1000
@@ -58,7 +59,7 @@ def discard_wish(
     payload = _payload(integration, which, counted, last_id)
     if not reason.strip():
         raise Refused("REASON_MISSING")
-    payload["reason"] = reason.strip()[:MOST_REASON_CHARACTERS]
+    payload["reason"] = excerpt(reason.strip(), MOST_REASON_CHARACTERS)
     return Wish(Action.DISCARD, integration, account_key, payload)
 
 
@@ -68,7 +69,7 @@ def cancel_wish(integration: str, bulk_id: str, *, account_key: str = "main") ->
     try:
         known = str(uuid.UUID(bulk_id))
     except ValueError:
-        raise Refused("UNKNOWN_BULK_ACTION", id=bulk_id[:40]) from None
+        raise Refused("UNKNOWN_BULK_ACTION", id=excerpt(bulk_id, 40)) from None
     return Wish(Action.CANCEL_BULK, integration, account_key, {"bulk_id": known})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from common.access import Action
 from common.errors import Refused
+from common.excerpt import excerpt
 from common.wishes import Wish, catalog_entry
 
 FORCES = ("open", "closed", "none")
@@ -103,7 +104,7 @@ def _reason(reason: Any) -> str:
     text = " ".join(reason.split()) if isinstance(reason, str) else ""
     if not text:
         raise Refused("REASON_MISSING")
-    return text[:MOST_REASON_CHARACTERS]
+    return excerpt(text, MOST_REASON_CHARACTERS)
 
 
 def _whole(what: str, value: Any, most: int) -> int:
@@ -113,4 +114,4 @@ def _whole(what: str, value: Any, most: int) -> int:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)[:60]
+    return "nothing" if value is None else excerpt(str(value))

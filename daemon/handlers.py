@@ -14,6 +14,7 @@ from common.alerting import teams
 from common.clock import Clock
 from common.config import Finding
 from common.errors import Refused
+from common.excerpt import excerpt
 from common.store import accounts, leases, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
@@ -118,9 +119,9 @@ def confirm(database: Database, command: Row) -> dict[str, Any]:
     wish, by = command["payload"], command["actor"]
     answer, question_id = wish.get("answer"), str(wish.get("confirmation_id"))
     if answer not in ANSWERS:
-        raise Refused("UNKNOWN_CONFIRMATION", id=f"{question_id} ({answer})")
+        raise Refused("UNKNOWN_CONFIRMATION", id=excerpt(f"{question_id} ({answer})", 120))
     if not _is_uuid(question_id):
-        raise Refused("UNKNOWN_CONFIRMATION", id=question_id[:80])
+        raise Refused("UNKNOWN_CONFIRMATION", id=excerpt(question_id, 80))
     with database.transaction() as link:
         question = accounts.read_question(link, question_id)
         if question is None:

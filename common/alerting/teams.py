@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from common.codes import CODES
 from common.errors import VendorFault
+from common.excerpt import excerpt
 from common.http.transport import Limits, Transport
 from common.redact import mask
 from common.rules.wording import plural
@@ -69,9 +70,8 @@ def secrets_of(webhook: str | None) -> tuple[str, ...]:
 
 def escaped(text: str) -> str:
     """Text from outside as a TextBlock may show it: no link, mention, emphasis or control character comes of it."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in mask(text))
-    clipped = plain if len(plain) <= LONGEST_TEXT else plain[: LONGEST_TEXT - 1] + "…"
-    return _MARKDOWN.sub(r"\\\1", clipped)
+    plain = "".join(letter if letter.isprintable() else " " for letter in excerpt(text, LONGEST_TEXT))
+    return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def card(title: str, sentence: str, facts: Mapping[str, str], *, colour: str = "Default") -> dict[str, Any]:

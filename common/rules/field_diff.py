@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 HIDDEN = "•••"
@@ -24,18 +24,28 @@ def plain_fields(columns: Iterable[tuple[tuple[str, ...], bool]]) -> frozenset[s
 
 
 def field_diffs(
-    before: Mapping[str, Any], after: Mapping[str, Any], plain: Collection[str]
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    plain: Collection[str],
+    excerpt: Callable[[str, int], str],
 ) -> dict[str, tuple[str, str]]:
     """Field → (before, after), by name. Objects are compared by their dotted fields, lists as a whole.
 
-    Of a field that is not ``plain`` only that it differs is told.
+    Of a field that is not ``plain`` only that it differs is told. ``excerpt`` makes a text short, without secrets.
     """
     old, new = _flat(before), _flat(after)
     differing = sorted(name for name in old.keys() | new.keys() if old.get(name, ...) != new.get(name, ...))
-    return {
-        name: (_words(old, name, hidden=name not in plain), _words(new, name, hidden=name not in plain))
-        for name in differing
-    }
+
+    def words(record: Mapping[str, Any], name: str) -> str:
+        if name not in record:
+            return ABSENT
+        if name not in plain:
+            return HIDDEN
+        value = record[name]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        return excerpt(text, MOST_CHARACTERS)
+
+    return {excerpt(name, MOST_CHARACTERS): (words(old, name), words(new, name)) for name in differing}
 
 
 def _field_of(source: str) -> str:
@@ -53,13 +63,3 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
-
-
-def _words(record: Mapping[str, Any], name: str, *, hidden: bool) -> str:
-    if name not in record:
-        return ABSENT
-    if hidden:
-        return HIDDEN
-    value = record[name]
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"

@@ -6,15 +6,17 @@ Judged on a sample; it never changes a table, since ``raw`` keeps every record w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.rules.holdable import holdable
 
 MOST_EXAMPLES = 3
 MOST_DIGITS = 6
+MOST_KEYS = 500
+"""Of keys without a column so many are told: a record may have any number of them."""
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{1,30}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FITTING: Mapping[str, frozenset[str]] = {
@@ -39,6 +41,13 @@ class Mapped:
     sensitive: bool = False
 
 
+class Wording(NamedTuple):
+    """How a key and a value from outside are told: short, and without secrets."""
+
+    name: Callable[[str], str]
+    value: Callable[[Any], str]
+
+
 def json_type(value: Any) -> str:
     """The JSON type of a value, in a person's words; ``no JSON``: what stands in for NaN, or for too deep a nesting."""
     if isinstance(value, bool):
@@ -54,18 +63,23 @@ def json_type(value: Any) -> str:
     return "object" if isinstance(value, dict) else "no JSON"
 
 
-def schema_diff(records: Iterable[Any], columns: Iterable[Mapped]) -> dict[str, Any]:
+def schema_diff(records: Iterable[Any], columns: Iterable[Mapped], wording: Wording) -> dict[str, Any]:
     """``{"unmapped": {key: {type: [examples]}}, "never_seen": [column], "drift": {column: {type: [examples]}}}``.
 
     Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
     columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
-    A key that Postgres cannot hold is escaped as it is in ``raw``.
+    A key that Postgres cannot hold is escaped as it is in ``raw``; of very many keys the first are told.
     """
     sample = [record for record in records if isinstance(record, dict)]
     mapped = list(columns)
-    unmapped = _unmapped(sample, {source for column in mapped for source in column.sources} | {"id"})
+    sources = {source for column in mapped for source in column.sources} | {"id"}
+    unmapped: dict[str, dict[str, list[str]]] = {}
+    for key, value in _without_column(sample, sources):
+        if len(unmapped) == MOST_KEYS:
+            break
+        _note(unmapped, wording, key, value)
     never_seen = [column.name for column in mapped if not any(_values(record, column) for record in sample)]
-    drift = {column.name: found for column in mapped if (found := _drift(sample, column))}
+    drift = {column.name: found for column in mapped if (found := _drift(sample, column, wording.value))}
     return {
         "unmapped": {key: unmapped[key] for key in sorted(unmapped)},
         "never_seen": sorted(never_seen) if sample else [],
@@ -73,33 +87,31 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped]) -> dict[str, 
     }
 
 
-def _unmapped(sample: list[dict[str, Any]], sources: set[str]) -> dict[str, dict[str, list[str]]]:
+def _without_column(sample: list[dict[str, Any]], sources: set[str]) -> Iterator[tuple[str, Any]]:
     opened = {source.split(".")[0] for source in sources if "." in source}
     known = {source.split(".")[0] for source in sources}
     inner = {".".join(source.split(".")[:2]) for source in sources if "." in source}
-    found: dict[str, dict[str, list[str]]] = {}
     for record in sample:
         for key, value in record.items():
             if key not in known:
-                _note(found, key, value)
+                yield key, value
             elif key in opened and isinstance(value, dict):
                 for name, part in value.items():
                     if f"{key}.{name}" not in inner:
-                        _note(found, f"{key}.{name}", part)
-    return found
+                        yield f"{key}.{name}", part
 
 
-def _note(found: dict[str, dict[str, list[str]]], key: str, value: Any) -> None:
-    types = found.setdefault(holdable(key), {})
+def _note(found: dict[str, dict[str, list[str]]], wording: Wording, key: str, value: Any) -> None:
+    types = found.setdefault(holdable(wording.name(key)), {})
     if value is None:
         return
     examples = types.setdefault(json_type(value), [])
-    shown = harmless(value)
+    shown = harmless(value, wording.name)
     if len(examples) < MOST_EXAMPLES and shown not in examples:
         examples.append(shown)
 
 
-def harmless(value: Any) -> str:
+def harmless(value: Any, name: Callable[[str], str]) -> str:
     """An example of a value nobody has judged: itself if it is a flag, a short number, a day or a CONSTANT; else its
     shape, since a name, address or account number must not get into a report.
     """
@@ -114,20 +126,20 @@ def harmless(value: Any) -> str:
         return f"{len(value)} items"
     if not isinstance(value, dict):
         return repr(value)  # a stand-in for what is no JSON says so itself, and nothing else
-    keys = ", ".join(sorted(map(holdable, value))[:6])
+    keys = ", ".join(holdable(name(key)) for key in sorted(value)[:6])
     return f"keys {keys}" if keys else "no keys"
 
 
-def _drift(sample: list[dict[str, Any]], column: Mapped) -> dict[str, list[str]]:
+def _drift(sample: list[dict[str, Any]], column: Mapped, words: Callable[[Any], str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for record in sample:
         for value in _values(record, column):
             kind = json_type(value)
             if kind not in _FITTING[column.kind]:
                 examples = found.setdefault(kind, [])
-                shown = "•••" if column.sensitive else repr(value)[:60]
-                if len(examples) < MOST_EXAMPLES and shown not in examples:
-                    examples.append(shown)
+                if len(examples) < MOST_EXAMPLES:
+                    shown = "•••" if column.sensitive else words(value)
+                    examples += [shown] if shown not in examples else []
     return found
 
 

@@ -21,6 +21,7 @@ import orjson
 from msgspec import Raw
 
 from common.errors import BadRecord
+from common.excerpt import value_in_words
 from common.rules.holdable import holdable, holdable_tree
 from daemon.guard.answers import NotANumber, TooDeep
 from daemon.guard.wire import head, opened, opened_plainly
@@ -234,7 +235,7 @@ def _text(column: Column, value: Any) -> str:
 
 
 def _unconvertible(column: Column, value: Any) -> BadRecord:
-    shown = "a sensitive value" if column.sensitive else repr(value)[:60]
+    shown = "a sensitive value" if column.sensitive else value_in_words(value)
     return BadRecord("RECORD_TYPE", field=column.sources[0], value=shown, kind=column.kind)
 
 

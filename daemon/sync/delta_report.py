@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import BadRecord
+from common.excerpt import excerpt
 from common.rules.field_diff import field_diffs, plain_fields
 from common.store import dry_runs, records
 from common.store.database import Database, Link, Row
@@ -75,7 +76,7 @@ class DeltaReport:
         if self._left <= 0:
             return
         # Both versions through one parser: a number that is the same in both must not differ by its Python type.
-        diffs = field_diffs(loads(row["raw"].encode()), loads(prepared.text.encode()), self._plain)
+        diffs = field_diffs(loads(row["raw"].encode()), loads(prepared.text.encode()), self._plain, excerpt)
         kept = dict(list(diffs.items())[: self._left])
         self._left -= max(1, len(kept))
         self._samples.append({"id": row["id"], "was_removed": row["was_removed"], "fields": kept})

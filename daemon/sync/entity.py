@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 
 from common.errors import DatabaseAway, EntityRefused, IccError, PagesUnreliable, TransientFault
+from common.excerpt import name_in_words, value_in_words
 from common.rules.order import NewestFirst
-from common.rules.schema_diff import Mapped, schema_diff
+from common.rules.schema_diff import Mapped, Wording, schema_diff
 from common.states import EntityState
 from common.store import leases, passes, runs
 from common.store.database import Database
@@ -221,7 +222,7 @@ class EntityReading:
         columns = [Mapped(c.name, c.kind, c.sources, c.sensitive) for c in self._entity.columns]
         try:
             sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
-            diff = schema_diff(sample, columns)
+            diff = schema_diff(sample, columns, Wording(name_in_words, value_in_words))
             with self._database.transaction() as link:
                 passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
         except DatabaseAway:  # and a lost lease, which is one
@@ -272,7 +273,7 @@ class EntityReading:
                 dead=count.dead,
             )
             if page.page.repeated_key is not None:
-                self._warn("DUPLICATE_KEYS", field=page.page.repeated_key)
+                self._warn("DUPLICATE_KEYS", field=name_in_words(page.page.repeated_key))
             if page.page.total is None:
                 self._warn_once("BARE_ARRAY" if page.page.bare_array else "TOTAL_UNUSABLE", path=self._entity.path)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from common.clock import Clock
 from common.errors import BadRecord, Deferred, EntityRefused, IccError, PagesUnreliable, StopRequested, TransientFault
-from common.redact import mask
+from common.excerpt import excerpt
 from common.rules.paging import Paging
 from common.rules.requeue import Way, askable, cheaper_way
 from common.states import EntityState
@@ -239,7 +239,7 @@ class Requeue:
                     return 0, 0
                 records.write(link, self._target, self._lease.run_id, [Change(0, is_new, line)])
         except records.REFUSED_BY_POSTGRES as error:
-            detail = mask(str(error).strip().splitlines()[0])[:200]
+            detail = excerpt(str(error).strip().splitlines()[0], 200)
             raise BadRecord("RECORD_REFUSED", detail=detail) from None
         return (1, 0) if is_new else (0, 1)
 

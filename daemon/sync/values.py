@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from common.errors import BadRecord
+from common.excerpt import value_in_words
 from daemon.integrations.base import Kind
 
 UNCONVERTIBLE = (BadRecord, ValueError, TypeError, OverflowError, InvalidOperation)
@@ -136,7 +137,7 @@ def parse_moment(value: Any) -> datetime | None:
             return datetime.fromtimestamp(number / 1000 if abs(number) >= _FIRST_MILLISECOND else number, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise BadRecord("RECORD_TYPE", field="a time", value=repr(value)[:60], kind="timestamp")
+    raise BadRecord("RECORD_TYPE", field="a time", value=value_in_words(value), kind="timestamp")
 
 
 CONVERTERS: Mapping[Kind, Callable[[Any], str | None]] = {

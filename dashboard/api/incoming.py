@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from common.errors import Refused
+from common.excerpt import excerpt, name_in_words
 from dashboard.api.frame import Endpoint
 from dashboard.api.shapes import Wanted
 from dashboard.api.table import ENDPOINTS
@@ -30,12 +31,12 @@ def route(method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
     """The route that is meant, with the variable parts of its path."""
     matching = [(endpoint, found) for endpoint in ENDPOINTS if (found := endpoint.pattern.fullmatch(path))]
     if not matching:
-        raise Refused("NO_SUCH_ROUTE", path=path[:200])
+        raise Refused("NO_SUCH_ROUTE", path=excerpt(path, 200))
     for endpoint, found in matching:
         if endpoint.method == method:
             return endpoint, found.groupdict()
     allowed = ", ".join(sorted({endpoint.method for endpoint, _ in matching}))
-    raise Refused("METHOD_REFUSED", path=path, method=method[:20], allowed=allowed)
+    raise Refused("METHOD_REFUSED", path=path, method=excerpt(method, 20), allowed=allowed)
 
 
 def query_of(endpoint: Endpoint, request: Request) -> Wanted:
@@ -43,7 +44,10 @@ def query_of(endpoint: Endpoint, request: Request) -> Wanted:
     pairs = request.query_params.multi_items()
     twice = sorted(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
     if twice:
-        raise Refused("REQUEST_UNUSABLE", problems=_sentence(f"`{name}` was given more than once" for name in twice))
+        raise Refused(
+            "REQUEST_UNUSABLE",
+            problems=_sentence(f"`{name_in_words(name)}` was given more than once" for name in twice),
+        )
     try:
         return endpoint.query.model_validate_strings(dict(pairs))
     except ValidationError as error:
@@ -57,7 +61,7 @@ async def body_of(endpoint: Endpoint, request: Request) -> Wanted | None:
     raw = await _bounded(request)
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if raw and media_type != "application/json":
-        raise Refused("REQUEST_NOT_JSON", problem=f"its Content-Type is {media_type[:80] or 'missing'}")
+        raise Refused("REQUEST_NOT_JSON", problem=f"its Content-Type is {name_in_words(media_type) or 'missing'}")
     try:
         return endpoint.body.model_validate_json(raw or b"{}", strict=True)
     except ValidationError as error:
@@ -105,7 +109,7 @@ def _unusable(error: ValidationError, kind: str) -> Refused:
 
 
 def _problem(one: Any, kind: str) -> str:
-    name = ".".join(str(step) for step in one["loc"])[:100] or "the body"
+    name = excerpt(".".join(str(step) for step in one["loc"]), 100) or "the body"
     message = _WORDS.get(one["type"]) or str(one["msg"]).removeprefix("Value error, ")
     if one["type"] not in _WORDS:
         message = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from common.excerpt import excerpt
 from common.insights.findings import EntityDelta, ErrorGroup, SampledChange, SchemaDiff
 from common.rules.wording import clock, count, plural
 from dashboard.components.marks import chip
@@ -43,7 +44,7 @@ def _error(group: ErrorGroup, now: datetime) -> Node:
     return el(
         "li",
         el("p", el("strong", group.code), f" × {count(group.count)}", el("span", f" {what}", cls="muted"), cls="wraps"),
-        el("p", group.snippet[:MOST_CHARACTERS], cls="muted small wraps"),
+        el("p", excerpt(group.snippet, MOST_CHARACTERS), cls="muted small wraps"),
         el(
             "p",
             f"{ago(group.last_seen_at, now)}, first {clock(group.first_seen_at, now)} · ",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.excerpt import excerpt
 from common.rules.field_diff import field_diffs, plain_fields
 
 COLUMNS = ((("address.city",), False), (("emails.0.address",), True), (("owners.*.owner",), False), (("name",), True))
@@ -13,7 +14,7 @@ def test_fields_of_plain_columns_are_shown_and_no_other() -> None:
     assert plain == {"address.city", "owners"}
     before = {"id": "a", "name": "Ann", "address": {"city": "Rome", "zip": "1"}, "emails": [{"address": "a@b.c"}]}
     after = {"id": "a", "name": "Bea", "address": {"city": "Oslo", "zip": "2"}, "taxId": "123-45", "owners": ["x"]}
-    assert field_diffs(before, after, plain) == {
+    assert field_diffs(before, after, plain, excerpt) == {
         "address.city": ("Rome", "Oslo"),
         "address.zip": ("•••", "•••"),
         "emails": ("•••", "(absent)"),
@@ -30,11 +31,11 @@ def test_a_column_read_from_a_personal_field_keeps_it_hidden() -> None:
 
 def test_long_values_are_clipped_and_equal_ones_left_out() -> None:
     """A diff is for reading."""
-    diffs = field_diffs({"notes": "x" * 200, "same": None}, {"notes": 1, "same": None}, {"notes"})
+    diffs = field_diffs({"notes": "x" * 200, "same": None}, {"notes": 1, "same": None}, {"notes"}, excerpt)
     assert list(diffs) == ["notes"]
     assert (len(diffs["notes"][0]), diffs["notes"][1]) == (80, "1")
 
 
 def test_null_and_absent_are_two_things() -> None:
     """The vendor sends both; a hash tells them apart, so the report does."""
-    assert field_diffs({"a": None}, {}, {"a"}) == {"a": ("null", "(absent)")}
+    assert field_diffs({"a": None}, {}, {"a"}, excerpt) == {"a": ("null", "(absent)")}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from common.rules.schema_diff import Mapped, schema_diff
+from common.excerpt import name_in_words, value_in_words
+from common.rules.schema_diff import MOST_KEYS, Mapped, Wording, schema_diff
+
+WORDING = Wording(name_in_words, value_in_words)
 
 COLUMNS = (
     Mapped("name", "text", ("name",)),
@@ -23,7 +26,7 @@ def test_unmapped_keys_never_seen_columns_and_drift_are_told() -> None:
         {"id": "b", "name": 7, "active": True, "pet": "cat", "totalBalancedue": Decimal("1.5"), "dateOfBirth": 19},
         "not a record",
     ]
-    assert schema_diff(records, COLUMNS) == {
+    assert schema_diff(records, COLUMNS, WORDING) == {
         "unmapped": {"pet": {"number": ["3"], "text": ["3 characters"]}},
         "never_seen": ["unit_ids"],
         "drift": {"active": {"text": ["'true'"]}, "born": {"number": ["•••"]}},
@@ -32,13 +35,13 @@ def test_unmapped_keys_never_seen_columns_and_drift_are_told() -> None:
 
 def test_nothing_sampled_says_nothing() -> None:
     """An empty list proves nothing about columns."""
-    assert schema_diff([], COLUMNS) == {"unmapped": {}, "never_seen": [], "drift": {}}
+    assert schema_diff([], COLUMNS, WORDING) == {"unmapped": {}, "never_seen": [], "drift": {}}
 
 
 def test_a_list_of_ids_inside_objects_is_no_drift() -> None:
     """A column read from every element of a list fits a list."""
     owners = (Mapped("owner_ids", "texts", ("owners.*.owner",)),)
-    assert schema_diff([{"id": "a", "owners": [{"owner": "x"}]}], owners) == {
+    assert schema_diff([{"id": "a", "owners": [{"owner": "x"}]}], owners, WORDING) == {
         "unmapped": {},
         "never_seen": [],
         "drift": {},
@@ -59,7 +62,7 @@ def test_keys_inside_mapped_objects_are_told_and_examples_tell_of_nobody() -> No
         "portal": {"login": "x", "allow": True},
         "nothing": None,
     }
-    assert schema_diff([record], columns)["unmapped"] == {
+    assert schema_diff([record], columns, WORDING)["unmapped"] == {
         "address.lat": {"number": ["41.9"]},
         "address.valid": {"boolean": ["true"]},
         "nickname": {"text": ["3 characters"]},
@@ -75,8 +78,16 @@ def test_keys_inside_mapped_objects_are_told_and_examples_tell_of_nobody() -> No
 def test_a_key_that_postgres_cannot_hold_is_escaped_reversibly() -> None:
     """As it is in the table's raw records: different keys stay different."""
     record = {"k\0": 1, "k\\u0000": 2, "\udfff": {"\0": 1}}
-    assert schema_diff([record], ())["unmapped"] == {
+    assert schema_diff([record], (), WORDING)["unmapped"] == {
         "\\udfff": {"object": ["keys \\u0000"]},
         "k\\\\u0000": {"number": ["2"]},
         "k\\u0000": {"number": ["1"]},
     }
+
+
+def test_keys_are_told_short_and_not_without_end() -> None:
+    """A key is the vendor's as well: it may be a secret, a page long, or one of very many."""
+    told = schema_diff([{"k" * 5_000: 1, "inner": {"n" * 5_000: 1}}], (), WORDING)["unmapped"]
+    assert max(len(text) for key, types in told.items() for text in (key, *types.get("object", ()))) < 100
+    many = {f"key{number}": number for number in range(3 * MOST_KEYS)}
+    assert len(schema_diff([many], (), WORDING)["unmapped"]) == MOST_KEYS

@@ -4,6 +4,9 @@ import errno
 import re
 from pathlib import Path
 
+from common.excerpt import excerpt
+from common.redact import mask
+
 USE_YOUR_OWN = "or set DATABASE_URL to a Postgres of your own"
 
 
@@ -100,7 +103,7 @@ def from_postgres_words(words: str, data: Path, doing: str) -> EmbeddedPostgresE
     for pattern, cause, remedy in _SAYINGS:
         if found := re.search(pattern, words):
             return EmbeddedPostgresError(f"{cause.format(data=data)} Postgres says: {_line(words, found)}", remedy)
-    tail = words.strip()[-600:] or "nothing at all"
+    tail = mask(words.strip())[-600:] or "nothing at all"
     return EmbeddedPostgresError(
         f"Postgres gave up while {doing}. It says: {tail}", f"Set right what it names, {USE_YOUR_OWN}."
     )
@@ -109,4 +112,4 @@ def from_postgres_words(words: str, data: Path, doing: str) -> EmbeddedPostgresE
 def _line(words: str, found: re.Match[str]) -> str:
     start = words.rfind("\n", 0, found.start()) + 1
     end = words.find("\n", found.end())
-    return words[start : end if end >= 0 else None].strip()[:300]
+    return excerpt(words[start : end if end >= 0 else None].strip(), 300)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 from psycopg.pq import Ping
 
+from common.excerpt import excerpt
 from common.store.embedded.binaries import Binaries
 from common.store.embedded.cluster import CLEAN_ENVIRONMENT, PORT, identity, newest_log_words
 from common.store.embedded.errors import EmbeddedPostgresError, from_os_error, from_postgres_words
@@ -242,5 +243,5 @@ def _end_server_of_deleted_data(place: Place, socket_lock: Path, on_progress: Ca
 
 def _still(place: Place, seconds: float) -> str:
     last = newest_log_words(place).strip().rpartition("\n")[2]
-    note = f"; it says: {last[:160]}" if last else ""
+    note = f"; it says: {excerpt(last, 160)}" if last else ""
     return f"The embedded Postgres is starting ({seconds:.0f} s){note}"

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from common.clock import Clock
 from common.errors import Deferred, EntityRefused, IccError, StopRequested, VendorFault
+from common.excerpt import name_in_words
 from common.rules.identity import IDENTITY_FIELDS
 from daemon.guard.answers import repeated_key
 from daemon.guard.guard import Guard
@@ -18,6 +19,8 @@ from daemon.integrations.doorloop.entities import ENTITIES
 IDENTITY_PATH = "/users/me"
 LARGEST_TOTAL = 1_000_000_000
 """A list that claims more is wrong, and its number would fit no column."""
+MOST_KEYS = 200
+"""Of a record's keys so many are told in a check."""
 
 
 class DoorLoop:
@@ -103,7 +106,8 @@ class DoorLoop:
             status = error.status if isinstance(error, VendorFault) else None
             elapsed = self._elapsed_ms(started)
             return CheckResult(False, endpoint, elapsed, status, code=code, reason=reason, remedy=remedy)
-        keys = tuple(sorted(map(str, records[0]))) if records and isinstance(records[0], dict) else ()
+        found = sorted(records[0], key=str) if records and isinstance(records[0], dict) else []
+        keys = tuple(map(name_in_words, found[:MOST_KEYS]))
         return CheckResult(True, endpoint, self._elapsed_ms(started), answer.status, keys, len(records), total)
 
     def _failed(self, error: Exception, started: float, authenticated: bool | None) -> PingResult:
@@ -153,7 +157,7 @@ def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
         raise EntityRefused("WRONG_ENVELOPE", path=path, problem=f"a {type(body).__name__} came")
     records = body.get("data")
     if not isinstance(records, list):
-        keys = ", ".join(sorted(str(key) for key in body)[:8]) or "nothing"
+        keys = ", ".join(map(name_in_words, sorted(body, key=str)[:8])) or "nothing"
         raise EntityRefused("WRONG_ENVELOPE", path=path, problem=f"no list under `data` (keys: {keys})")
     return records, _usable_total(body.get("total"))
 
