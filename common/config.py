@@ -235,14 +235,14 @@ def drop_vendor_secrets(target: MutableMapping[str, str] | None = None) -> None:
     """Forget the vendors' keys: the web process calls this first, for its environment and for what it has read of it.
 
     Without a target it is the process's own environment, and what the kernel shows of it in ``/proc`` is wiped, too.
+    In whatever case they are written, since that is how they are read.
     """
-    for name in VENDOR_SECRETS:
-        if target is None:
-            os.environ.pop(name, None)
+    held = os.environ if target is None else target
+    for name in [name for name in held if name.upper() in VENDOR_SECRETS]:
+        del held[name]
+    if target is None:
+        for name in VENDOR_SECRETS:
             wipe_from_start(name)
-        else:
-            target.pop(name, None)
-            target.pop(name.lower(), None)
 
 
 def _problem(error: Any) -> dict[str, str]:

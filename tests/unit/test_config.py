@@ -252,13 +252,21 @@ def test_the_database_passwords_are_for_the_mask(address: str, hidden: set[str])
     assert {secret for secret in settings.secrets if secret} == hidden | {"k" * 16}
 
 
-def test_what_the_process_was_started_with_is_wiped_too() -> None:
+def test_vendor_secrets_are_dropped_in_whatever_case_they_are_written() -> None:
+    """Settings are read in any case of letters, so a key may stand under several names."""
+    held = {"doorloop_api_key": "a", "DoorLoop_API_Key": "b", "DOORLOOP_API_KEY": "c", "DOORLOOP_PAGE_SIZE": "100"}
+    drop_vendor_secrets(held)
+    assert held == {"DOORLOOP_PAGE_SIZE": "100"}
+
+
+@pytest.mark.parametrize("name", ["DOORLOOP_API_KEY", "doorloop_api_key", "DoorLoop_Api_Key"])
+def test_what_the_process_was_started_with_is_wiped_too(name: str) -> None:
     """`unsetenv` leaves the first block of the environment as it was: the key is overwritten there, nothing else is."""
     script = (
         "import os\nfrom common.config import drop_vendor_secrets\ndrop_vendor_secrets()\n"
         "shown = open('/proc/self/environ', 'rb').read()\n"
-        "print(b'canary' in shown, b'A=before' in shown, b'Z=after' in shown, 'DOORLOOP_API_KEY' in os.environ)"
+        "print(b'canary' in shown, b'A=before' in shown, b'Z=after' in shown, 'canary' in str(os.environ))"
     )
-    environment = {"A": "before", "DOORLOOP_API_KEY": "canary-\u00fc", "Z": "after", "PYTHONPATH": str(ROOT)}
+    environment = {"A": "before", name: "canary-\u00fc", "Z": "after", "PYTHONPATH": str(ROOT)}
     told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["False", "True", "True", "False"]
