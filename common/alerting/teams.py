@@ -11,14 +11,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from common.codes import CODES
 from common.errors import VendorFault
 from common.excerpt import excerpt
 from common.http.transport import Limits, Transport
-from common.redact import mask
+from common.redact import mask, passwords_in
 from common.rules.wording import plural
 
 CARD_VERSION = "1.4"
@@ -29,9 +30,12 @@ LONGEST_TEXT = 1_500
 LIMITS = Limits(silence_seconds=10, deadline_seconds=15, body_bytes=64 * 1024)
 SHORTEST_CREDENTIAL = 16
 """A shorter path (`/hook`) is no credential, and masking it would hide the word everywhere."""
+SHORTEST_WITH_DIGITS = 12
 WORKFLOW_HOSTS = (".logic.azure.com", ".powerplatform.com")
 RETIRED_HOSTS = (".webhook.office.com", ".outlook.office.com")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+_SIGNING = frozenset({"sig", "signature", "code", "key", "token", "secret", "password"})
+_WORDS_OF_PATHS = frozenset({"triggers", "manual", "paths", "invoke"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&-])")
 _TRY_AGAIN = (408, 425, 429)
 
@@ -60,12 +64,40 @@ def problem_with(webhook: str) -> str | None:
 
 
 def secrets_of(webhook: str | None) -> tuple[str, ...]:
-    """What the mask must know of a webhook: the whole address, and what stands behind its host when that is long."""
-    if not webhook or problem_with(webhook):
-        return (webhook,) if webhook else ()
-    parts = urlsplit(webhook)
+    """What the mask must know of a webhook: the whole address, what stands behind its host when that is long, and of
+    that what may be quoted alone: the signature, the workflow's id, and whatever else looks like neither word nor
+    version. As it is written, and as it reads; the mask knows the other spellings of both.
+    """
+    if not webhook:
+        return ()
+    try:
+        parts = urlsplit(webhook)
+    except ValueError:
+        return (webhook,)
     behind = (f"{parts.path}?{parts.query}", parts.path, parts.query)
-    return (webhook, *(text for text in behind if len(text) >= SHORTEST_CREDENTIAL))
+    found = [webhook, *(text for text in behind if len(text) >= SHORTEST_CREDENTIAL), *passwords_in(webhook)]
+    for part in (*_secret_segments(parts.path), *_secret_values(parts.query)):
+        found += (part, unquote(part), unquote_plus(part))
+    return tuple(dict.fromkeys(found))
+
+
+def _secret_segments(path: str) -> list[str]:
+    """The segment that names the workflow, and what else is no word; of an old connector's also the halves at the @."""
+    segments = path.split("/")
+    named = [after for before, after in pairwise(segments) if before == "workflows" and after not in _WORDS_OF_PATHS]
+    parts = (part for segment in segments for part in {segment, *segment.split("@")})
+    return [*named, *(part for part in parts if _is_random(part))]
+
+
+def _secret_values(query: str) -> list[str]:
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    return [value for name, _, value in pairs if name.lower() in _SIGNING or len(value) >= SHORTEST_CREDENTIAL]
+
+
+def _is_random(segment: str) -> bool:
+    """Longer than words of addresses are, or shorter with a digit in it."""
+    digits = any(letter.isdigit() for letter in segment)
+    return len(segment) >= (SHORTEST_WITH_DIGITS if digits else SHORTEST_CREDENTIAL)
 
 
 def escaped(text: str) -> str:

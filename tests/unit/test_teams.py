@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
 
 import pytest
 from hypothesis import example, given
@@ -131,4 +132,52 @@ def test_the_mask_knows_the_webhook_in_parts() -> None:
         assert "planted-workflow-id" not in shown
         assert SIGNATURE not in shown
     assert teams.secrets_of(None) == ()
+    assert teams.secrets_of("https://[::1") == ("https://[::1",)
     assert teams.secrets_of("https://example.com/hook") == ("https://example.com/hook",)
+
+
+OF_THE_FACT_SHEET = (
+    "/powerautomate/automations/direct/workflows/{}/triggers/manual/paths/invoke"
+    "?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={}"
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "workflow", "signature"),
+    [
+        (
+            "http://127.0.0.1:9/workflows/{}/triggers/manual?api-version=1&sig={}",
+            "abcDEF123456hidden",
+            "SIGNsecret_Value-1%2F2%3D99",
+        ),
+        (
+            "https://default1.9.environment.api.powerplatform.com:443" + OF_THE_FACT_SHEET,
+            "0f3c9a77d8e14b6ab1c2d3e4f5061728",
+            "kq0Zb8wT3-Xy_5aB",
+        ),
+        (
+            "https://prod-1.westeurope.logic.azure.com/workflows/{}/triggers/manual/paths/invoke?sig={}",
+            "flow01",
+            "s3cr+t",
+        ),
+        ("https://firm.example/hooks/{}/{}", "T0123ABCDEF9", "abcdefghijklmnopqrst"),
+        (
+            "https://c.webhook.office.com/webhookb2/a@b/IncomingWebhook/{}/{}",
+            "0123456789abcdef0123456789abcdef",
+            "6f1e6a7c-0000-4000-8000-123456789abc",
+        ),
+    ],
+)
+def test_the_mask_knows_signature_and_workflow_by_themselves(
+    address: str, workflow: str, signature: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workflows quotes them alone in its errors, as they were sent and as they read; words of addresses stay."""
+    monkeypatch.setattr(redact, "_held", ())
+    redact.register(*teams.secrets_of(address.format(workflow, signature)))
+    read = unquote(signature)
+    for sent in {signature, read, quote(read, safe=""), quote(signature, safe=""), unquote_plus(signature)}:
+        body = json.dumps({"error": {"message": f"The signature {sent} (of {workflow}) does not fit."}}).encode()
+        said = teams.judged(403, body, "h").sentence
+        assert said == "Workflows refused the card (403): The signature ••• (of •••) does not fit."
+    words = "the workflows' manual triggers, paths to invoke, powerautomate automations direct, IncomingWebhook"
+    assert redact.mask(words) == words

@@ -325,10 +325,9 @@ def test_a_test_alert_tells_what_workflows_answered(api_house: House) -> None:
     assert "Accepted by Workflows" in told["sentence"]
     (card,) = workflows.shown
     assert "admin program" in str(card)
-    deleted = (
-        b'{"error": {"code": "WorkflowNotFound", "message": "The workflow planted-workflow-id could not be found."}}'
-    )
-    workflows.answer = (404, deleted, {})
+    words = f"The workflow planted-workflow-id could not be found (signature {SIGNATURE})."
+    deleted = json.dumps({"error": {"code": "WorkflowNotFound", "message": words}})
+    workflows.answer = (404, deleted.encode(), {})
     try:
         refused = caller.post("alerts/test")
     finally:
@@ -336,9 +335,11 @@ def test_a_test_alert_tells_what_workflows_answered(api_house: House) -> None:
     assert (refused.status_code, refused.json()["accepted"], refused.json()["status"]) == (200, False, 404)
     assert refused.json()["code"] == "WEBHOOK_REFUSED"
     assert refused.json()["remedy"]
+    assert "The workflow ••• could not be found (signature •••)" in refused.json()["sentence"]
     kept = str(rows(api_house.database, "SELECT result::text FROM control.commands"))
     logs = str(rows(api_house.database, "SELECT summary::text, reason FROM control.admin_logs"))
     published = caller.get("integrations").text + caller.get("sync/status").text
     for text in (kept, logs, published, api_house.web.output, api_house.yard.last.stderr):
         assert SIGNATURE not in text
+        assert "planted-workflow-id" not in text
         assert PATH not in text
