@@ -148,10 +148,10 @@ def found(integration: str, account_key: str, sight: Sight) -> FindingsData:
 
 
 @st.cache_data(ttl=SHARED_SECONDS, show_spinner=False, max_entries=64)
-def dry_run(run_id: str) -> tuple[EntityDelta, ...]:
-    """What a dry run would change. Raises ``DatabaseAway``."""
+def dry_run(run_id: str, sight: Sight) -> tuple[EntityDelta, ...]:
+    """What a dry run would change, as this reader may see it. Raises ``DatabaseAway``."""
     with services.current().reading() as database:
-        return findings.dry_run(database, run_id)
+        return as_seen(findings.dry_run(database, run_id), sight)
 
 
 def command(command_id: str) -> CommandView | None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from common.access import Sight
 from common.codes import CODES
-from common.insights.findings import ErrorGroup
+from common.insights.findings import ErrorGroup, SampledChange, SchemaDiff
 from common.insights.letters import LetterGroup, LetterRow
 from common.insights.overview import Question
 from common.insights.problems import Problem
@@ -78,6 +78,10 @@ def _seen(value: Any, hidden: Mapping[str, str]) -> Any:
         return replace(value, reason=cause_as_seen(value.code, value.reason, Sight.MASKED))
     if isinstance(value, ErrorGroup):
         return replace(value, snippet=HIDDEN)
+    if isinstance(value, SchemaDiff):  # names and types are told to everybody, examples are values
+        return replace(value, unmapped=_examples_seen(value.unmapped), drift=_examples_seen(value.drift))
+    if isinstance(value, SampledChange):
+        return replace(value, fields=dict.fromkeys(value.fields, (HIDDEN, HIDDEN)))
     if is_dataclass(value) and not isinstance(value, type):
         changes = {field.name: _seen(getattr(value, field.name), hidden) for field in fields(value) if field.init}
         return replace(value, **changes)
@@ -94,6 +98,13 @@ def _replaced(text: str, hidden: Mapping[str, str]) -> str:
         for before, after in ((cause, masked), (cause[:1].lower() + cause[1:], masked[:1].lower() + masked[1:])):
             text = text.replace(before, after)
     return text
+
+
+def _examples_seen(found: Mapping[str, Mapping[str, tuple[str, ...]]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {
+        name: {kind: tuple(HIDDEN for _ in examples[:1]) for kind, examples in types.items()}
+        for name, types in found.items()
+    }
 
 
 def _details_seen(question: Question) -> Mapping[str, Any]:

@@ -161,7 +161,7 @@ class RunPartTold(Told):
 
 
 class SampledChangeTold(Told):
-    """A row that a dry run would change: field → before and after, personal values hidden."""
+    """A row that a dry run would change: field → before and after. Personal values are •••, for viewers all."""
 
     record_id: str
     was_removed: bool

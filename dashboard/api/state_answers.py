@@ -79,7 +79,7 @@ class IntegrationsTold(Told):
 
 
 class SchemaDiffTold(Told):
-    """What an entity's records hold against our columns: key or column → JSON type → examples, none personal."""
+    """What an entity's records hold against our columns: key or column → JSON type → examples, ••• for viewers."""
 
     entity: str
     sampled: int

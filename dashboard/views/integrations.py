@@ -196,7 +196,7 @@ def _run_dialog(run_id: str, data: PageData, sight: Sight) -> None:
         return
     tree = runs.detail_tree(detail, data.now) if detail else notices.empty_tree("There is no such run.")
     show(tree, key="run_detail")
-    if detail and detail.run.dry_run and (deltas := reads.dry_run(run_id)):
+    if detail and detail.run.dry_run and (deltas := reads.dry_run(run_id, sight)):
         show(findings.samples_tree(deltas), key="run_delta")
 
 

@@ -140,3 +140,20 @@ def test_errors_and_schema_have_their_places(page: Page, database: Database) -> 
     app.run()
     assert "What a run would do" in text_of(app)
     assert "1200 → 1250" in text_of(app)
+
+
+def test_a_viewer_reads_no_value_in_schema_and_dry_run(page: Page, database: Database) -> None:
+    """Names, types and counts stay; an admin who looks at the same moment reads the values."""
+    seed.daemon(database)
+    run_id = seed.run(database)
+    letter_seed.schema(database)
+    letter_seed.dry_run(database, run_id)
+    values = ("1200", "12, 13", "cats, dogs")
+    for role in (Role.ADMIN, Role.VIEWER, Role.ADMIN):
+        with database.transaction() as link:
+            link.execute("UPDATE control.people SET role = %s", [role.value])
+        app = page(role)
+        app.session_state[state.OPEN_RUN] = run_id
+        text = text_of(app.run())
+        assert [value in text for value in values] == [role is Role.ADMIN] * 3
+        assert all(name in text for name in ("petsPolicy object:", "score number:", "market_rent text:", "marketRent"))

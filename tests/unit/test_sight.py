@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
 from common.access import Role, Sight, sight_of
 from common.codes import CODES
+from common.insights.findings import EntityDelta, SampledChange, SchemaDiff
 from common.insights.problems import Problem, problem
 from common.insights.sight import as_seen, line_as_seen, without_values
 from common.rules.verdict import Verdict
@@ -101,3 +103,18 @@ def test_a_payload_without_values_keeps_its_shape() -> None:
     """Keys and nesting tell what is there; values do not leave."""
     payload = {"name": PERSONAL, "emails": [PERSONAL, None], "nested": {"n": 7, "yes": True}}
     assert without_values(payload) == {"name": "•••", "emails": ["•••", None], "nested": {"n": "•••", "yes": "•••"}}
+
+
+def test_findings_show_a_viewer_names_and_types_but_no_example() -> None:
+    """What drifted is not what its key promises, and a day or a constant of an unknown key may be somebody's."""
+    drift = {"active": {"text": (f"'{PERSONAL}'", "'other'"), "list": ()}}
+    diff = SchemaDiff("owners", 100, {"day": {"text": (PERSONAL,)}}, ("fax",), drift, datetime.now(UTC), None)
+    change = SampledChange("64b7f0c2", False, {"active": (PERSONAL, "(absent)")})
+    delta = EntityDelta("owners", 1, 2, 3, 4, 5, (change,))
+    assert as_seen((diff, delta), Sight.WHOLE) == (diff, delta)
+    seen, counted = as_seen((diff, delta), Sight.MASKED)
+    assert PERSONAL not in f"{seen} {counted}"
+    assert (seen.unmapped, seen.never_seen) == ({"day": {"text": ("•••",)}}, ("fax",))
+    assert (seen.drift, seen.differences, seen.sampled) == ({"active": {"text": ("•••",), "list": ()}}, 3, 100)
+    assert counted.samples == (SampledChange("64b7f0c2", False, {"active": ("•••", "•••")}),)
+    assert (counted.insert, counted.dead) == (1, 5)

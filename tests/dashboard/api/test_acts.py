@@ -287,17 +287,30 @@ def test_the_whole_picture_is_told(api_house: House) -> None:
 
 def test_a_viewer_sees_no_value_of_a_record(api_house: House) -> None:
     """Roles: payloads, quoted values and a question's details are hidden from a viewer, shown to an admin."""
-    planted = ("planted@person.example", "Ms Example")
+    planted = ("planted@person.example", "Ms Example", "1961-08-04")
     whose = Jsonb({"before": {"name": "Ms Example"}, "now": {"name": "planted@person.example"}})
     asked = """INSERT INTO control.confirmations (id, integration, kind, details)
                VALUES (gen_random_uuid(), 'doorloop', 'account_changed', %s)"""
     rows(api_house.database, asked, whose)
+    drifted = {
+        "unmapped": {"day": {"text": ["1961-08-04"]}},
+        "never_seen": [],
+        "drift": {"active": {"text": ["Ms Example"]}},
+    }
+    sampled = (
+        "INSERT INTO control.schema_diffs (integration, entity, sampled, diff) VALUES ('doorloop', 'leases', 1, %s)"
+    )
+    rows(api_house.database, sampled, Jsonb(drifted))
     for path in (*READS, "sync/dlq/4711", "sync/dlq/groups", "integrations/doorloop/schema-diff"):
         seen = api_house.caller(Role.VIEWER).get(path)
         assert seen.status_code == 200
         assert not [value for value in planted if value in seen.text], path
     assert planted[0] in api_house.caller().get("sync/dlq").text
     assert planted[1] in api_house.caller().get("confirmations").text
+    assert planted[1] in api_house.caller().get("integrations/doorloop/schema-diff").text
+    told = api_house.caller(Role.VIEWER).get("integrations/doorloop/schema-diff").json()["entities"]
+    leases = next(one for one in told if one["entity"] == "leases")
+    assert (leases["unmapped"], leases["drift"]) == ({"day": {"text": ["•••"]}}, {"active": {"text": ["•••"]}})
     hidden, whole = (api_house.caller(role).get("sync/dlq/4711").json() for role in (Role.VIEWER, Role.ADMIN))
     assert json.loads(hidden["payload"]) == {"email": "••• (text)"}
     assert hidden["letter"]["reason"] == "••• holds •••, which is no •••."
