@@ -19,7 +19,7 @@ from common.codes import CODES
 from common.errors import VendorFault
 from common.excerpt import excerpt
 from common.http.transport import Limits, Transport
-from common.redact import mask, passwords_in
+from common.redact import passwords_in
 from common.rules.wording import plural
 
 CARD_VERSION = "1.4"
@@ -27,6 +27,7 @@ CARD_VERSION = "1.4"
 MOST_BYTES = 24_000
 """Beyond about 28 KB Workflows accepts a message and then fails to post it."""
 LONGEST_TEXT = 1_500
+LONGEST_REASON = 200
 LIMITS = Limits(silence_seconds=10, deadline_seconds=15, body_bytes=64 * 1024)
 SHORTEST_CREDENTIAL = 16
 """A shorter path (`/hook`) is no credential, and masking it would hide the word everywhere."""
@@ -37,6 +38,9 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 _SIGNING = frozenset({"sig", "signature", "code", "key", "token", "secret", "password"})
 _WORDS_OF_PATHS = frozenset({"triggers", "manual", "paths", "invoke"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&-])")
+_PAGES = ("text/html", "application/xhtml+xml")
+_PAGE = re.compile(r"(?:<\?xml[^>]*>|<!--.*?-->|\s)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_SILENCE = {"VENDOR_TIMEOUT": "no answer in time"}
 _TRY_AGAIN = (408, 425, 429)
 
 
@@ -154,32 +158,36 @@ def send(webhook: str, made: dict[str, Any]) -> Said:
         answer = transport.post(webhook, body=envelope(made), headers={"Content-Type": "application/json"})
     except VendorFault as fault:
         # Not the fault's own words: they may hold the path, which is the credential.
-        return _away(None, f"{host}: {'no answer in time' if fault.code == 'VENDOR_TIMEOUT' else 'no connection'}")
+        return _not_taken("WEBHOOK_AWAY", None, problem=f"{host}: {_SILENCE.get(fault.code, 'no connection')}")
     finally:
         transport.close()
-    return judged(answer.status, answer.body, host)
+    return judged(answer.status, answer.body, host, answer.content_type)
 
 
-def judged(status: int, body: bytes, host: str) -> Said:
-    """What an answer means. A retired connector says 200 even when it failed, so its body is what counts."""
-    text = mask(" ".join(body[:1000].decode("utf-8", "replace").split()))[:200]
+def judged(status: int, body: bytes, host: str, content_type: str = "") -> Said:
+    """What an answer means: 202, or 200 of a flow that answers by itself, is accepted; a web page is some other
+    program's. A retired connector says 200 even when it failed, so its body is what counts.
+    """
+    text = body.decode("utf-8", "replace").removeprefix("\ufeff").strip()
+    is_page = content_type in _PAGES or bool(_PAGE.match(text))
+    if status in _TRY_AGAIN or status >= 500:
+        return _not_taken("WEBHOOK_AWAY", status, problem=f"status {status}")
+    if 200 <= status < 300 and is_page:
+        return _not_taken("WEBHOOK_NOT_WORKFLOWS", status)
     if 200 <= status < 300 and not (f".{host}".endswith(RETIRED_HOSTS) and text != "1"):
         return Said(True, status, f"Accepted by Workflows ({status}); it does not say whether it was shown.")
-    if status in _TRY_AGAIN or status >= 500:
-        return _away(status, f"status {status}")
-    facts = {"status": status, "said": _reason(text)}
-    entry = CODES["WEBHOOK_REFUSED"]
-    return Said(False, status, entry.cause_with(facts), entry.key, entry.remedy_with(facts))
+    return _not_taken("WEBHOOK_REFUSED", status, said="a web page" if is_page else _reason(text))
 
 
-def _away(status: int | None, problem: str) -> Said:
-    entry, facts = CODES["WEBHOOK_AWAY"], {"problem": problem}
-    return Said(False, status, entry.cause_with(facts), entry.key, entry.remedy_with(facts))
+def _not_taken(code: str, status: int | None, **told: Any) -> Said:
+    entry, facts = CODES[code], {"status": status, **told}
+    return Said(False, status, entry.cause_with(facts), code, entry.remedy_with(facts))
 
 
 def _reason(text: str) -> str:
-    """The `error.message` of a Logic Apps answer, else the text."""
+    """The `error.message` of a Logic Apps answer, else the text; read first, shortened then."""
     try:
-        return str(json.loads(text)["error"]["message"]).rstrip(".")
-    except (ValueError, KeyError, TypeError):
-        return text.rstrip(".") or "without a word"
+        told = json.loads(text)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        told = text
+    return excerpt(" ".join(str(told).split()), LONGEST_REASON).rstrip(".") or "without a word"

@@ -72,6 +72,12 @@ API = (
         "Look at the flow in Power Automate (deleted, switched off, limited to the tenant?); paste its address again and restart the daemon.",
     ),
     Code(
+        "WEBHOOK_NOT_WORKFLOWS",
+        "warning",
+        "INTEGRATIONS_TEAMS_WEBHOOK answers with a web page ({status}), which Workflows never does: nobody got the card.",
+        'Copy the address from the flow\'s trigger "When a Teams webhook request is received" again and restart the daemon; if it is right, a proxy or sign-in page stands in between.',
+    ),
+    Code(
         "WEBHOOK_AWAY",
         "warning",
         "Workflows could not take the card now ({problem}).",

@@ -76,6 +76,10 @@ def test_a_card_stays_below_what_teams_takes(sentence: str, facts: dict[str, str
         (401, b"", "h", False, "WEBHOOK_REFUSED"),
         (404, b"<html>gone</html>", "h", False, "WEBHOOK_REFUSED"),
         (302, b"", "h", False, "WEBHOOK_REFUSED"),
+        (200, b"\xef\xbb\xbf \n<!DOCTYPE html><title>Sign in</title>", "h", False, "WEBHOOK_NOT_WORKFLOWS"),
+        (202, b"<!-- proxy --><HTML><body>Welcome", "h", False, "WEBHOOK_NOT_WORKFLOWS"),
+        (200, b"<htmlish>flow's own</htmlish>", "h", True, None),
+        (503, b"<html>down</html>", "h", False, "WEBHOOK_AWAY"),
         (429, b"", "h", False, "WEBHOOK_AWAY"),
         (502, b"", "h", False, "WEBHOOK_AWAY"),
     ],
@@ -87,6 +91,26 @@ def test_an_answer_is_judged_by_what_it_says(
     said = teams.judged(status, body, host)
     assert (said.accepted, said.status, said.code) == (accepted, status, code)
     assert bool(said.remedy) is not accepted
+
+
+def test_a_web_page_is_known_by_its_label_too() -> None:
+    """Whatever it begins with; of a refused one its markup is not shown."""
+    assert teams.judged(200, b"Welcome!", "h", "text/html").code == "WEBHOOK_NOT_WORKFLOWS"
+    assert teams.judged(404, b"<html>gone</html>", "h").sentence == "Workflows refused the card (404): a web page."
+
+
+def test_a_long_error_is_told_in_its_own_words() -> None:
+    """It is read before it is shortened, and masked before that: no JSON is shown, and no half of a secret."""
+    redact.register(SIGNATURE)
+    message = "The workflow trigger is not enabled. " * 4 + f"\nSignature: {'x' * 30} {SIGNATURE} " + "and so on " * 40
+    body = json.dumps({"error": {"code": "WorkflowTriggerIsNotEnabled" * 9, "message": message}}).encode()
+    sentence = teams.judged(400, body, "h").sentence
+    assert sentence.startswith("Workflows refused the card (400): The workflow trigger is not enabled. The workflow")
+    assert SIGNATURE[:6] not in sentence
+    assert "…" in sentence
+    assert len(sentence) < 250
+    assert teams.judged(400, b"[" * 60_000, "h").code == "WEBHOOK_REFUSED"
+    assert teams.judged(400, b'{"error": {"message": null}}', "h").code == "WEBHOOK_REFUSED"
 
 
 def test_sending_is_real_http_and_a_silent_or_absent_one_says_so() -> None:
