@@ -13,6 +13,7 @@ from typing import Any
 from common.access import Action
 from common.catalog import CATALOG, CatalogEntry
 from common.errors import Refused
+from common.excerpt import excerpt
 
 MODES = ("delta", "backfill", "since")
 _WHOLE = ("backfill", "since")
@@ -91,7 +92,7 @@ def parse_since(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise Refused("SINCE_UNUSABLE", value=text) from None
+        raise Refused("SINCE_UNUSABLE", value=excerpt(text)) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

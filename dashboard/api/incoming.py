@@ -18,12 +18,17 @@ from dashboard.api.table import ENDPOINTS
 
 LARGEST_BODY_BYTES = 64 * 1024
 LONGEST_KEY = 200
+_A_MOMENT = " must be a time with its zone, such as 2026-11-01T00:00:00Z"
 _WORDS = {
-    "extra_forbidden": "is not known here",
-    "missing": "is missing",
-    "json_invalid": "is not JSON",
-    "too_short": "is empty",
-    "too_long": "is too long",
+    "extra_forbidden": " is not known here",
+    "missing": " is missing",
+    "json_invalid": " is not JSON",
+    "too_short": " is empty",
+    "too_long": " is too long",
+    "timezone_aware": _A_MOMENT,
+    "datetime_type": _A_MOMENT,
+    "datetime_parsing": _A_MOMENT,
+    "datetime_from_date_parsing": _A_MOMENT,
 }
 
 
@@ -110,12 +115,14 @@ def _unusable(error: ValidationError, kind: str) -> Refused:
 
 def _problem(one: Any, kind: str) -> str:
     name = excerpt(".".join(str(step) for step in one["loc"]), 100) or "the body"
-    message = _WORDS.get(one["type"]) or str(one["msg"]).removeprefix("Value error, ")
-    if one["type"] not in _WORDS:
-        message = (
-            "must be " + message.removeprefix("Input should be ") if message.startswith("Input") else f": {message}"
-        )
-    return f"{kind}`{name}` {message}".replace("` :", "`:")
+    return f"{kind}`{name}`{_WORDS.get(one['type']) or _in_words(str(one['msg']))}"
+
+
+def _in_words(said: str) -> str:
+    """A message of pydantic's after the name that it is about."""
+    message = said.removeprefix("Value error, ")
+    wanted = message.removeprefix("Input should ")
+    return f": {message}" if wanted == message else f" must {wanted}"
 
 
 def _sentence(problems: Any) -> str:

@@ -115,6 +115,17 @@ def test_a_wrong_body_is_named(api_house: House, path: str, body: dict[str, Any]
     assert f"`{named}`" in problem(api_house.caller().post(path, json=body), 422, "REQUEST_UNUSABLE")["detail"]
 
 
+@pytest.mark.parametrize("since", ["2026-11-01T00:00:00", "2026-11-01", "yesterday", 1700000000])
+def test_a_time_that_is_none_is_answered_with_one_that_is(api_house: House, since: Any) -> None:
+    """A sentence, with an example, in a body as in a query."""
+    wanted = "must be a time with its zone, such as 2026-11-01T00:00:00Z"
+    refused = api_house.caller().post("sync/run", json={"mode": "delta", "since": since})
+    assert f"`since` {wanted}" in problem(refused, 422, "REQUEST_UNUSABLE")["detail"]
+    if isinstance(since, str):
+        asked = api_house.caller().get("sync/runs", params={"before": since})
+        assert f"query parameter `before` {wanted}" in problem(asked, 422, "REQUEST_UNUSABLE")["detail"]
+
+
 def test_a_body_must_be_json_and_small(api_house: House) -> None:
     """415 for another type, 422 for what is no JSON, 413 past 64 KB, whether its length was announced or not."""
     caller = api_house.caller()
