@@ -1,12 +1,13 @@
 """Dead letters: the list, the groups of one cause, one letter with its payload, how many match, and what was done.
 
-A payload is masked for whoever may not see personal fields: the values of the catalogue's plain keys stay, and of every
-other key only its JSON type. Secrets were masked before it was stored.
+A payload is masked for whoever may not see personal fields: the values of the catalogue's plain keys stay where they
+look it, and of every other only its JSON type. Secrets were masked before it was stored.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,8 @@ MOST_GROUPS = 100
 MOST_ACTIONS = 100
 GROUPED_LETTERS = 10_000
 """Groups are made of the newest so many letters; `count` is exact for any filter."""
+_PLAIN = re.compile(r"[A-Za-z_/]{0,40}|[0-9a-f]{24}|\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?")
+"""A word or CONSTANT, an id, a day or moment: no sentence, address or number of anybody."""
 UNFINISHED = ("queued", "running")
 
 
@@ -211,15 +214,16 @@ def masked(payload: str, plain_keys: frozenset[str]) -> str:
     if not isinstance(record, dict):
         return json.dumps(f"{HIDDEN} ({json_type(record)})", ensure_ascii=False)
     shown = {
-        key: value if key in plain_keys and _is_flat(value) else f"{HIDDEN} ({json_type(value)})"
+        key: value if key in plain_keys and _is_plain(value) else f"{HIDDEN} ({json_type(value)})"
         for key, value in record.items()
     }
     return str(spelled_out(json.dumps(shown, ensure_ascii=False)))  # half a surrogate pair cannot be sent to a page
 
 
-def _is_flat(value: Any) -> bool:
-    """Whether it is a scalar or a list of them: an object under a plain key was not thought of."""
-    return not any(isinstance(item, dict | list) for item in (value if isinstance(value, list) else [value]))
+def _is_plain(value: Any) -> bool:
+    """Whether it, or each of a list, is what a plain key promises: a record may be here because it holds another."""
+    items = value if isinstance(value, list) else [value]
+    return all(_PLAIN.fullmatch(item) if isinstance(item, str) else not isinstance(item, dict | list) for item in items)
 
 
 def _indented(payload: str) -> str:

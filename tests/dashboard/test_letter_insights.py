@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,23 @@ def test_a_payload_shows_a_viewer_nothing_personal(database: Database) -> None:
     assert json.loads(masked.payload) == letter_seed.PAYLOAD | {"name": "••• (text)"}
     assert (masked.is_whole, whole.is_whole) == (False, True)
     assert letters.letter(database, letter_id + 1) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Jane Doe, +1 555 0101", "078-05-1120", "+15550101", "ana@firm.example", ["ok", "1 Main St"]]
+)
+def test_a_plain_key_with_a_personal_value_is_hidden(value: Any) -> None:
+    """What is put aside may stand there because a key holds what nobody expects under it."""
+    shown = json.loads(letters.masked(json.dumps({"active": value, "beds": 3}), DOORLOOP.plain_keys))
+    assert (shown["active"][:3], shown["beds"]) == ("•••", 3)
+
+
+@pytest.mark.parametrize(
+    "value", ["ACTIVE", "LeaseFixed", "America/New_York", "2026-11-01T00:00:00.000Z", ["a" * 24], "", None, 1200.5]
+)
+def test_a_plain_key_with_a_plain_value_is_shown(value: Any) -> None:
+    """Without them nobody could tell which record it is."""
+    assert json.loads(letters.masked(json.dumps({"status": value}), DOORLOOP.plain_keys)) == {"status": value}
 
 
 @pytest.mark.parametrize(
