@@ -20,8 +20,8 @@ import requests
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from common.errors import EntityRefused, RunFault, StopRequested, TransientFault
+from common.excerpt import excerpt
 from common.http.connections import AbortableAdapter, Sockets
-from common.redact import mask
 
 CHUNK_BYTES = 256 * 1024
 MOST_REDIRECTS = 3
@@ -196,14 +196,14 @@ def _as_fault(error: Exception, url: str) -> TransientFault:
         return TransientFault("VENDOR_TIMEOUT", path=parts.path)
     if isinstance(error, requests.exceptions.ChunkedEncodingError | ProtocolError) and "IncompleteRead" in str(error):
         return TransientFault("TRUNCATED_BODY", path=parts.path)
-    return TransientFault("NETWORK_FAULT", host=parts.hostname or "?", detail=mask(_innermost(error)), path=parts.path)
+    return TransientFault("NETWORK_FAULT", host=parts.hostname or "?", detail=_innermost(error), path=parts.path)
 
 
 def _innermost(error: BaseException) -> str:
-    """The last link of the chain, which says what the kernel said."""
+    """The last link of the chain, which says what the kernel said; masked."""
     reason: Any = error
     while True:
         inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
         if not isinstance(inner, BaseException):
-            return f"{type(reason).__name__}: {str(reason)[:200]}"
+            return f"{type(reason).__name__}: {excerpt(str(reason), 200)}"
         reason = inner

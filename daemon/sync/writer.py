@@ -17,7 +17,7 @@ import structlog
 
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
-from common.redact import mask
+from common.excerpt import excerpt
 from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, translated
 from common.store.dead_letters import DeadLetter
@@ -81,6 +81,7 @@ class PageWriter:
         self._link: Link | None = None
         self._letters_open: bool | None = None
         self._pages_with_updates = 0
+        self._expects_new = False
 
     def close(self) -> None:
         """Give the connection back."""
@@ -144,18 +145,26 @@ class PageWriter:
         except _CommittedBefore:
             return [PageCount(0) for _ in works]
         except records.REFUSED_BY_POSTGRES:
+            self._expects_new = False
             raise _OneByOne from None
         self._tidy(sum_of(counts))
         return counts
 
     def _save(self, link: Link, works: Sequence[Work], good: Sequence[Arrived]) -> list[PageCount]:
-        """Write what differs, unless it is a dry run; what each page did. Raises ``_OneByOne``."""
-        differing = self._differing(link, good)
+        """Write what differs, unless it is a dry run; what each page did. Raises ``_OneByOne``.
+
+        After pages of new records only, the next ones are taken for new without a look: should one be there after all,
+        its key is refused and the pages are written one by one. A look at each was a tenth of a first load's time.
+        """
         made = [work.page.lines for work in works if work.page.lines is not None]
-        if len(made) == len(works) and len(differing) == len(good) and all(is_here is None for _, is_here in differing):
+        are_made = len(made) == len(works)
+        differing = [] if self._expects_new and are_made else self._differing(link, good)
+        if are_made and (self._expects_new or _are_all_new(differing, good)):
+            self._expects_new = not self._dry_run
             if not self._dry_run and good:
                 records.insert(link, self.target, b"".join(made))
             return [all_new(work.page) for work in works]
+        self._expects_new = False
         changes, letters = self._changes(link, good, differing)
         if letters or works[-1].checkpoint.again:
             raise _OneByOne
@@ -228,7 +237,7 @@ class PageWriter:
                 # Perhaps somebody inserted it by hand meanwhile: as a change of a known row it goes through the upsert.
                 return self._upsert(link, page, [changes[0]._replace(is_new=False)], letters)
             if len(changes) == 1:
-                detail = mask(str(error).strip().splitlines()[0])[:200]
+                detail = excerpt(str(error).strip().splitlines()[0], 200)
                 came = page.good[changes[0].position].came
                 letters.append(letter_of(came, BadRecord("RECORD_REFUSED", detail=detail)))
                 return []
@@ -312,6 +321,10 @@ class PageWriter:
             self._pages_with_updates = 0
             with translated():
                 records.tidy_staging(self._connected(), self.target)
+
+
+def _are_all_new(differing: Sequence[tuple[int, bool | None]], good: Sequence[Arrived]) -> bool:
+    return len(differing) == len(good) and all(is_here is None for _, is_here in differing)
 
 
 def _all_bad(page: SortedPage, letters: list[DeadLetter]) -> bool:

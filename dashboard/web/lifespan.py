@@ -18,6 +18,7 @@ import streamlit as st
 from anyio import to_thread
 
 from common import logs, redact
+from common.alerting import teams
 from common.config import Finding, WebSettings, drop_vendor_secrets, environment, read_process
 from common.errors import DatabaseAway, SettingsError
 from common.providers import providers_of
@@ -70,7 +71,7 @@ def _start(stack: ExitStack) -> Services:
         drop_vendor_secrets(values)
         values["port"] = str(st.get_option("server.port"))  # what it really listens on
         settings, findings = read_process(WebSettings, values)
-        redact.register(*settings.secrets, values.get("integrations_teams_webhook"))
+        redact.register(*settings.secrets, *teams.secrets_of(values.get("integrations_teams_webhook")))
         logs.configure(settings.icc_log_format)
         logs.mask_libraries()
         doors = _doors(settings, values)
