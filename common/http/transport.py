@@ -136,14 +136,7 @@ class Transport:
             raise _as_fault(error, url) from error
         if self._aborted.is_set():
             raise StopRequested
-        return Answer(
-            status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=content,
-            url=response.url,
-            elapsed_seconds=time.monotonic() - started,
-            received_at=datetime.now(UTC),
-        )
+        return _answer(response, content, started)
 
     def _request(
         self, url: str, params: dict[str, str], headers: Mapping[str, str], body: bytes | None
@@ -173,6 +166,17 @@ class Transport:
                 raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _answer(response: requests.Response, content: bytes, started: float) -> Answer:
+    return Answer(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        body=content,
+        url=response.url,
+        elapsed_seconds=time.monotonic() - started,
+        received_at=datetime.now(UTC),
+    )
 
 
 def _redirected(answer: Answer) -> str:

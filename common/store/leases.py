@@ -66,18 +66,14 @@ def renew(database: Database, lease: Lease, lease_seconds: float) -> None:
             raise LeaseLost
 
 
-def without_waiting(link: Link) -> None:
-    """This transaction's commit does not wait for the disk.
+def fence(link: Link, lease: Lease, *, waits: bool = True) -> None:
+    """The last statement of a writing transaction. Raises ``LeaseLost``, which rolls it back.
 
-    A crash of the server may take back the last pages, rows and checkpoint together: they are read again. The
-    transaction that ends the reading waits, and everything before it is on the disk by then.
+    ``waits`` False: its commit does not wait for the disk. A crash of the server may then take back the last pages,
+    rows and checkpoint together: they are read again. The transaction that ends the reading waits, and everything
+    before it is on the disk by then.
     """
-    link.execute("SET LOCAL synchronous_commit = off")
-
-
-def fence(link: Link, lease: Lease) -> None:
-    """The last statement of a writing transaction. Raises ``LeaseLost``, which rolls it back."""
-    if link.execute(SQL["fence"], lease.params).fetchone() is None:
+    if link.execute(SQL["fence" if waits else "fence_without_waiting"], lease.params).fetchone() is None:
         raise LeaseLost
 
 

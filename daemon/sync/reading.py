@@ -75,17 +75,17 @@ class Reading:
         return self.paging.is_last(page.number, page.rows)
 
     def _move_candidate(self, page: SortedPage) -> None:
-        stamps = [stamp for stamp in page.stamps if stamp is not None]
-        self._note_ahead(page, max(stamps, default=None))
+        newest = page.newest
+        self._note_ahead(page, newest)
         if page.number == 1 and self._cap is not None:
             self._cap = min(self._cap, page.page.answered_at)
         if self.paging.total is None:  # nobody knows whether it came whole: the next delta looks at all of it again
             self._candidate = None
         elif self._newest_first is not None:
-            self._take_newest(stamps)
-        elif stamps:
+            self._take_newest([stamp for stamp in page.stamps if stamp is not None])
+        elif newest is not None:
             # What changed after a full list began may stand on a page already read, so never later than its start.
-            capped = min(max(stamps), self._cap) if self._cap else max(stamps)
+            capped = min(newest, self._cap) if self._cap else newest
             self._candidate = capped if self._candidate is None else max(self._candidate, capped)
 
     def _take_newest(self, stamps: Sequence[datetime]) -> None:

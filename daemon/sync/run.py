@@ -34,8 +34,10 @@ from common.store.records import Provenance
 from daemon.integrations.base import Connector, Entity
 from daemon.sync.bookmark import Order
 from daemon.sync.convert import LineMaker
-from daemon.sync.entity import EntityOutcome, EntityReading, pages_together
+from daemon.sync.delta_report import DeltaReport
+from daemon.sync.entity import EntityOutcome, EntityReading
 from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.list_copy import ListCopy, pages_together
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
 from daemon.sync.requeue import REQUEUE, SHARE_SPENT, Requeue
@@ -179,14 +181,23 @@ class Run:
         maker, stop = LineMaker(entity), self._stop_event
         writer = PageWriter(self._database, self._clock, lease, entity, maker, stop=stop, dry_run=order.dry_run)
         try:
-            return EntityReading(
+            copy = ListCopy(
                 database=self._database,
                 connector=self._connector,
                 entity=entity,
                 lease=lease,
-                order=order,
                 fetcher=fetcher,
                 sorter=Sorter(maker, self._provenance, order.since),
+                writer=writer,
+                reporter=self._reporter,
+                delta=DeltaReport(self._database, lease, entity) if order.dry_run else None,
+            )
+            return EntityReading(
+                copy,
+                database=self._database,
+                entity=entity,
+                lease=lease,
+                order=order,
                 writer=writer,
                 reporter=self._reporter,
                 patient=self._patient,

@@ -5,9 +5,11 @@ This needs no database, so the threads that fetch do it while the writing thread
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from common.errors import BadRecord
@@ -25,13 +27,15 @@ from daemon.sync.convert import (
 )
 from daemon.sync.letters import letter_of
 
+_ALL_PLAIN = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)+")
+
 
 @dataclass(frozen=True)
 class SortedPage:
     """A page, taken apart.
 
     ``good`` has each id once, its last record; ``ids`` are all usable ids, each once, in order, bad records' included;
-    ``stamps`` are the records' ``updatedAt``, in order, None where there is none. ``lines`` are the good ones as COPY
+    ``stamps_as_sent`` are the records' ``updatedAt``, in order. ``lines`` are the good ones as COPY
     text, where they were made beforehand.
     """
 
@@ -40,7 +44,7 @@ class SortedPage:
     bad: tuple[DeadLetter, ...]
     ids: tuple[str, ...]
     duplicates: int
-    stamps: tuple[datetime | None, ...]
+    stamps_as_sent: tuple[Any, ...]
     lines: bytes | None = None
 
     @property
@@ -52,6 +56,21 @@ class SortedPage:
     def rows(self) -> int:
         """How many records came."""
         return len(self.page.records)
+
+    @cached_property
+    def stamps(self) -> tuple[datetime | None, ...]:
+        """The records' ``updatedAt``, in order, None where there is none that can be read."""
+        return tuple(map(moment_or_none, self.stamps_as_sent))
+
+    @cached_property
+    def newest(self) -> datetime | None:
+        """The latest of them. Where all are written alike it is the last by the alphabet, the only one parsed."""
+        try:
+            if _ALL_PLAIN.fullmatch("".join(self.stamps_as_sent)):
+                return datetime.fromisoformat(max(self.stamps_as_sent))
+        except (TypeError, ValueError):  # one is no text, or the last one no day of the calendar
+            pass
+        return max((stamp for stamp in self.stamps if stamp is not None), default=None)
 
 
 class Sorter:
@@ -73,7 +92,7 @@ class Sorter:
         lines: dict[str, str] = {}
         bad: list[DeadLetter] = []
         ids: dict[str, None] = {}
-        stamps: list[datetime | None] = []
+        stamps: list[Any] = []
         duplicates = 0
         makes_lines, same = self.expects_changes, self._same()
         for record in page.records:
@@ -92,7 +111,7 @@ class Sorter:
             if record_id is not None:
                 duplicates += record_id in ids
                 ids[record_id] = None
-            stamps.append(moment_or_none(stamp))
+            stamps.append(stamp)
         copied = "".join(lines.values()).encode() if makes_lines else None
         return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, tuple(stamps), copied)
 

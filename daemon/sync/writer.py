@@ -134,14 +134,13 @@ class PageWriter:
             raise _OneByOne
         try:
             with self.transaction() as link:
-                leases.without_waiting(link)
                 counts = self._save(link, works, good)
                 if self._dry_run:
                     self._count(link, works[-1].checkpoint, sum_of(counts))
                 else:
                     self._recover(link, [arrived.id for arrived in good])
                     self._advance(link, works, sum_of(counts))
-                leases.fence(link, self._lease)
+                leases.fence(link, self._lease, waits=False)
         except _CommittedBefore:
             return [PageCount(0) for _ in works]
         except records.REFUSED_BY_POSTGRES:

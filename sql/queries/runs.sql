@@ -35,6 +35,12 @@ SELECT term FROM control.leases
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
 FOR SHARE
 
+-- name: fence_without_waiting
+-- The same, and the commit does not wait for the disk: set here, it costs no statement of its own.
+SELECT term, set_config('synchronous_commit', 'off', true) FROM control.leases
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
+FOR SHARE
+
 -- name: free_lease
 -- The run is over; the term stays, so that nothing old can write.
 UPDATE control.leases

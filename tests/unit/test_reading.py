@@ -306,3 +306,32 @@ def test_the_bloom_filter_seldom_guesses_wrong() -> None:
     wrong = sum(bloom.has_all((f"new{number}",)) for number in range(10_000))
     assert wrong < 300
     assert not bloom.has_all(tuple(f"page{number}" for number in range(100)))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "2026-10-01T12:00:00.000Z",
+                "2026-10-01T12:00:00.001Z",
+                "2026-02-30T12:00:00.000Z",
+                "2026-10-01T12:00:00+0200",
+                "9999-99-99T99:99:99.999Z",
+                "2026-11-01",
+                "T12:00:00.000Z",
+                "",
+                1760000000,
+                None,
+                ["x"],
+            ]
+        )
+        | st.datetimes(timezones=st.just(UTC)).map(
+            lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.year % 1000:03d}Z"
+        ),
+        max_size=6,
+    )
+)
+def test_the_newest_stamp_of_a_page_is_the_latest_that_can_be_read(stamps: list[Any]) -> None:
+    """Law 4: the quick look at a page's stamps finds what a look at each finds; else a watermark would be wrong."""
+    seen = SortedPage(Page(1, [], 0, START, 0.0), (), (), (), 0, tuple(stamps))
+    assert seen.newest == max((stamp for stamp in seen.stamps if stamp is not None), default=None)

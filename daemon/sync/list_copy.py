@@ -1,0 +1,244 @@
+"""Copies one list page by page, in order: the next pages are fetched ahead, those that have come are written behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from common.errors import DatabaseAway, PagesUnreliable
+from common.excerpt import name_in_words, value_in_words
+from common.rules.schema_diff import Mapped, Wording, schema_diff
+from common.store import passes
+from common.store.database import Database
+from common.store.leases import Lease
+from daemon.integrations.base import Connector, Entity, Page, PageRequest
+from daemon.sync.bookmark import UPDATED
+from daemon.sync.convert import readable
+from daemon.sync.delta_report import DeltaReport
+from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.reading import Reading
+from daemon.sync.reporter import RunReporter
+from daemon.sync.sorting import SortedPage, Sorter
+from daemon.sync.work import PageCount, Work
+from daemon.sync.write_behind import WriteBehind
+from daemon.sync.writer import PageWriter
+
+log = structlog.get_logger("run")
+SHAPE_SAMPLE = 100
+ROWS_TOGETHER = 2000
+
+Fetch = Callable[[int], SortedPage]
+
+
+def pages_together(page_size: int) -> int:
+    """How many pages are written together when they are there: small ones share the cost of a transaction."""
+    return max(1, ROWS_TOGETHER // page_size)
+
+
+class OrderBroken(Exception):
+    """The list is not newest first; read it whole."""
+
+
+class EntityWarnings:
+    """The warnings of an entity, told as they arise."""
+
+    def __init__(self, reporter: RunReporter, entity: str) -> None:
+        self._reporter = reporter
+        self._entity = entity
+        self.all: list[dict[str, Any]] = []
+
+    def add(self, code: str, **facts: Any) -> None:
+        """Another one."""
+        self.all.append(self._reporter.warn(code, **{"entity": self._entity, **facts}))
+
+    def once(self, code: str, **facts: Any) -> None:
+        """The same, unless one of this code is there."""
+        if not any(warning["code"] == code for warning in self.all):
+            self.add(code, **facts)
+
+
+class ListCopy:
+    """One entity's list. ``last_page``, ``dead`` and ``dead_new`` are of what has been written.
+
+    ``delta``: what a dry run would change is noted there; None when it is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        connector: Connector,
+        entity: Entity,
+        lease: Lease,
+        fetcher: FetchAhead,
+        sorter: Sorter,
+        writer: PageWriter,
+        reporter: RunReporter,
+        delta: DeltaReport | None,
+    ) -> None:
+        self._database = database
+        self._connector = connector
+        self._entity = entity
+        self._lease = lease
+        self._fetcher = fetcher
+        self._sorter = sorter
+        self._behind = WriteBehind(writer)
+        self._reporter = reporter
+        self.warnings = EntityWarnings(reporter, entity.name)
+        self.delta = delta
+        self.page_size = connector.page_size
+        self._together = pages_together(connector.page_size)
+        self.last_page = self.dead = self.dead_new = 0
+
+    def close(self) -> None:
+        """No more pages."""
+        self._behind.close()
+
+    def fetch(self, sort_by: str) -> Fetch:
+        """A function that fetches a page by its number and takes it apart."""
+
+        def fetch(number: int) -> SortedPage:
+            request = PageRequest(self._entity, number, self.page_size, sort_by, descending=sort_by == UPDATED)
+            return self._sorter.sort(self._connector.page(request))
+
+        return fetch
+
+    def copy(self, reading: Reading, sort_by: str) -> SortedPage:
+        """Every page in order; returns the last, when all are written.
+
+        Raises ``PagesUnreliable``, ``OrderBroken``, or what fetching or writing raised; what came before is written.
+        """
+        try:
+            return self._copy(reading, self.fetch(sort_by))
+        except BaseException:
+            self._settle(reading)  # what was under way counts, and its own failure weighs more
+            raise
+
+    def write(self, reading: Reading, works: Sequence[Work]) -> None:
+        """Write these pages, and wait for it."""
+        self._settle(reading)
+        if works:
+            self._behind.begin(works)
+            self._settle(reading)
+
+    def _copy(self, reading: Reading, fetch: Fetch) -> SortedPage:
+        self._fetcher.begin(reading.first_page)
+        number = reading.first_page
+        self._fetcher.ask(fetch, number, None)
+        waiting: list[Work] = []
+        while True:
+            page = self._fetcher.take(number)
+            if number == reading.first_page and self.delta is None:
+                self._note_shape(page.page)
+            last = self._look_at(reading, page, fetch, waiting)
+            waiting.append(Work(page, reading.checkpoint(page)))
+            if last or len(waiting) >= self._together or not self._fetcher.is_there(number + 1):
+                self._settle(reading)
+                self._behind.begin(waiting)
+                waiting = []
+            if last:
+                self._settle(reading)
+                if not self._goes_on(reading, page, fetch):
+                    return page
+            number += 1
+            if last:
+                self._fetcher.ask(fetch, number, None)
+
+    def _look_at(self, reading: Reading, page: SortedPage, fetch: Fetch, waiting: list[Work]) -> bool:
+        """Take a page in and have the next ones fetched; true when it is the last one needed."""
+        try:
+            last = reading.observe(page)
+            if reading.ahead is not None:
+                stamp, record_id = reading.ahead
+                self.warnings.once("STAMP_AHEAD", stamp=f"{stamp:%Y-%m-%d %H:%M} UTC", id=record_id)
+            if reading.order_broken:
+                raise OrderBroken
+            if not last:
+                self._fetcher.ask(fetch, page.number + 1, reading.look_ahead_to(page.number + 1))
+            self._check_new_ids(reading, page, waiting)
+        except (PagesUnreliable, OrderBroken):
+            self.write(reading, waiting)  # what came before it is good
+            raise
+        reading.note(page)
+        return last
+
+    def _goes_on(self, reading: Reading, page: SortedPage, fetch: Fetch) -> bool:
+        """Whether new records stand behind the last page, looked at when that is full or the list tells no total.
+
+        A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone;
+        without one, a page cut short would. Raises ``PagesUnreliable`` when they stand behind an empty page.
+        """
+        if not reading.is_open_ended(page):
+            return False
+        beyond = fetch(page.number + 1)
+        try:
+            self._check_new_ids(reading, beyond, [])
+        except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
+            return False
+        if beyond.ids and not page.rows:
+            raise PagesUnreliable("EMPTY_PAGE_EARLY", page=page.number, pages=f"at least {beyond.number}")
+        return bool(beyond.ids)
+
+    def _check_new_ids(self, reading: Reading, page: SortedPage, waiting: list[Work]) -> None:
+        """A page made of records of earlier pages: the vendor's paging cannot be trusted."""
+        if page.number == 1 or not reading.may_be_all_old(page):
+            return
+        if reading.pass_id is None or not reading.sees_ids:
+            if reading.surely_all_old(page):
+                raise PagesUnreliable("NO_NEW_IDS", page=page.number)
+            return
+        works, waiting[:] = list(waiting), []
+        self.write(reading, works)
+        with self._database.transaction() as link:
+            unseen = passes.count_unseen(link, reading.pass_id, page.number, list(page.ids))
+        if page.ids and unseen == 0:
+            raise PagesUnreliable("NO_NEW_IDS", page=page.number)
+
+    def _note_shape(self, page: Page) -> None:
+        """Compare the keys and types of this page's records with the table's columns; never changes a table.
+
+        It is telemetry: whatever the records hold, it costs a line in the log and never the entity.
+        """
+        columns = [Mapped(c.name, c.kind, c.sources, c.sensitive) for c in self._entity.columns]
+        try:
+            sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
+            diff = schema_diff(sample, columns, Wording(name_in_words, value_in_words))
+            with self._database.transaction() as link:
+                passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
+        except DatabaseAway:  # and a lost lease, which is one
+            raise
+        except Exception:
+            log.exception("the shape of a sample is not noted", entity=self._entity.name, run=self._lease.run_id)
+
+    def _settle(self, reading: Reading) -> None:
+        """Wait for the pages under way and take in what they did. Raises what ended them."""
+        written, error = self._behind.settle()
+        for work, count in written:
+            self._note_written(reading, work, count)
+        if error is not None:
+            raise error
+
+    def _note_written(self, reading: Reading, work: Work, count: PageCount) -> None:
+        page = work.page
+        if self.delta is not None:
+            self.delta.note(page)
+        self.last_page = page.number
+        reading.wrote(page, count.inserted)
+        self.dead += count.dead
+        self.dead_new += count.dead_new
+        self._sorter.expects_changes = 2 * count.changed > page.rows
+        self._reporter.page(
+            self._entity.name,
+            page.number,
+            work.checkpoint.pages_expected,
+            rows=page.rows,
+            changed=count.changed,
+            dead=count.dead,
+        )
+        if page.page.repeated_key is not None:
+            self.warnings.add("DUPLICATE_KEYS", field=name_in_words(page.page.repeated_key))
+        if page.page.total is None:
+            code = "BARE_ARRAY" if page.page.bare_array else "TOTAL_UNUSABLE"
+            self.warnings.once(code, path=self._entity.path)
