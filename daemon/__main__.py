@@ -23,7 +23,7 @@ from daemon.once import command_line_actor, report_no_run, report_stopped_early,
 from daemon.supervisor import Supervisor
 
 log = structlog.get_logger("daemon")
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.001
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -129,13 +129,15 @@ class ListCopy:
         self._fetcher.ask(fetch, number, None)
         waiting: list[Work] = []
         while True:
+            if not self._fetcher.is_there(number):
+                self._settle(reading)  # nothing else to do
             page = self._fetcher.take(number)
             if number == reading.first_page and self.delta is None:
                 self._note_shape(page.page)
             last = self._look_at(reading, page, fetch, waiting)
             waiting.append(Work(page, reading.checkpoint(page)))
             if last or len(waiting) >= self._together or not self._fetcher.is_there(number + 1):
-                self._settle(reading)
+                self._settle(reading, leaving=1)
                 self._behind.begin(waiting)
                 waiting = []
             if last:
@@ -212,9 +214,9 @@ class ListCopy:
         except Exception:
             log.exception("the shape of a sample is not noted", entity=self._entity.name, run=self._lease.run_id)
 
-    def _settle(self, reading: Reading) -> None:
-        """Wait for the pages under way and take in what they did. Raises what ended them."""
-        written, error = self._behind.settle()
+    def _settle(self, reading: Reading, *, leaving: int = 0) -> None:
+        """Wait for the pages under way, but for so many batches, and take in what they did. Raises what ended them."""
+        written, error = self._behind.settle(leaving=leaving)
         for work, count in written:
             self._note_written(reading, work, count)
         if error is not None:

@@ -1,4 +1,4 @@
-"""Writes pages in a thread of its own while the next ones are looked at: one batch at a time, and none is forgotten."""
+"""Writes pages in a thread of its own while the next ones are looked at, in order, and none is forgotten."""
 
 from __future__ import annotations
 
@@ -13,40 +13,53 @@ Written = tuple[list[tuple[Work, PageCount]], BaseException | None]
 
 
 class WriteBehind:
-    """``begin`` a batch, ``settle`` it before the next one. A daemon thread: one that hangs is abandoned on stop."""
+    """``begin`` batches, ``settle`` them. A daemon thread: one that hangs is abandoned when the process ends.
+
+    After a batch that failed the ones behind it are not written: a checkpoint must not pass over what is missing.
+    """
 
     def __init__(self, writer: PageWriter) -> None:
         self._writer = writer
         self._todo: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
         self._done: SimpleQueue[Written] = SimpleQueue()
-        self._is_busy = False
+        self._under_way = 0
+        self._has_failed = False
         threading.Thread(target=self._work, name="writer", daemon=True).start()
 
     def begin(self, works: Sequence[Work]) -> None:
-        """Have these pages written, the batch before them having been settled."""
-        assert not self._is_busy
-        self._is_busy = True
+        """Have these pages written after those under way."""
+        self._under_way += 1
         self._todo.put(works)
 
-    def settle(self) -> Written:
-        """Wait for the batch under way: what was committed of it, and the error that ended it, if one did."""
-        if not self._is_busy:
-            return [], None
-        written = self._done.get()
-        self._is_busy = False
-        return written
+    def settle(self, *, leaving: int = 0) -> Written:
+        """Wait until at most so many batches are under way: what was committed, and the error that ended it, if any."""
+        written: list[tuple[Work, PageCount]] = []
+        while self._under_way > leaving:
+            pairs, error = self._next_done()
+            written += pairs
+            if error is not None:
+                while self._under_way:
+                    self._next_done()
+                self._has_failed = False
+                return written, error
+        return written, None
 
     def close(self) -> None:
         """No more batches."""
         self._todo.put(None)
+
+    def _next_done(self) -> Written:
+        done = self._done.get()
+        self._under_way -= 1
+        return done
 
     def _work(self) -> None:
         while (works := self._todo.get()) is not None:
             written: list[tuple[Work, PageCount]] = []
             error: BaseException | None = None
             try:
-                for pair in self._writer.write(works):
+                for pair in self._writer.write([] if self._has_failed else works):
                     written.append(pair)
             except BaseException as raised:  # noqa: BLE001 -- handed to the thread that waits for this batch
-                error = raised
+                error, self._has_failed = raised, True
             self._done.put((written, error))

@@ -311,6 +311,7 @@ class PageWriter:
     def _connected(self) -> Link:
         if self._link is None or self._link.closed:
             self._link = self._database.connect(self._lease.writer_name)
+            records.make_room(self._link)
         return self._link
 
     def _tidy(self, count: PageCount) -> None:
