@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
+_SHORTEST_CREDENTIAL = 16  # a shorter one may be a word of somebody's records
 _LONGER_THAN_WORDS = 12  # a shorter secret of letters only may be a word: "postgres" must not hide every "Postgres"
 
 _PATTERNS = (
@@ -90,6 +91,36 @@ def register(*secrets: str | None) -> None:
                 held[fold] = _Held(fold, tuple(forms), tuple(plain))
         # Words last: one that is part of a key must not leave the key's tail behind.
         _held = tuple(sorted(held.values(), key=lambda one: one.fold is _as_it_is))
+
+
+_credentials: tuple[str, ...] = ()
+
+
+def keep_out_of_data(*credentials: str | None) -> None:
+    """Remember what no vendor's record may carry into a table: the key that it was asked with, and its like."""
+    global _credentials  # noqa: PLW0603 -- one mask per process is the point
+    long = [one for one in credentials if one and len(one) >= _SHORTEST_CREDENTIAL]
+    with _lock:
+        _credentials = tuple({*_credentials, *(form for one in long for form in _forms_of(one))})
+
+
+def is_in_data(text: str) -> bool:
+    """Whether a record's JSON, or its id, holds one of those credentials in any form it could leave us in."""
+    for form in _credentials:  # noqa: SIM110 -- asked of every id and every new record: a generator takes twice as long
+        if form in text:
+            return True
+    return False
+
+
+def data_without(value: Any) -> Any:
+    """A JSON value without them. Only they are hidden: what merely looks like a credential is the vendor's data."""
+    if isinstance(value, str):
+        for form in _credentials:
+            value = value.replace(form, HIDDEN)
+        return value
+    if isinstance(value, dict):
+        return {data_without(key): data_without(inner) for key, inner in value.items()}
+    return [data_without(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _as_it_is(text: str) -> str:

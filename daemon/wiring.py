@@ -71,8 +71,10 @@ def configure(values: Mapping[str, str]) -> Configuration:
     channels, channel_findings = read(ChannelSettings, dict(values))
     served = accounts_of(values, settings)
     redact.register(*settings.secrets, *teams.secrets_of(channels.integrations_teams_webhook))
+    redact.keep_out_of_data(channels.integrations_teams_webhook)
     for account in served.values():
         redact.register(*account.secrets)
+        redact.keep_out_of_data(*account.secrets)
     findings = (
         *own,
         *schedule_findings,

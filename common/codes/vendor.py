@@ -156,6 +156,12 @@ VENDOR = (
         "Rows are stored, but some may be missing; nothing is marked removed, and each delta reads all, until the total is back.",
     ),
     Code(
+        "CREDENTIAL_IN_RECORD",
+        "warning",
+        "A record of {entity} quotes our own key or webhook; it is kept with ••• in its place.",
+        "Have it taken out of the record at the vendor, and change the key: others may have read it there.",
+    ),
+    Code(
         "REPEATED_PAGE",
         "entity partial",
         "Page {page} brought the same records as an earlier page.",

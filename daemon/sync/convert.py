@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 from msgspec import Raw
 
+from common import redact
 from common.errors import BadRecord
 from common.excerpt import value_in_words
 from common.rules.holdable import holdable, holdable_tree
@@ -115,10 +116,12 @@ def usable_id(record: Any) -> str | None:
 
 def _as_id(value: Any) -> str | None:
     if value.__class__ is str and len(value) < 100 and value.isalnum():  # nearly every id: nothing in it to look at
-        return str(value)
+        return None if redact.is_in_data(value) else str(value)
     if isinstance(value, bool) or not (isinstance(value, str | int) or _is_whole(value)):
         return None
     text = holdable(str(value))
+    if redact.is_in_data(text):
+        return None
     return text if text.strip() and len(text.encode()) <= MOST_ID_BYTES else None
 
 
@@ -171,6 +174,7 @@ class LineMaker:
         swept = [*top, *chain.from_iterable(inner.values())]
         others = [column for column in entity.columns if column not in swept]
         self.volatile = entity.volatile
+        self.met_credential = False
         self._top = [column.sources[0] for column in top]
         self._inner = [
             (outer, [column.sources[0].partition(".")[2] for column in columns], [None] * len(columns))
@@ -185,7 +189,7 @@ class LineMaker:
         """A record as it came, its ``updatedAt`` and its line; None when it has to be looked at more closely."""
         read = self._quick.read(record) if isinstance(record, Raw) else None
         record_id = None if read is None else _as_id(read.id)
-        if read is None or record_id is None:
+        if read is None or record_id is None or redact.is_in_data(read.text):
             return None
         digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
         cells = [cell if cell.__class__ is str else _in_words(cell) for cell in (record_id, *read.cells, read.text)]
@@ -194,7 +198,14 @@ class LineMaker:
         return Arrived(record, record_id, digest), read.updated_at, made
 
     def line(self, prepared: Prepared, same: str) -> str:
-        """The line, after ``same``, the cells that all lines of a page have. Raises ``BadRecord``, naming the field."""
+        """The line, after ``same``, the cells that all lines of a page have. Raises ``BadRecord``, naming the field.
+
+        A record that quotes the key it was asked with is kept without it (``met_credential``).
+        """
+        if redact.is_in_data(prepared.text):
+            self.met_credential = True
+            cleaned = prepare(redact.data_without(prepared.record))
+            prepared = cleaned._replace(payload_hash=prepared.payload_hash, escaped=prepared.escaped)
         cells = [prepared.id, *self._cells(prepared.record), prepared.text]
         # JSON writes a backslash for each character that COPY wants escaped: without one there is none in any cell.
         if "\\" in prepared.text:

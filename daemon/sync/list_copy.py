@@ -241,6 +241,8 @@ class ListCopy:
         )
         if page.page.repeated_key is not None:
             self.warnings.add("DUPLICATE_KEYS", field=name_in_words(page.page.repeated_key))
+        if self._sorter.met_credential:
+            self.warnings.once("CREDENTIAL_IN_RECORD")
         if page.page.total is None:
             code = "BARE_ARRAY" if page.page.bare_array else "TOTAL_UNUSABLE"
             self.warnings.once(code, path=self._entity.path)

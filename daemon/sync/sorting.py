@@ -86,6 +86,11 @@ class Sorter:
         self._since = since
         self.expects_changes = False
 
+    @property
+    def met_credential(self) -> bool:
+        """Whether a record quoted the key that it was asked with."""
+        return self._maker.met_credential
+
     def sort(self, page: Page) -> SortedPage:
         """The page, taken apart."""
         good: dict[str, Arrived] = {}

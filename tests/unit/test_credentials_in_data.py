@@ -1,0 +1,83 @@
+"""A record that quotes the key it was asked with is kept without it; what merely looks like a credential is data."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from common import redact
+from common.errors import BadRecord
+from daemon.guard.wire import Envelope, open_list
+from daemon.integrations.doorloop.entities import ENTITIES
+from daemon.sync.convert import LineMaker, arrived
+from daemon.sync.letters import letter_of
+
+KEY = 'dl/Key+"of\\the=house%2F1234567890'
+FORMS = {
+    "plain": KEY,
+    "in an address": quote(KEY, safe=""),
+    "in base64": base64.b64encode(b"u:" + KEY.encode()).decode(),
+}
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "_credentials", ())
+    redact.keep_out_of_data(KEY, "short", None)
+
+
+def sent(record: dict[str, Any]) -> Any:
+    """A record as it comes over the wire."""
+    envelope = open_list(json.dumps({"data": [record]}).encode())
+    assert isinstance(envelope, Envelope)
+    return envelope.data[0]
+
+
+def holds(text: str) -> bool:
+    """Whether any form of the key is in a text, or in it with its escapes undone."""
+    inner = [json.dumps(form)[1:-1] for form in FORMS.values()]
+    return any(form[:-4] in text for form in (*FORMS.values(), *inner, *(one.replace("\\", "\\\\") for one in inner)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("where", ["name", "unknown", "deep", "a key"])
+def test_a_record_is_kept_without_our_key(form: str, where: str) -> None:
+    """Law 10: not in a column, nor in raw; the rest of the record is kept, and it is told."""
+    quoted = f"as sent: {FORMS[form]}."
+    places: dict[str, dict[str, Any]] = {
+        "name": {"name": quoted},
+        "unknown": {"debug": quoted},
+        "deep": {"debug": [{"headers": {"Authorization": quoted}}]},
+        "a key": {"debug": {quoted: 1}},
+    }
+    fields = places[where]
+    maker = LineMaker(ENTITIES["tenants"])
+    record = sent({"id": "t1", "notes": "all else", **fields})
+    assert maker.at_once(record, "page") is None
+    line = maker.line(arrived(record)[0].prepared(), "page")
+    assert not holds(line)
+    assert redact.HIDDEN in line
+    assert "all else" in line
+    assert maker.met_credential
+
+
+def test_an_id_that_is_our_key_is_none() -> None:
+    """Seen ids and letters name records by it."""
+    for form in FORMS.values():
+        with pytest.raises(BadRecord) as bad:
+            arrived(sent({"id": form}))
+        assert letter_of({"id": form}, bad.value).record_id is None
+
+
+@pytest.mark.parametrize("text", ["Bearer abcdefghijklmnop", "https://x.example/?sig=abc", "short", "u:p@host"])
+def test_what_looks_like_a_credential_is_data(text: str) -> None:
+    """Only what we hold ourselves is hidden: anything else may be what the record is about."""
+    maker = LineMaker(ENTITIES["tenants"])
+    made = maker.at_once(sent({"id": "t1", "notes": text}), "page")
+    assert made is not None
+    assert text in made[2]
+    assert not maker.met_credential
