@@ -51,4 +51,5 @@ class AccountVoice:
         self.event(level, "breaker", sentence)
 
     def _sample(self, note: RateNote) -> None:
-        self._reporter.sample(RateSample(self._clock.now(), *self._account, **vars(note)))
+        integration, account_key = self._account
+        self._reporter.sample(RateSample(self._clock.now(), integration, account_key, None, *note))

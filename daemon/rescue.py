@@ -32,7 +32,7 @@ def bury_the_dead(database: Database, daemon: dict[str, Any]) -> int:
 
 def rescue_silent_runs(database: Database) -> int:
     """Active runs whose lease ran out or is not theirs any more. Returns how many were ended."""
-    with database.transaction() as link:
+    with database.statement() as link:  # before every command is taken: no BEGIN and COMMIT around one look
         silent = runs.orphans(link)
     return sum(interrupt(database, row) for row in silent)
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 from psycopg import sql
 
 from common.rules.fingerprint import VERSION, fingerprint, path_template
 from common.store.database import Database, Link
-from common.store.masked import masked_text, masked_value
+from common.store.masked import masked_dump, masked_text
 from common.store.statements import statements
 
 SQL = statements("telemetry")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One line of what happened. ``level``: debug, info, warn or error; ``msg`` is a sentence."""
 
     ts: datetime
@@ -35,15 +33,14 @@ class Event:
     data: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class RateSample:
+class RateSample(NamedTuple):
     """One request's place in the budget. ``source``: `counted` here, or said by a `header`."""
 
     ts: datetime
     integration: str
     account_key: str
+    run_id: str | None
     decision: str
-    run_id: str | None = None
     waited_seconds: float = 0.0
     source: str = "counted"
     request_limit: int | None = None
@@ -112,7 +109,7 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
     last_id = int(head["last_id"])
     with link.cursor().copy(SQL["copy_events"]) as copy:
         for number, event in enumerate(events, start=last_id - len(events) + 1):
-            data = None if event.data is None else orjson.dumps(masked_value(event.data)).decode()
+            data = None if event.data is None else masked_dump(event.data)
             where = (event.integration, event.account_key, event.run_id, event.entity, event.page)
             copy.write_row(
                 (number, event.ts, *where, event.level, event.code, masked_text(event.msg), event.rows, data)
@@ -140,10 +137,8 @@ def _group(link: Link, error: GroupedError) -> None:
 
 def _copy_samples(link: Link, samples: Sequence[RateSample]) -> None:
     with link.cursor().copy(SQL["copy_samples"]) as copy:
-        for s in samples:
-            who = (s.ts, s.integration, s.account_key, s.run_id, s.decision, s.waited_seconds, s.source)
-            told = (s.request_limit, s.remaining, s.reset_at)
-            copy.write_row((*who, *told, s.used_minute, s.limit_minute, s.used_hour, s.limit_hour))
+        for sample in samples:
+            copy.write_row(sample)
 
 
 def make_partitions(link: Link, days_ahead: int = 7) -> int:

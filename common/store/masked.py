@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from psycopg.types.json import Jsonb
 
 from common.redact import mask, mask_value
@@ -22,6 +23,16 @@ def masked_text(text: str) -> str:
 def masked_value(value: Any) -> Any:
     """Anything made of dicts, lists and scalars."""
     return spelled_out(mask_value(value))
+
+
+def masked_dump(value: Any) -> str:
+    """The same as JSON text. Nearly nothing has to be spelled out, and the text tells whether anything has."""
+    masked = mask_value(value)
+    try:
+        text = orjson.dumps(masked).decode()
+    except TypeError:  # half a surrogate pair
+        text = "\\u0000"
+    return orjson.dumps(spelled_out(masked)).decode() if "\\u0000" in text else text
 
 
 def masked_json(value: Any) -> Jsonb:

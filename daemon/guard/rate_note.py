@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from daemon.guard.limiter import Permit, Usage
 from daemon.guard.quota_headers import Quota
@@ -13,8 +12,7 @@ Decision = Literal["sent", "waited", "slowed", "deferred"]
 WORTH_TELLING_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class RateNote:
+class RateNote(NamedTuple):
     """``decision``: sent at once, after a wait for our budget, slowed because the vendor says that little is left, or
     deferred. ``source``: `header` when the vendor told of its quota, else `counted`; the ``used_*`` are always our own
     count. None is unknown."""
