@@ -12,12 +12,14 @@ CREATE FUNCTION control.is_right_change(old control.commands, new control.comman
     SELECT CASE
         WHEN old IS NOT DISTINCT FROM new THEN true
         WHEN old.state NOT IN ('pending', 'claimed') THEN false
+        -- No seal covers these: addressed to nobody, a command would run out as if the daemon were down.
+        WHEN (old.addressed_to, old.created_at) IS DISTINCT FROM (new.addressed_to, new.created_at) THEN false
         WHEN (old.state, new.state) <> ('pending', 'pending') AND (
-                old.id, old.integration, old.account_key, old.action, old.payload, old.actor, old.audit_id, old.created_at,
-                old.expires_at, old.seal, old.addressed_to, old.written_by)
+                old.id, old.integration, old.account_key, old.action, old.payload, old.actor, old.audit_id, old.expires_at,
+                old.seal, old.written_by)
             IS DISTINCT FROM (
-                new.id, new.integration, new.account_key, new.action, new.payload, new.actor, new.audit_id, new.created_at,
-                new.expires_at, new.seal, new.addressed_to, new.written_by) THEN false
+                new.id, new.integration, new.account_key, new.action, new.payload, new.actor, new.audit_id, new.expires_at,
+                new.seal, new.written_by) THEN false
         WHEN new.state IN ('pending', 'claimed') AND (new.result, new.run_id, new.finished_at) IS DISTINCT FROM (
                 NULL::jsonb, NULL::uuid, NULL::timestamptz) THEN false
         WHEN new.state = 'pending' THEN true

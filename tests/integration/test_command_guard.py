@@ -39,6 +39,8 @@ _FORGED = {
     "claimed": "UPDATE control.commands SET state = 'claimed', claimed_at = now(), claimed_by = (SELECT id FROM "
     "control.daemons)",
     "deleted": "DELETE FROM control.commands",
+    "sent elsewhere": "UPDATE control.commands SET addressed_to = gen_random_uuid()",
+    "put last": "UPDATE control.commands SET created_at = now() + interval '1 year'",
 }
 
 

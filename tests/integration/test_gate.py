@@ -210,7 +210,7 @@ def test_a_waiting_run_that_the_gate_did_not_ask_for_keeps_nobody_from_running(
 ) -> None:
     """A run that somebody wrote into the table, addressed to nobody, is not "already running"; ours behind it is."""
     planned = house.gate.submit(wish_for(Action.RUN), ADMIN).command_id
-    with database.transaction() as link:
+    with unguarded(database) as link:
         link.execute("UPDATE control.commands SET id = gen_random_uuid(), addressed_to = gen_random_uuid()")
         link.execute(sql(f"UPDATE control.commands SET {columns}"))
     receipt = house.gate.submit(wish_for(Action.RUN), ADMIN)
