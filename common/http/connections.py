@@ -16,6 +16,7 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 
 class Sockets:
@@ -29,11 +30,11 @@ class Sockets:
         """``until``: when the request of this thread has to be over, by the monotonic clock."""
 
     def add(self, sock: socket.socket) -> None:
-        """Take one in; it is shut at once when they all have been."""
+        """Take one in. Raises ``ConnectionAbortedError`` when they have been shut."""
         with self._lock:
-            self._open.add(sock)
             if self._shut:
-                _shut_down(sock)
+                raise ConnectionAbortedError("stopped")
+            self._open.add(sock)
 
     def shut(self) -> None:
         """Shut them, and those that are to come. Safe from any thread."""
@@ -88,6 +89,53 @@ class _FinalResponse(HTTPResponse):
             parse_headers(self.fp)
 
 
+class _Watched(HTTPConnection):
+    """A connection whose socket can be shut from the moment on that it begins to connect.
+
+    While TLS begins, a twin of the socket is watched: what is shut is the connection of both.
+    """
+
+    icc_sockets: Sockets
+    _twin: socket.socket | None = None
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+            self.icc_sockets.add(self.sock)
+        finally:
+            if self._twin is not None:
+                self._twin.close()
+
+    def _new_conn(self) -> socket.socket:
+        """As ``urllib3`` connects, and with its errors."""
+        try:
+            return self._dial()
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"connecting to {self.host} timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"cannot connect: {error}") from error
+
+    def _dial(self) -> socket.socket:
+        """The first of the host's addresses that answers."""
+        last: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, where in socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(self.timeout)
+                self._twin = sock.dup()
+                self.icc_sockets.add(self._twin)
+                sock.connect(where)
+                return sock
+            except OSError as error:
+                sock.close()
+                last = error
+        raise last
+
+
 class AbortableAdapter(HTTPAdapter):
     """``requests``' adapter over connections that report their sockets."""
 
@@ -103,19 +151,13 @@ class AbortableAdapter(HTTPAdapter):
         class Response(_FinalResponse):
             deadlines = sockets.deadlines
 
-        class Plain(HTTPConnection):
+        class Plain(_Watched):
             response_class = Response
+            icc_sockets = sockets
 
-            def connect(self) -> None:
-                super().connect()
-                sockets.add(self.sock)
-
-        class Encrypted(HTTPSConnection):
+        class Encrypted(_Watched, HTTPSConnection):
             response_class = Response
-
-            def connect(self) -> None:
-                super().connect()
-                sockets.add(self.sock)
+            icc_sockets = sockets
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from common.errors import RunFault, TransientFault
+from common.errors import RunFault, StopRequested, TransientFault
 from common.http.transport import Answer, Limits, Transport
+from tests.waiting import wait_for
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -124,3 +126,25 @@ def test_whatever_drips_ends_at_the_deadline(start: bytes, drop: bytes) -> None:
     with dripping(start, drop) as url, pytest.raises(TransientFault) as caught:
         got(url, deadline_seconds=0.3)
     assert caught.value.code in ("VENDOR_TIMEOUT", "NETWORK_FAULT")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_stop_ends_a_request_that_has_not_even_connected(scheme: str) -> None:
+    """Law 6: neither a host that does not answer a connection nor one that is silent while TLS begins is waited for."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        if scheme == "http":  # nobody accepts, and the queue is full: the next one's connection waits
+            for _ in range(3):
+                caller = waiting.enter_context(socket.socket())
+                caller.setblocking(False)
+                with suppress(BlockingIOError):
+                    caller.connect(server.getsockname())
+        transport = Transport(limits=Limits(60, 120), connections=1, user_agent="test")
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/x"
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(transport.get, url, params={}, headers={})
+            wait_for(lambda: len(transport._sockets._open), "it connects")
+            transport.abort()
+            with pytest.raises(StopRequested):
+                asking.result(5)
+        with pytest.raises(StopRequested):
+            transport.get(url, params={}, headers={})
