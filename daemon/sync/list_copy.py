@@ -227,7 +227,7 @@ class ListCopy:
         if self.delta is not None:
             self.delta.note(page)
         self.last_page = page.number
-        reading.wrote(page, count.inserted)
+        reading.wrote(work.born(count.inserted))
         self.dead += count.dead
         self.dead_new += count.dead_new
         self._sorter.expects_changes = 2 * count.changed > page.rows

@@ -14,6 +14,7 @@ from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
 SURE_FROM_IDS = 5
+DATE_TELLS = timedelta(seconds=2)
 CLOCKS_DIFFER = timedelta(hours=1)
 """A stamp that lies further ahead than this is wrong, whoever's clock is off."""
 
@@ -42,14 +43,22 @@ class Reading:
         self.shrank = False
         """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
-        if pass_ and first_page > 1:
-            self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
         self._began: datetime | None = pass_["started_at"] if pass_ else None
         self._first_total: int | None = None
         self._born = 0
         self.ahead: tuple[datetime, str] | None = None
         """The first ``updatedAt`` met that is yet to come, and whose it is."""
         self._bloom = Bloom()
+        if pass_ and first_page > 1:
+            self._go_on(pass_)
+
+    def _go_on(self, pass_: Row) -> None:
+        """What earlier runs of the pass knew of the list."""
+        self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
+        self._began = pass_["began_at"] or pass_["started_at"]
+        self._first_total, self._born = pass_["first_total"], pass_["born"]
+        # One that began before this was remembered proves nothing.
+        self.removable = self.removable and self._first_total is not None
 
     @property
     def order_broken(self) -> bool:
@@ -63,7 +72,7 @@ class Reading:
         self.paging.observe(page.number, page.ids, page.rows, total)
         if page.number == 1:
             self._first_total = total
-            self._began = max(self._began, page.page.answered_at) if self._began else None
+            self._began = _begun(self._began, page.page.answered_at) if self._began else None
         self.removable = self.removable and not page.page.bare_array and not fell
         self._move_candidate(page)
         if self._newest_first is not None:
@@ -149,10 +158,9 @@ class Reading:
         stamps = [created_at(readable(record)) for record in records]
         return sum(stamp is not None and stamp > began for stamp in stamps)
 
-    def wrote(self, page: SortedPage, inserted: int) -> None:
-        """The page was written, with ``inserted`` records that were not here before."""
-        if self._newest_first is None and inserted:
-            self._born += min(inserted, self._born_on(page))
+    def wrote(self, born: int) -> None:
+        """A page was written, with so many new records that were created after the reading began."""
+        self._born += born
 
     def note(self, page: SortedPage) -> None:
         """The page has been looked at: its ids were met."""
@@ -172,7 +180,18 @@ class Reading:
             see_ids=self.sees_ids,
             removable=self.removable,
             again=again,
+            began_at=self._began,
+            first_total=self._first_total,
+            newborn=0 if self._newest_first is not None else self._born_on(page),
         )
+
+
+def _begun(ours: datetime, vendors: datetime) -> datetime:
+    """When a reading began, by the clock that its records are stamped by where that is behind ours.
+
+    A little behind is none: ``Date`` tells whole seconds.
+    """
+    return vendors if ours - vendors > DATE_TELLS else max(ours, vendors)
 
 
 class Bloom:

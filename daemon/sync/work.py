@@ -43,6 +43,10 @@ class Checkpoint:
     see_ids: bool
     removable: bool = True
     again: bool = False
+    began_at: datetime | None = None
+    first_total: int | None = None
+    newborn: int = 0
+    """How many of the page's records were created after the reading began."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Work:
 
     page: SortedPage
     checkpoint: Checkpoint
+
+    def born(self, inserted: int) -> int:
+        """How many of the page's new records were created after the reading began."""
+        return min(inserted, self.checkpoint.newborn)
 
 
 def count_each(works: Sequence[Work], changes: Sequence[Change]) -> list[PageCount]:

@@ -82,6 +82,8 @@ class PageWriter:
         self._letters_open: bool | None = None
         self._pages_with_updates = 0
         self._expects_new = False
+        self._attempted: dict[int, PageCount] = {}
+        """What the last try did, by page: it is the answer when only that of its COMMIT was lost."""
 
     def close(self) -> None:
         """Give the connection back."""
@@ -139,10 +141,10 @@ class PageWriter:
                     self._count(link, works[-1].checkpoint, sum_of(counts))
                 else:
                     self._recover(link, [arrived.id for arrived in good])
-                    self._advance(link, works, sum_of(counts))
+                    self._advance(link, works, counts)
                 leases.fence(link, self._lease, waits=False)
         except _CommittedBefore:
-            return [PageCount(0) for _ in works]
+            return [self._attempted.get(work.page.number, PageCount(0)) for work in works]
         except records.REFUSED_BY_POSTGRES:
             self._expects_new = False
             raise _OneByOne from None
@@ -199,7 +201,7 @@ class PageWriter:
                         raise _AllRefused(letters)
                 leases.fence(link, self._lease)
         except _CommittedBefore:
-            return PageCount(0)
+            return self._attempted.get(page.number, PageCount(0))
         if all_bad:
             raise EntityRefused("ALL_RECORDS_BAD", count=page.rows, page=page.number)
         self._tidy(count)
@@ -218,7 +220,7 @@ class PageWriter:
         count = replace(count, inserted=inserted, updated=updated, dead=len(letters), dead_new=dead_new)
         if work.checkpoint.again:  # its records were counted when the page was read first
             count = PageCount(0, inserted=inserted, updated=updated, dead_new=dead_new)
-        self._advance(link, [work], count)
+        self._advance(link, [work], [count])
         return count
 
     def _upsert(
@@ -292,18 +294,20 @@ class PageWriter:
         if self._letters_open:
             dead_letters.recover(link, self._lease, self._entity.name, ids)
 
-    def _advance(self, link: Link, works: Sequence[Work], count: PageCount) -> None:
+    def _advance(self, link: Link, works: Sequence[Work], counts: Sequence[PageCount]) -> None:
         """Counters, seen ids and checkpoint, in one statement. Raises ``_CommittedBefore`` or ``TakenBack``."""
-        where = works[-1].checkpoint
+        where, count = works[-1].checkpoint, sum_of(counts)
         if where.pass_id is None:
             self._count(link, where, count)
             return
         pages = [(work.page.number, work.page.ids) for work in works]
-        params = {**vars(where), **vars(count), "run_id": self._lease.run_id, "entity": self._entity.name}
+        born = sum(work.born(count.inserted) for work, count in zip(works, counts, strict=True))
+        params = {**vars(where), **vars(count), "born": born, "run_id": self._lease.run_id, "entity": self._entity.name}
         if not passes.advance(link, params, pages):
             if passes.next_page(link, where.pass_id) < pages[0][0]:
                 raise TakenBack("it crashed, and gave back the last pages")
             raise _CommittedBefore
+        self._attempted = {work.page.number: count for work, count in zip(works, counts, strict=True)}
 
     def _count(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> None:
         runs.count_page(link, self._lease.run_id, self._entity.name, {**vars(checkpoint), **vars(count)})

@@ -241,7 +241,8 @@ counted AS (
 UPDATE control.passes
 SET next_page = %(page)s + 1, rows_per_page = %(rows_per_page)s, total = %(total)s, received = received + %(received)s,
     watermark_candidate = %(watermark_candidate)s, removable = removable AND %(removable)s,
-    last_page_digest = %(digest)s
+    last_page_digest = %(digest)s, began_at = coalesce(began_at, %(began_at)s),
+    first_total = coalesce(first_total, %(first_total)s), born = born + %(born)s
 WHERE id = %(pass_id)s AND state = 'open'
   AND (next_page = %(first_page)s OR (%(again)s AND next_page = %(first_page)s + 1))
 RETURNING id

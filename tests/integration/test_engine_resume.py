@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from common.store.database import Database
+from common.errors import DatabaseAway
+from common.store.database import Database, Link
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.writer import PageWriter
 from tests.harness import Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
@@ -159,6 +163,58 @@ def test_an_unproven_delta_goes_on_in_its_whole_list(copier: Engine, drill: Dril
     assert asked(drill) == [3, 4, 5]
     assert run.state == "succeeded"
     assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize("moved", ["never stopped", "before the stop", "after it"])
+def test_a_list_that_moved_is_no_proof_over_a_stop_either(
+    copier: Engine, drill: DrillServer, database: Database, moved: str
+) -> None:
+    """Law 4: a list that gained one record and lost another keeps its total while a third moves past the reader: what a
+    reading knows of births outlives the run."""
+    assert copier.run().state == "succeeded"
+    shift = {"entity": "owners", "insert": 1, "delete": 1}
+    if moved == "before the stop":
+        drill.set_fault("shifting_rows", only_page=2, **shift)
+    if moved != "never stopped":
+        cut(copier, drill, page=4)
+    if moved != "before the stop":
+        drill.set_fault("shifting_rows", only_page=5, **shift)
+    run = copier.run()
+    assert (run.state, run.warnings("owners"), run.counts("owners")[3]) == ("succeeded", ["COUNT_DRIFT"], 0)
+    drill.clear_faults()
+    assert copier.run().state == "succeeded"
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+@pytest.mark.parametrize("fault", [None, "null_id"])
+def test_an_answer_to_a_commit_that_is_lost_changes_no_count(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, fault: str | None
+) -> None:
+    """Laws 2 and 3: the pages are committed, so what they did is told: rows in events, new dead letters in the end."""
+    if fault:
+        drill.set_fault(fault, every=50)
+    real = PageWriter.transaction
+    lost: list[Any] = []
+
+    @contextmanager
+    def losing(self: PageWriter) -> Iterator[Link]:
+        with real(self) as link:
+            yield link
+        if len(lost) < 2 and self._attempted:
+            lost.append(self._attempted)
+            raise DatabaseAway("the connection broke after COMMIT")
+
+    monkeypatch.setattr(PageWriter, "transaction", losing)
+    run = copier.run()
+    assert len(lost) == 2
+    letters = one(database, "SELECT count(*) AS n FROM control.dead_letters")["n"]
+    assert (run.state, run.counts("owners")) == (
+        "incomplete" if fault else "succeeded",
+        (90 - letters, 0, 0, 0, letters),
+    )
+    told = rows(database, "SELECT page, rows, msg FROM control.events WHERE code = 'page' ORDER BY id")[:5]
+    assert [(row["page"], row["rows"]) for row in told] == [(1, 20), (2, 20), (3, 20), (4, 20), (5, 10)]
+    assert not [row for row in told if "unchanged" in row["msg"]]
 
 
 def test_a_page_committed_twice_counts_once(copier: Engine, drill: DrillServer, database: Database) -> None:

@@ -16,6 +16,7 @@ from daemon.integrations.base import Entity, Page
 from daemon.sync.convert import LineMaker
 from daemon.sync.reading import Bloom, Reading
 from daemon.sync.sorting import SortedPage, Sorter, is_wanted
+from daemon.sync.work import Work
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
@@ -46,6 +47,9 @@ def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: An
         "removable": True,
         "rows_per_page": None,
         "total": None,
+        "began_at": None,
+        "first_total": None,
+        "born": 0,
         **changes,
     }
     return Reading(
@@ -234,7 +238,7 @@ def test_a_list_that_gained_one_and_lost_one_proves_nothing(
     for number, stamps, here, new in ((1, (-10, -9), 4, 2), (2, created, total, inserted)):
         read = born(page(number, -1, -1, total=here), *stamps)
         reading.observe(read)
-        reading.wrote(read, new)
+        reading.wrote(Work(read, reading.checkpoint(read)).born(new))
     assert reading.is_proof is is_proof
 
 

@@ -100,6 +100,9 @@ class Pass(SQLModel, table=True):
     finished_at: datetime | None = moment(null=True)
     first_run_id: UUID = unique()
     last_run_id: UUID = unique()
+    began_at: datetime | None = moment(null=True)
+    first_total: int | None = big(null=True)
+    born: int = big(made=True)
 
 
 class SeenIds(SQLModel, table=True):
