@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.clock import Clock
-from common.errors import TransientFault
+from common.errors import Deferred, TransientFault
 from common.http.transport import Answer
 from common.store.event_log import Event, RateSample
 from daemon.guard.rate_note import RateNote
@@ -33,7 +33,7 @@ class AccountVoice:
         """A ping's request begins to wait."""
         self.event("info", "waiting", f"a ping is waiting {seconds:.0f} s {why}", ping_of=entity)
 
-    def deferred(self, note: RateNote) -> None:
+    def deferred(self, note: RateNote, signal: Deferred) -> None:
         """A ping's request is put off."""
         self._sample(note)
 

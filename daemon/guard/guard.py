@@ -39,8 +39,8 @@ class Witness(Protocol):
         """A request begins to wait before it goes out."""
         ...
 
-    def deferred(self, note: RateNote) -> None:
-        """A request is put off, and the run with it."""
+    def deferred(self, note: RateNote, signal: Deferred) -> None:
+        """A request is put off, and the run with it, or at least whatever comes after the run."""
         ...
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
@@ -235,5 +235,5 @@ class Guard:
 
     def _deferral(self, deferral: Deferred) -> Deferred:
         self._put_off = deferral
-        self._witness.deferred(of_deferral(self._limiter.usage, self._told))
+        self._witness.deferred(of_deferral(self._limiter.usage, self._told), deferral)
         return deferral

@@ -13,7 +13,7 @@ import structlog
 
 from common.clock import Clock
 from common.codes import CODES
-from common.errors import DatabaseAway, IccError, RateLimited, TransientFault
+from common.errors import DatabaseAway, Deferred, IccError, RateLimited, TransientFault
 from common.http.transport import Answer
 from common.redact import mask
 from common.store import event_log
@@ -142,6 +142,8 @@ class RunReporter:
         self.retries = 0
         self.waited_seconds = 0.0
         self._note: RateNote | None = None
+        self.put_off: Deferred | None = None
+        """What told this run to come back later, whether it ended by that or by something else."""
 
     def event(
         self,
@@ -223,8 +225,9 @@ class RunReporter:
         """A request begins to wait (called by the guard)."""
         self.event("info", "waiting", f"waiting {seconds:.0f} s {why}", entity=entity)
 
-    def deferred(self, note: RateNote) -> None:
-        """A request is put off (called by the guard)."""
+    def deferred(self, note: RateNote, signal: Deferred) -> None:
+        """A request is put off (called by the guard). It may be of a page that the run never comes to."""
+        self.put_off = signal
         self._sample(note)
 
     def _sample(self, note: RateNote) -> None:

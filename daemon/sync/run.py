@@ -277,11 +277,20 @@ class Run:
                 retries=self._reporter.retries,
                 waited_seconds=self._reporter.waited_seconds,
             )
-            if end.blocked_code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
-                runs.block_account(link, lease, end.blocked_until, end.blocked_code)
+            until, code = self._block(end)
+            if code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
+                runs.block_account(link, lease, until, code)
             leases.fence(link, lease)
             leases.free(link, lease)
         return replace(end, written=written)
+
+    def _block(self, end: RunEnd) -> tuple[datetime | None, str | None]:
+        """Until when no run may start, and why. A page fetched ahead may have been told so although an earlier one, or
+        a Stop, ended the run."""
+        put_off = self._reporter.put_off
+        if end.blocked_until is None and put_off is not None:
+            return put_off.until, put_off.code
+        return end.blocked_until, end.blocked_code
 
     def _as_asked(self, link: Link, end: RunEnd) -> RunEnd:
         """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`."""

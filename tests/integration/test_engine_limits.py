@@ -208,3 +208,22 @@ def test_a_rate_limit_leaves_no_failure_behind(copier: Engine, drill: DrillServe
     assert [row["error"] for row in run.entities.values()] == [None, None]
     assert rows(database, "SELECT 1 FROM control.dead_letters") == []
     assert rows(database, "SELECT 1 FROM control.events WHERE level = 'error'") == []
+
+
+@pytest.mark.parametrize("fault", ["repeated_page", "no_new_ids"])
+def test_come_back_later_is_heeded_whatever_else_ended_the_run(
+    copier: Engine, drill: DrillServer, database: Database, fault: str
+) -> None:
+    """Law 7: a page fetched ahead was told to come back in an hour, and an earlier one then ended the entity: no run
+    starts before."""
+    drill.set_fault("slow", entity="owners", only_page=3, delay_seconds=1.0)
+    drill.set_fault(fault, entity="owners", only_page=3)
+    drill.set_fault("rate_limited", entity="owners", only_page=4, retry_after="3600")
+    run = copier.run()
+    assert (run.state, run.entities["owners"]["state"]) == ("incomplete", "partial")
+    until = blocked_until(database)
+    assert until is not None
+    assert until > run.run["finished_at"] + timedelta(minutes=50)
+    with pytest.raises(Refused) as refusal:
+        copier.run()
+    assert refusal.value.code == "BLOCKED_UNTIL"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from common.errors import BreakerHolds, TransientFault
+from common.errors import BreakerHolds, Deferred, TransientFault
 from common.http.transport import Answer
 from common.rules.breaker import Outcome
 from common.rules.budget import Lowered
@@ -54,7 +54,7 @@ class Unwitnessed:
     def waiting(self, *, entity: str, seconds: float, why: str) -> None:
         """Nothing."""
 
-    def deferred(self, note: RateNote) -> None:
+    def deferred(self, note: RateNote, signal: Deferred) -> None:
         """Nothing."""
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:

@@ -89,7 +89,7 @@ class Notes:
         self.statuses.append(answer.status if answer else None)
         self.notes.append(note)
 
-    def deferred(self, note: RateNote) -> None:
+    def deferred(self, note: RateNote, signal: Deferred) -> None:
         """Note it."""
         self.notes.append(note)
 
