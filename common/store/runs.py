@@ -98,9 +98,16 @@ def start_entity(link: Link, run_id: str, entity: str, *, pass_id: int | None, r
     link.execute(SQL["start_entity"], params)
 
 
-def count_page(link: Link, run_id: str, entity: str, facts: Row) -> None:
-    """Add a page to the entity's counters, where nothing else of it is stored."""
-    link.execute(SQL["count_page"], {**facts, "run_id": run_id, "entity": entity})
+def count_page(link: Link, run_id: str, entity: str, facts: Row) -> str:
+    """Add a page to the entity's counters, where nothing else of it is stored; returns the transaction, for later."""
+    row = link.execute(SQL["count_page"], {**facts, "run_id": run_id, "entity": entity}).fetchone()
+    return str(row["xact_id"]) if row else ""
+
+
+def is_committed(link: Link, xact_id: str) -> bool:
+    """Whether that transaction went through, though nobody heard so."""
+    row = link.execute(SQL["is_committed"], {"xact_id": xact_id}).fetchone()
+    return bool(row and row["is_committed"])
 
 
 def finish_entity(

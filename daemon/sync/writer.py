@@ -82,6 +82,7 @@ class PageWriter:
         self._letters_open: bool | None = None
         self._pages_with_updates = 0
         self._expects_new = False
+        self._counted: tuple[Checkpoint, str] | None = None
         self._attempted: dict[int, PageCount] = {}
         """What the last try did, by page: it is the answer when only that of its COMMIT was lost."""
 
@@ -310,7 +311,11 @@ class PageWriter:
         self._attempted = {work.page.number: count for work, count in zip(works, counts, strict=True)}
 
     def _count(self, link: Link, checkpoint: Checkpoint, count: PageCount) -> None:
-        runs.count_page(link, self._lease.run_id, self._entity.name, {**vars(checkpoint), **vars(count)})
+        """Counters alone; not twice, when only the answer to the COMMIT of an earlier try was lost."""
+        if self._counted and self._counted[0] is checkpoint and runs.is_committed(link, self._counted[1]):
+            return
+        facts = {**vars(checkpoint), **vars(count)}
+        self._counted = (checkpoint, runs.count_page(link, self._lease.run_id, self._entity.name, facts))
 
     def _connected(self) -> Link:
         if self._link is None or self._link.closed:

@@ -137,6 +137,11 @@ SET page = %(page)s, pages_expected = %(pages_expected)s, total = %(total)s,
     unchanged = unchanged + %(unchanged)s, dead = dead + %(dead)s, dead_new = dead_new + %(dead_new)s,
     duplicates = duplicates + %(duplicates)s
 WHERE run_id = %(run_id)s AND entity = %(entity)s
+RETURNING pg_current_xact_id()::text AS xact_id
+
+-- name: is_committed
+-- Whether a transaction whose COMMIT was never answered went through.
+SELECT pg_xact_status(%(xact_id)s::xid8) = 'committed' AS is_committed
 
 -- name: finish_entity
 -- The end of an entity.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -186,6 +185,45 @@ def test_a_list_that_moved_is_no_proof_over_a_stop_either(
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[PageWriter]:
+    """Break the connection after the first two COMMITs of pages; who lost their answers."""
+    real = PageWriter.transaction
+    lost: list[PageWriter] = []
+
+    @contextmanager
+    def losing(self: PageWriter) -> Iterator[Link]:
+        with real(self) as link:
+            yield link
+        if len(lost) < 2 and (self._attempted or self._counted):
+            lost.append(self)
+            raise DatabaseAway("the connection broke after COMMIT")
+
+    monkeypatch.setattr(PageWriter, "transaction", losing)
+    return lost
+
+
+def test_a_dry_run_counts_no_page_twice(copier: Engine, drill: DrillServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 5: its counters are all that it leaves, and a lost answer to a COMMIT changes none of them."""
+    lost = losing_answers(monkeypatch)
+    run = copier.run(dry_run=True)
+    assert len(lost) == 2
+    assert (run.state, run.counts("owners")) == ("succeeded", (90, 0, 0, 0, 0))
+    assert run.entities["owners"]["received"] == 90
+
+
+def test_a_page_of_bad_records_is_counted_once(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 3: it ends its entity, with each letter once, however often its COMMIT had to be tried."""
+    drill.set_fault("null_id", every=1)
+    lost = losing_answers(monkeypatch)
+    run = copier.run()
+    assert len(lost) == 2
+    assert (run.error("owners"), run.counts("owners")[4]) == ("ALL_RECORDS_BAD", 20)
+    assert run.entities["owners"]["received"] == 20
+    assert one(database, "SELECT count(*) AS n FROM control.dead_letters")["n"] == 20
+
+
 @pytest.mark.parametrize("fault", [None, "null_id"])
 def test_an_answer_to_a_commit_that_is_lost_changes_no_count(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, fault: str | None
@@ -193,18 +231,7 @@ def test_an_answer_to_a_commit_that_is_lost_changes_no_count(
     """Laws 2 and 3: the pages are committed, so what they did is told: rows in events, new dead letters in the end."""
     if fault:
         drill.set_fault(fault, every=50)
-    real = PageWriter.transaction
-    lost: list[Any] = []
-
-    @contextmanager
-    def losing(self: PageWriter) -> Iterator[Link]:
-        with real(self) as link:
-            yield link
-        if len(lost) < 2 and self._attempted:
-            lost.append(self._attempted)
-            raise DatabaseAway("the connection broke after COMMIT")
-
-    monkeypatch.setattr(PageWriter, "transaction", losing)
+    lost = losing_answers(monkeypatch)
     run = copier.run()
     assert len(lost) == 2
     letters = one(database, "SELECT count(*) AS n FROM control.dead_letters")["n"]
