@@ -242,6 +242,16 @@ def test_a_list_that_gained_one_and_lost_one_proves_nothing(
     assert reading.is_proof is is_proof
 
 
+@pytest.mark.parametrize(
+    ("first_total", "born", "is_proof"), [(4, 0, True), (4, 1, False), (3, 1, True), (5, 0, False), (None, 0, False)]
+)
+def test_a_reading_that_goes_on_knows_what_was_born_before(first_total: int | None, born: int, is_proof: bool) -> None:
+    """Law 4: births met by an earlier run of the pass count; one that did not remember them proves nothing."""
+    reading = reading_of(first_page=2, rows_per_page=2, total=4, first_total=first_total, born=born, began_at=START)
+    reading.observe(page(2, -1, -2, total=4))
+    assert reading.is_proof is is_proof
+
+
 @pytest.mark.parametrize(("number", "rows", "is_full"), [(1, 2, True), (1, 1, False), (2, 2, True), (2, 1, False)])
 def test_a_page_with_room_left_is_the_last_one(number: int, rows: int, is_full: bool) -> None:
     """A look behind a full page costs a request; a small account's only page is not taken for a full one."""
