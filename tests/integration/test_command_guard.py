@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,26 +10,11 @@ from common.access import Action
 from common.store import commands
 from common.store.database import Database, sql
 from common.wishes import Wish
-from daemon.integrations.doorloop.drill import DrillServer
-from tests.harness import ADMIN, Engine, engine
-from tests.integration.test_commands import assert_refused_as_forged, command
+from tests.harness import ADMIN, Engine
+from tests.integration.test_commands import assert_refused_as_forged, command, drill, house
 from tests.truth import one, rows
 
-
-@pytest.fixture(scope="module")
-def drill() -> Iterator[DrillServer]:
-    """A vendor that answers."""
-    with DrillServer(rows=3, seed=1) as server:
-        yield server
-
-
-@pytest.fixture
-def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
-    """A daemon that serves."""
-    with engine(drill, database_url) as running:
-        rows(running.database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now()")
-        yield running
-
+__all__ = ["drill", "house"]
 
 _FORGED = {
     "done": "UPDATE control.commands SET state = 'done', claimed_by = gen_random_uuid(), claimed_at = now(), "
