@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -99,7 +99,7 @@ def write(link: Link, target: Target, run_id: str, changes: Sequence[Change]) ->
     named = _statements(target)
     fresh = "".join([change.line for change in changes if change.is_new])
     if fresh:
-        insert(link, target, fresh.encode())
+        insert(link, target, [fresh.encode()])
     other = "".join([change.line for change in changes if not change.is_new])
     if other:
         with link.cursor().copy(named["stage"]) as copy:
@@ -118,10 +118,11 @@ def make_room(link: Link) -> None:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-def insert(link: Link, target: Target, lines: bytes) -> None:
-    """New rows by COPY into the table itself. Raises as ``write`` does."""
+def insert(link: Link, target: Target, lines: Iterable[bytes]) -> None:
+    """New rows, so many lines at a time, by COPY into the table itself. Raises as ``write`` does."""
     with link.cursor().copy(_statements(target)["insert"]) as copy:
-        copy.write(lines)
+        for some in lines:
+            copy.write(some)
 
 
 def tidy_staging(link: Link, target: Target) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -93,22 +92,17 @@ class EntityReading:
     def _read(self) -> Settled:
         with self._database.transaction(self._lease.writer_name) as link:
             runs.begin_entity(link, self._lease.run_id, self._entity.name)
+            watermark = passes.watermark(link, self._lease, self._entity.name)
             leases.fence(link, self._lease)
-        watermark = self._watermark()
-        if watermark is not None:
+        if watermark is None:
+            self._copy.expect_changes()
+        elif self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
             try:
                 return self._read_list(UPDATED, NewestFirst(watermark))
             except OrderBroken:
                 self._warnings.add("ORDER_NOT_PROVEN")
                 self._bookmark.drop()
         return self._read_list(CREATED, None)
-
-    def _watermark(self) -> datetime | None:
-        """The watermark of a delta that may read newest first; None when the whole list is to be read."""
-        if self._order.mode != "delta" or self._bookmark.is_in_whole_list(CREATED):
-            return None
-        with self._database.transaction() as link:
-            return passes.watermark(link, self._lease, self._entity.name)
 
     def _read_list(self, sort_by: str, newest_first: NewestFirst | None) -> Settled:
         place = self._bookmark.find(sort_by, self._copy.fetch(sort_by))

@@ -96,6 +96,10 @@ class ListCopy:
         """No more pages."""
         self._behind.close()
 
+    def expect_changes(self) -> None:
+        """Nothing of the list is here yet: have its first pages, too, converted while they come."""
+        self._sorter.expects_changes = True
+
     def fetch(self, sort_by: str) -> Fetch:
         """A function that fetches a page by its number and takes it apart."""
 

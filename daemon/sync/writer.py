@@ -164,7 +164,7 @@ class PageWriter:
         if are_made and (self._expects_new or _are_all_new(differing, good)):
             self._expects_new = not self._dry_run
             if not self._dry_run and good:
-                records.insert(link, self.target, b"".join(made))
+                records.insert(link, self.target, made)
             return [all_new(work.page) for work in works]
         self._expects_new = False
         changes, letters = self._changes(link, good, differing)
