@@ -164,8 +164,7 @@ class Run:
         self._check_identity(progress)
         connector = self._connector
         ahead = pages_together(connector.page_size)
-        # One more than may ask at a time: somebody takes a page apart while every connection is in use.
-        fetcher = FetchAhead(connector.max_concurrency + 1, self._stop_event, ahead=ahead)
+        fetcher = FetchAhead(connector.max_concurrency, self._stop_event, ahead=ahead)
         try:
             for name in self.plan.entities:
                 if self._stop_event.is_set():
