@@ -105,6 +105,7 @@ def register(*secrets: str | None) -> None:
 
 
 _credentials: tuple[str, ...] = ()
+"""In lower case: a vendor that spells the key otherwise shows it all the same."""
 
 
 def keep_out_of_data(*credentials: str | None) -> None:
@@ -112,11 +113,12 @@ def keep_out_of_data(*credentials: str | None) -> None:
     global _credentials  # noqa: PLW0603 -- one mask per process is the point
     long = [one for one in credentials if one and len(one) >= _SHORTEST_CREDENTIAL]
     with _lock:
-        _credentials = tuple({*_credentials, *(form for one in long for form in _forms_of(one))})
+        _credentials = tuple({*_credentials, *(form.lower() for one in long for form in _forms_of(one))})
 
 
 def is_in_data(text: str) -> bool:
     """Whether a record's JSON, or its id, holds one of those credentials in any form it could leave us in."""
+    text = text.lower()
     for form in _credentials:  # noqa: SIM110 -- asked of every id and every new record: a generator takes twice as long
         if form in text:
             return True
@@ -127,7 +129,7 @@ def data_without(value: Any) -> Any:
     """A JSON value without them. Only they are hidden: what merely looks like a credential is the vendor's data."""
     if isinstance(value, str):
         for form in _credentials:
-            value = value.replace(form, HIDDEN)
+            value = re.sub(re.escape(form), HIDDEN, value, flags=re.IGNORECASE)
         return value
     if isinstance(value, dict):
         return {data_without(key): data_without(inner) for key, inner in value.items()}

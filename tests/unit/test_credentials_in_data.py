@@ -21,6 +21,7 @@ FORMS = {
     "plain": KEY,
     "in an address": quote(KEY, safe=""),
     "in base64": base64.b64encode(b"u:" + KEY.encode()).decode(),
+    "in another case": KEY.upper(),
 }
 
 
