@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from daemon.guard.answers import has_long_number, loads
+from daemon.guard.answers import is_beyond_floats, loads
 
 
 class Envelope(msgspec.Struct):
@@ -60,7 +60,7 @@ def opened_plainly(record: msgspec.Raw) -> tuple[Any, str] | None:
     Without a backslash there is no escape in it, and so no NUL, no half of a surrogate pair, no quote within a text.
     """
     data = bytes(record)
-    if b"\\" in data or b"\n" in data or b"\t" in data or b"\r" in data or has_long_number(data):
+    if b"\\" in data or b"\n" in data or b"\t" in data or b"\r" in data or is_beyond_floats(data):
         return None
     try:
         return orjson.loads(data), data.decode()

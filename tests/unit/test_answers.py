@@ -200,6 +200,14 @@ def test_long_numbers_keep_their_digits(digits: str, frame: str) -> None:
     assert isinstance(number, Decimal)
 
 
+@pytest.mark.parametrize("number", ["1e-400", "-2.50E-1000", "1.2345678901e-315"])
+def test_a_tiny_number_is_not_made_zero(number: str) -> None:
+    """Law 3: a float would say 0, or lose digits; such a thing in a text is no number."""
+    body = b'{"value": ' + number.encode() + b', "text": "1e-5, e-mail"}'
+    assert loads(body) == {"value": Decimal(number), "text": "1e-5, e-mail"}
+    assert loads(b'{"text": "' + number.encode() + b'"}') == {"text": number}
+
+
 def test_oddities_of_text_are_kept() -> None:
     """BOM, lone surrogates, bytes that are no UTF-8, control characters: read, not refused."""
     assert loads(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
