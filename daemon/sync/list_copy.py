@@ -239,9 +239,10 @@ class ListCopy:
             self._entity.name,
             page.number,
             work.checkpoint.pages_expected,
-            rows=page.rows,
+            rows=count.received,
             changed=count.changed,
             dead=count.dead,
+            again=work.checkpoint.again,
         )
         if page.page.repeated_key is not None:
             self.warnings.add("DUPLICATE_KEYS", field=name_in_words(page.page.repeated_key))

@@ -202,12 +202,15 @@ class RunReporter:
         self.event("warn", code, f"{record['cause']} {record['remedy']}", entity=entity, **_scalars(facts))
         return record
 
-    def page(self, entity: str, page: int, pages: int | None, *, rows: int, changed: int, dead: int) -> None:
-        """A page was committed."""
+    def page(
+        self, entity: str, page: int, pages: int | None, *, rows: int, changed: int, dead: int, again: bool
+    ) -> None:
+        """A page was committed; ``rows`` are those that count: none of one that is read ``again``."""
         of = f"/{pages}" if pages else ""
         changes = f"{changed} changed" if changed else "unchanged"
         put_aside = f", {dead} put aside" if dead else ""
-        msg = f"{entity} page {page}{of}: {rows} rows, {changes}{put_aside}"
+        brought = "read again" if again else f"{rows} rows"
+        msg = f"{entity} page {page}{of}: {brought}, {changes}{put_aside}"
         rate: dict[str, Any] = {"rateLimit": self._note.as_event()} if self._note else {}
         self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests, **rate)
         self._reporter.tally(self._lease.integration, self._lease.account_key, entity, rows=rows, dead=dead)

@@ -103,8 +103,8 @@ class PageWriter:
         """Write pages, or in a dry run only count them; yields each with what it did as soon as it is committed.
 
         A record Postgres refuses is put aside and the rest written. While the database is away it waits and tries
-        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested``, ``TakenBack`` or, for
-        a page of bad records only, ``EntityRefused`` (its letters are stored, its checkpoint is not).
+        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested``, ``TakenBack``, or
+        ``EntityRefused`` after a page of bad records only (its letters are stored, its checkpoint is not).
         """
         if not works:
             return
@@ -112,7 +112,10 @@ class PageWriter:
             counts = self._patiently(lambda: self._together(works))
         except _OneByOne:
             for work in works:
-                yield work, self._alone(work)
+                count = self._alone(work)
+                yield work, count
+                if _is_all_bad(work.page.rows, count.dead):
+                    raise EntityRefused("ALL_RECORDS_BAD", count=count.dead, page=work.page.number) from None
         else:
             yield from zip(works, counts, strict=True)
 
@@ -189,22 +192,20 @@ class PageWriter:
             with self.transaction() as link:
                 changes, unconvertible = self._changes(link, page.good, self._differing(link, page.good))
                 letters = [*page.bad, *unconvertible]
-                all_bad = _all_bad(page, letters)
                 count = replace(count_each([work], changes)[0], dead=len(letters))
                 count = replace(count, unchanged=count.unchanged - len(unconvertible))
                 if self._dry_run:
                     self._count(link, work.checkpoint, count)
-                elif all_bad:
-                    self._count(link, work.checkpoint, replace(count, dead_new=self._put_aside(link, page, letters)))
+                elif _is_all_bad(page.rows, len(letters)):
+                    count = replace(count, dead_new=self._put_aside(link, page, letters))
+                    self._count(link, work.checkpoint, count)
                 else:
                     count = self._store(link, work, changes, letters, count)
-                    if _all_bad(page, letters):
+                    if _is_all_bad(page.rows, len(letters)):
                         raise _AllRefused(letters)
                 leases.fence(link, self._lease)
         except _CommittedBefore:
             return self._attempted.get(page.number, PageCount(0))
-        if all_bad:
-            raise EntityRefused("ALL_RECORDS_BAD", count=page.rows, page=page.number)
         self._tidy(count)
         return count
 
@@ -336,5 +337,5 @@ def _are_all_new(differing: Sequence[tuple[int, bool | None]], good: Sequence[Ar
     return len(differing) == len(good) and all(is_here is None for _, is_here in differing)
 
 
-def _all_bad(page: SortedPage, letters: list[DeadLetter]) -> bool:
-    return len(letters) >= ALL_BAD_FROM and len(letters) == page.rows
+def _is_all_bad(rows: int, dead: int) -> bool:
+    return dead >= ALL_BAD_FROM and dead == rows

@@ -387,3 +387,32 @@ def test_a_dry_run_samples_what_it_can_beside_a_record_that_postgres_refuses(
     )
     assert 4 <= len(report["samples"]) <= 5
     assert victim not in {sample["id"] for sample in report["samples"]}
+
+
+def rows_told(database: Database, run: str) -> int:
+    """Rows by a run's page events."""
+    told = rows(database, "SELECT sum(rows) AS told FROM control.events WHERE run_id = %s AND code = 'page'", run)
+    return int(told[0]["told"])
+
+
+def test_a_page_of_bad_records_only_is_told_of(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Issue 3: rows are reconciled: what the counters say of the page that ended an entity, its event says."""
+    drill.set_fault("null_id", every=1, entity="owners")
+    run = copier.run()
+    assert run.error("owners") == "ALL_RECORDS_BAD"
+    assert rows_told(database, run.run["id"]) == run.entities["owners"]["received"] == 20
+
+
+def test_a_page_that_is_read_again_counts_once_in_its_events(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 3: the last page of a list that moved is read once more; its rows are told of once."""
+    *_, last = (record["id"] for record in drill.records("owners"))
+    spoil(drill, monkeypatch, last, lambda record: record.replace(b'"id":', b'"no":'))
+    run = copier.run()
+    assert run.warnings("owners")[0] == "COUNT_DRIFT"
+    assert rows_told(database, run.run["id"]) == run.entities["owners"]["received"] == 50
+    told = rows(
+        database, "SELECT msg FROM control.events WHERE run_id = %s AND code = 'page' ORDER BY id", run.run["id"]
+    )
+    assert "read again" in told[-1]["msg"]
