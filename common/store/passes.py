@@ -76,9 +76,11 @@ def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
             yield row["ids"]
 
 
-def end(link: Link, pass_id: int, state: str, total: int | None = None) -> None:
-    """Complete or abandoned."""
-    link.execute(SQL["end_pass"], {"pass_id": pass_id, "state": state, "total": total})
+def end(link: Link, pass_id: int, state: str, total: int | None = None, *, keep_watermark: bool = True) -> None:
+    """Complete or abandoned. Without its watermark the next delta looks again at all that this reading looked at."""
+    link.execute(
+        SQL["end_pass"], {"pass_id": pass_id, "state": state, "total": total, "keep_watermark": keep_watermark}
+    )
 
 
 def forget_seen(link: Link, lease: Lease, entity: str, keep_pass_id: int) -> None:

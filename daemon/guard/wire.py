@@ -21,11 +21,12 @@ class Envelope(msgspec.Struct):
     total: Any = None
 
 
-class Head(msgspec.Struct, gc=False, rename={"updated_at": "updatedAt"}):
+class Head(msgspec.Struct, gc=False, rename={"updated_at": "updatedAt", "created_at": "createdAt"}):
     """What is read of every record without opening it."""
 
     id: Any = None
     updated_at: Any = None
+    created_at: Any = None
 
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)

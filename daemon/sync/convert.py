@@ -76,18 +76,26 @@ class Arrived:
         return prepare(self.record)._replace(payload_hash=self.payload_hash)
 
 
-def arrived(record: Any) -> tuple[Arrived, Any]:
-    """A record by its head, and its ``updatedAt`` as it came. Raises ``BadRecord``."""
+class Stamps(NamedTuple):
+    """A record's ``updatedAt`` and ``createdAt`` as they came, None where there is none."""
+
+    updated: Any = None
+    created: Any = None
+
+
+def arrived(record: Any) -> tuple[Arrived, Stamps]:
+    """A record by its head, and its stamps. Raises ``BadRecord``."""
     if isinstance(record, Raw):
         found = head(record)
         if found is not None:
             record_id = _as_id(found.id)
             if record_id is not None:
                 digest = hashlib.blake2b(record, digest_size=HASH_BYTES).digest()
-                return Arrived(record, record_id, digest), found.updated_at
+                return Arrived(record, record_id, digest), Stamps(found.updated_at, found.created_at)
         record = _opened(record)
     prepared = prepare(record)
-    return Arrived(record, prepared.id, prepared.payload_hash), record.get("updatedAt")
+    stamps = Stamps(record.get("updatedAt"), record.get("createdAt"))
+    return Arrived(record, prepared.id, prepared.payload_hash), stamps
 
 
 def _opened(record: Any) -> Any:
@@ -185,8 +193,8 @@ class LineMaker:
         self._quick = QuickReader(swept, others)
         self.columns = ("id", *(c.name for c in (*swept, *others)), "raw", *_OUR_OWN)
 
-    def at_once(self, record: Any, same: str) -> tuple[Arrived, Any, str] | None:
-        """A record as it came, its ``updatedAt`` and its line; None when it has to be looked at more closely."""
+    def at_once(self, record: Any, same: str) -> tuple[Arrived, Stamps, str] | None:
+        """A record as it came, its stamps and its line; None when it has to be looked at more closely."""
         read = self._quick.read(record) if isinstance(record, Raw) else None
         record_id = None if read is None else _as_id(read.id)
         if read is None or record_id is None or redact.is_in_data(read.text):
@@ -195,7 +203,7 @@ class LineMaker:
         cells = [cell if cell.__class__ is str else _in_words(cell) for cell in (record_id, *read.cells, read.text)]
         line = "\t".join(cells)
         made = f"{same}\t{line}\tf\t\\\\x{digest.hex()}\n"
-        return Arrived(record, record_id, digest), read.updated_at, made
+        return Arrived(record, record_id, digest), Stamps(read.updated_at, read.created_at), made
 
     def line(self, prepared: Prepared, same: str) -> str:
         """The line, after ``same``, the cells that all lines of a page have. Raises ``BadRecord``, naming the field.

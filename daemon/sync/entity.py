@@ -62,6 +62,7 @@ class EntityReading:
         self._reporter = reporter
         self._patient = patient
         self._warnings = copy.warnings
+        self._is_first = False
         self._bookmark = Bookmark(database, lease, entity, order, page_size=copy.page_size)
         self._proof = Proving(writer, lease, entity, removes=order.mode == "backfill")
 
@@ -94,6 +95,7 @@ class EntityReading:
             runs.begin_entity(link, self._lease.run_id, self._entity.name)
             watermark = passes.watermark(link, self._lease, self._entity.name)
             leases.fence(link, self._lease)
+        self._is_first = watermark is None
         if watermark is None:
             self._copy.expect_changes()
         elif self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
@@ -123,9 +125,10 @@ class EntityReading:
             newest_first=newest_first,
             sees_ids=newest_first is None,
             page_size=self._copy.page_size,
+            is_first=self._is_first,
         )
         if resumed and reading.sees_ids and reading.pass_id is not None:
-            with self._database.transaction() as link:
+            with self._database.transaction(self._lease.writer_name) as link:
                 for ids in passes.stream_seen(link, reading.pass_id):
                     reading.remember(ids)
         page = self._copy.copy(reading, sort_by)

@@ -40,7 +40,8 @@ class Proving:
                 if settled.drift is not None and may_read_again:
                     return None
                 self._forget_seen(link, pass_id)
-            passes.end(link, pass_id, "complete", reading.paging.total)
+            moved = reading.sees_ids and not reading.is_proof
+            passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=not moved)
             leases.fence(link, self._lease)
         return settled
 

@@ -25,10 +25,11 @@ _UNUSUAL = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, *values.UNC
 
 
 class Read(NamedTuple):
-    """A record's id, its ``updatedAt``, its JSON, and its cells, of which none needs an escape."""
+    """A record's id, its stamps, its JSON, and its cells, of which none needs an escape."""
 
     id: str
     updated_at: str | None
+    created_at: str | None
     text: str
     cells: list[Cell]
 
@@ -43,8 +44,9 @@ class QuickReader:
                 shape.add(source.split("."), column.kind)
         shape.add(["id"], "text")
         shape.add(["updatedAt"], "timestamp")
+        shape.add(["createdAt"], "timestamp")
         self._decode = msgspec.json.Decoder(shape.type).decode
-        self._head = shape.several(["id", "updatedAt"])
+        self._head = shape.several(["id", "updatedAt", "createdAt"])
         self._sweeps = list(_sweeps(shape, swept))
         self._others = [
             (_first_of([shape.getter(source.split(".")) for source in column.sources]), _CONVERTERS[column.kind])
@@ -59,7 +61,7 @@ class QuickReader:
             if "\\" in text or "\n" in text or "\t" in text or "\r" in text:
                 return None
             found = self._decode(record)
-            record_id, updated_at = self._head(found)
+            record_id, updated_at, created_at = self._head(found)
             if record_id.__class__ is not str:
                 return None
             cells: list[Cell] = []
@@ -71,7 +73,7 @@ class QuickReader:
                 cells.append(None if value is None else convert(value))
         except _UNUSUAL:
             return None
-        return Read(record_id, updated_at, text, cells)
+        return Read(record_id, updated_at, created_at, text, cells)
 
 
 class _Shape:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from common.rules.order import NewestFirst
 from common.rules.paging import Paging
 from common.store.database import Row
-from daemon.sync.convert import created_at, readable
+from daemon.sync.convert import readable
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
@@ -20,7 +20,10 @@ CLOCKS_DIFFER = timedelta(hours=1)
 
 
 class Reading:
-    """The state of one list. ``pass_`` None: a dry run, of which nothing is stored."""
+    """The state of one list.
+
+    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: the list was never read whole before.
+    """
 
     def __init__(
         self,
@@ -30,11 +33,12 @@ class Reading:
         newest_first: NewestFirst | None,
         sees_ids: bool,
         page_size: int,
+        is_first: bool = False,
     ) -> None:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page = first_page
         self.sees_ids = sees_ids
-        self._page_size = page_size
+        self._page_size, self._is_first = page_size, is_first
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._newest_first = newest_first
         self._cap: datetime | None = pass_["started_at"] if pass_ else None
@@ -144,19 +148,21 @@ class Reading:
         """Whether the ids met prove that others are gone: the list did not shrink under the reader.
 
         One that gained a record and lost another keeps its total, but what stood behind the lost one moved past the
-        reader. The gain shows: a record created after the reading began.
+        reader. The gain shows: a record that is new to us and may have been created after the reading began.
         """
         if self._first_total is None or self.paging.total is None:
             return self.removable
         return self.removable and self._born <= self.paging.total - self._first_total
 
     def _born_on(self, page: SortedPage) -> int:
-        """How many records of the page are younger than the reading. They come last, so most pages have none."""
-        began, records = self._began, page.page.records
-        if began is None or not records or (created_at(readable(records[-1])) or began) <= began:
+        """How many records of the page may be younger than the reading, wherever they stand on it.
+
+        One that does not say when it was created may be; but not of a list that is read for the first time, where every
+        record is new to us.
+        """
+        if self._began is None:
             return 0
-        stamps = [created_at(readable(record)) for record in records]
-        return sum(stamp is not None and stamp > began for stamp in stamps)
+        return page.may_be_born_after(self._began, without_stamp=not self._is_first)
 
     def wrote(self, born: int) -> None:
         """A page was written, with so many new records that were created after the reading began."""

@@ -19,6 +19,7 @@ from daemon.integrations.base import Page
 from daemon.sync.convert import (
     Arrived,
     LineMaker,
+    Stamps,
     arrived,
     created_at,
     moment_or_none,
@@ -36,8 +37,8 @@ class SortedPage:
     """A page, taken apart.
 
     ``good`` has each id once, its last record; ``ids`` are all usable ids, each once, in order, bad records' included;
-    ``stamps_as_sent`` are the records' ``updatedAt``, in order. ``lines`` are the good ones as COPY
-    text, where they were made beforehand.
+    ``stamps_as_sent`` are the records' ``updatedAt``, in order, ``births_as_sent`` their ``createdAt``. ``lines`` are
+    the good ones as COPY text, where they were made beforehand.
     """
 
     page: Page
@@ -46,6 +47,7 @@ class SortedPage:
     ids: tuple[str, ...]
     duplicates: int
     stamps_as_sent: tuple[Any, ...]
+    births_as_sent: tuple[Any, ...]
     lines: bytes | None = None
 
     @property
@@ -65,13 +67,32 @@ class SortedPage:
 
     @cached_property
     def newest(self) -> datetime | None:
-        """The latest of them. Where all are written alike it is the last by the alphabet, the only one parsed."""
-        try:
-            if _ALL_PLAIN.fullmatch("".join(self.stamps_as_sent)):
-                return datetime.fromisoformat(max(self.stamps_as_sent))
-        except (TypeError, ValueError):  # one is no text, or the last one no day of the calendar
-            pass
-        return max((stamp for stamp in self.stamps if stamp is not None), default=None)
+        """The latest of them."""
+        plain = _latest_of_plain(self.stamps_as_sent)
+        return plain or max((stamp for stamp in self.stamps if stamp is not None), default=None)
+
+    def may_be_born_after(self, began: datetime, *, without_stamp: bool) -> int:
+        """How many records may have been created since; ``without_stamp``: those count that do not say when."""
+        latest = _latest_of_plain(self.births_as_sent)
+        if latest is not None and latest < began.replace(microsecond=0):
+            return 0
+        births = map(moment_or_none, self.births_as_sent)
+        return sum(without_stamp if birth is None else _may_follow(birth, began) for birth in births)
+
+
+def _latest_of_plain(stamps_as_sent: tuple[Any, ...]) -> datetime | None:
+    """The latest where all are written alike: the last by the alphabet, the only one parsed; else None."""
+    try:
+        if _ALL_PLAIN.fullmatch("".join(stamps_as_sent)):
+            return datetime.fromisoformat(max(stamps_as_sent))
+    except (TypeError, ValueError):  # one is no text, or the last one no day of the calendar
+        pass
+    return None
+
+
+def _may_follow(stamp: datetime, began: datetime) -> bool:
+    """Whether it may be later; one in whole seconds says nothing of what came within its second."""
+    return stamp > began if stamp.microsecond else stamp >= began.replace(microsecond=0)
 
 
 class Sorter:
@@ -107,14 +128,14 @@ class Sorter:
         lines: dict[str, str] = {}
         bad: list[DeadLetter] = []
         ids: dict[str, None] = {}
-        stamps: list[Any] = []
+        stamps: list[Stamps] = []
         duplicates = 0
         makes_lines, same = self.expects_changes, self._same()
         for record in page.records:
             record_id: str | None
             made = self._maker.at_once(record, same) if makes_lines else None
             try:
-                one, stamp = arrived(record) if made is None else made[:2]
+                one, found = arrived(record) if made is None else made[:2]
                 record_id = one.id
                 if self._since is None or is_wanted(one.record, self._since):
                     if makes_lines:
@@ -122,13 +143,14 @@ class Sorter:
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))
-                record_id, stamp = usable_id(readable(record)), None
+                record_id, found = usable_id(readable(record)), Stamps()
             if record_id is not None:
                 duplicates += record_id in ids
                 ids[record_id] = None
-            stamps.append(stamp)
+            stamps.append(found)
         copied = "".join(lines.values()).encode() if makes_lines else None
-        return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, tuple(stamps), copied)
+        updated, created = zip(*stamps, strict=True) if stamps else ((), ())
+        return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, updated, created, copied)
 
 
 def is_wanted(record: Any, since: datetime) -> bool:

@@ -261,9 +261,11 @@ SELECT next_page FROM control.passes WHERE id = %(pass_id)s
 SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 
 -- name: end_pass
--- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it).
+-- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it). A list that moved
+-- under its reader may have hidden a record: no watermark may pass over it.
 UPDATE control.passes
-SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL, total = coalesce(%(total)s, total)
+SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL, total = coalesce(%(total)s, total),
+    watermark_candidate = CASE WHEN %(keep_watermark)s THEN watermark_candidate END
 WHERE id = %(pass_id)s AND state = 'open'
 
 -- name: forget_seen

@@ -211,6 +211,18 @@ def test_a_list_that_shrinks_under_a_delta_is_looked_at_again(database_url: str,
         assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def test_a_list_that_moves_under_its_first_delta_leaves_no_watermark(database_url: str, database: Database) -> None:
+    """Issue 3: what it hid is looked for by the next delta, which is no newest-first one; a quiet list leaves one."""
+    with DrillServer(rows=100, seed=7) as drill, engine(drill, database_url) as copier:
+        drill.set_fault("shifting_rows", delete=1, insert=1)
+        assert copier.run("delta").warnings("owners") == ["COUNT_DRIFT"]
+        drill.clear_faults()
+        assert copier.run("delta").warnings("owners") == []
+        assert {record["id"] for record in drill.records("owners")} <= set(table(database, "owners"))
+        marks = rows(database, "SELECT watermark_candidate IS NULL AS gone FROM control.passes ORDER BY id")
+        assert [row["gone"] for row in marks] == [True, False]
+
+
 def test_a_delta_leaves_no_seen_ids_and_spares_those_of_a_backfill(
     copier: Engine, drill: DrillServer, database: Database
 ) -> None:

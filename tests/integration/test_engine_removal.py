@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -206,6 +207,28 @@ def test_a_count_that_does_not_fit_removes_nothing(
     drill.clear_faults()
     assert copier.run().counts("owners")[3] >= 4
     assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_new_record_that_does_not_say_when_it_came_may_have_come_in_mid_reading(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 4: with it the list may have lost another one and hidden a third, though its total is what it was."""
+    owners, known = drill.vendor.populations["owners"], {record["id"] for record in drill.records("owners")}
+    original = owners.many_bytes
+
+    def many_bytes(indexes: Any) -> list[bytes]:
+        sent = [json.loads(record) for record in original(indexes)]
+        return [
+            json.dumps({k: v for k, v in record.items() if k != "createdAt" or record["id"] in known}).encode()
+            for record in sent
+        ]
+
+    monkeypatch.setattr(owners, "many_bytes", many_bytes)
+    drill.set_fault("shifting_rows", delete=1, insert=1)
+    run = copier.run()
+    assert run.counts("owners")[0] > 0
+    assert run.warnings("owners") == ["COUNT_DRIFT"]
+    assert removed(database) == set()
 
 
 def test_another_account_halts_until_an_admin_confirms(copier: Engine, drill: DrillServer, database: Database) -> None:

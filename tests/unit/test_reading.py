@@ -38,7 +38,7 @@ def page(
     return SORTER.sort(Page(number, records, total, START + timedelta(minutes=answered), 0.0, bare))
 
 
-def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: Any) -> Reading:
+def reading_of(*, first_page: int = 1, delta: float | None = None, is_first: bool = False, **changes: Any) -> Reading:
     """A reading; ``delta`` is the watermark's minute for one that reads newest first."""
     pass_ = {
         "id": 7,
@@ -58,6 +58,7 @@ def reading_of(*, first_page: int = 1, delta: float | None = None, **changes: An
         newest_first=None if delta is None else NewestFirst(START + timedelta(minutes=delta)),
         sees_ids=delta is None,
         page_size=2,
+        is_first=is_first,
     )
 
 
@@ -212,10 +213,11 @@ def test_a_dry_run_remembers_ids_only_in_memory() -> None:
     assert reading.checkpoint(first).pass_id is None
 
 
-def born(page_: SortedPage, *minutes: float) -> SortedPage:
-    """The page with records created then."""
+def born(page_: SortedPage, *minutes: float | None) -> SortedPage:
+    """The page with records created then; None: they do not say when."""
     came = page_.page
-    records = [{**record, "createdAt": moment(at)} for record, at in zip(came.records, minutes, strict=True)]
+    stamps = [{} if at is None else {"createdAt": moment(at)} for at in minutes]
+    records = [{**record, **stamp} for record, stamp in zip(came.records, stamps, strict=True)]
     return SORTER.sort(replace(came, records=records))
 
 
@@ -226,12 +228,16 @@ def born(page_: SortedPage, *minutes: float) -> SortedPage:
         (4, (-8, 5), 1, False),  # one came, so one has gone
         (5, (-8, 5), 1, True),  # one came, and is counted
         (4, (-8, 5), 0, True),  # a stamp in the future that was here before
+        (4, (5, -8), 1, False),  # the same, of a vendor that heeds no order
+        (4, (None, -8), 1, False),  # one that does not say when it came
+        (4, (None, -8), 0, True),  # but was here before
+        (4, (-9, 0), 1, False),  # stamped in the second in which the reading began
         (4, (-9, -8), 2, True),  # created before the reading began
         (3, (-9, -8), 0, False),  # it shrank
     ],
 )
 def test_a_list_that_gained_one_and_lost_one_proves_nothing(
-    total: int, created: tuple[float, float], inserted: int, is_proof: bool
+    total: int, created: tuple[float | None, float | None], inserted: int, is_proof: bool
 ) -> None:
     """Law 4: with one record gone and another new, ids and total agree although a third moved past the reader."""
     reading = reading_of()
@@ -240,6 +246,15 @@ def test_a_list_that_gained_one_and_lost_one_proves_nothing(
         reading.observe(read)
         reading.wrote(Work(read, reading.checkpoint(read)).born(new))
     assert reading.is_proof is is_proof
+
+
+def test_records_that_do_not_say_when_they_came_are_no_births_in_a_first_reading() -> None:
+    """Every record is new to us then: none would ever be complete without a warning."""
+    reading = reading_of(is_first=True)
+    read = born(page(1, -1, -1, total=2), None, None)
+    reading.observe(read)
+    reading.wrote(Work(read, reading.checkpoint(read)).born(2))
+    assert reading.is_proof
 
 
 @pytest.mark.parametrize(
@@ -347,5 +362,5 @@ def test_the_bloom_filter_seldom_guesses_wrong() -> None:
 )
 def test_the_newest_stamp_of_a_page_is_the_latest_that_can_be_read(stamps: list[Any]) -> None:
     """Law 4: the quick look at a page's stamps finds what a look at each finds; else a watermark would be wrong."""
-    seen = SortedPage(Page(1, [], 0, START, 0.0), (), (), (), 0, tuple(stamps))
+    seen = SortedPage(Page(1, [], 0, START, 0.0), (), (), (), 0, tuple(stamps), ())
     assert seen.newest == max((stamp for stamp in seen.stamps if stamp is not None), default=None)
