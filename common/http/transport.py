@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -80,18 +80,29 @@ class Transport:
         self._prepared: dict[tuple[object, ...], requests.PreparedRequest] = {}
         self._headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 
-    def get(self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        """One GET, redirects within the same origin included."""
-        started = time.monotonic()
-        deadline = started + self._limits.deadline_seconds
+    def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        redirected: Callable[[Answer], None] = lambda _: None,
+    ) -> Answer:
+        """One GET, redirects within the same origin included; ``redirected`` is called with each before it is followed.
+
+        That may take its time: each request has its own deadline.
+        """
         target, query = url, dict(params)
         for _ in range(MOST_REDIRECTS + 1):
+            started = time.monotonic()
+            deadline = started + self._limits.deadline_seconds
             answer = self._once(target, query, headers, started, deadline)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
             location = _redirected(answer)
             if _origin(location) != _origin(url):
                 raise RunFault("REDIRECT_REFUSED", status=answer.status, location=_origin(location))
+            redirected(answer)
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
 

@@ -20,7 +20,7 @@ from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
 from daemon.guard.answers import loads, parsed
 from daemon.guard.lanes import Lanes
-from daemon.guard.limiter import Limiter
+from daemon.guard.limiter import Limiter, Permit
 from daemon.guard.quota_headers import Quota, quota
 from daemon.guard.rate_note import RateNote, of_deferral, of_request
 
@@ -186,20 +186,39 @@ class Guard:
             raise StopRequested
         if self._put_off is not None:  # another thread of this run was told to come back later: so were we
             raise Deferred(self._put_off.until, self._put_off.code, self._put_off.fault)
+        permits = [self._permit(entity, for_ping=for_ping)]
+
+        def redirected(answer: Answer) -> None:
+            """What it leads to is another request of the account's budget."""
+            self._used(permits.pop(), entity, answer)
+            permits.append(self._permit(entity, for_ping=for_ping))
+
+        answer = None
         try:
-            permit = self._limiter.take(
+            url = self._base_url + path
+            answer = self._transport.get(url, params=params, headers=self._headers, redirected=redirected)
+            return answer
+        finally:
+            if permits:  # else the next one was not to be had
+                self._used(permits.pop(), entity, answer)
+
+    def _permit(self, entity: str, *, for_ping: bool) -> Permit:
+        try:
+            return self._limiter.take(
                 self._stop,
                 for_ping=for_ping,
                 tell=lambda seconds, why: self._witness.waiting(entity=entity, seconds=seconds, why=why),
             )
         except Deferred as deferral:
             raise self._deferral(deferral) from None
-        answer = told = None
+
+    def _used(self, permit: Permit, entity: str, answer: Answer | None) -> None:
+        """A request is over; ``answer`` None when none came."""
+        told = None
         try:
-            answer = self._transport.get(self._base_url + path, params=params, headers=self._headers)
-            told = self._told = quota(answer.headers, answer.received_at)
-            self._limiter.heed(told)
-            return answer
+            if answer is not None:
+                told = self._told = quota(answer.headers, answer.received_at)
+                self._limiter.heed(told)
         finally:
             self._limiter.give_back(permit)
             self._witness.sent(entity=entity, note=of_request(permit, told), answer=answer)

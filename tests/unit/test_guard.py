@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -29,9 +29,19 @@ class Vendor:
     def __init__(self, *answers: Answer | Exception) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
+        self.redirects: list[Answer] = []
 
-    def get(self, url: str, *, params: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        redirected: Callable[[Answer], None],
+    ) -> Answer:
         """What ``Transport.get`` does."""
+        for redirect in self.redirects:
+            redirected(redirect)
         self.asked.append(url)
         assert headers == {"Authorization": "bearer k"}
         given = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -139,6 +149,32 @@ def test_a_good_answer_costs_one_request() -> None:
     assert scene.vendor.asked == ["https://app.doorloop.com/api/owners"]
     assert (scene.permits.taken, scene.permits.out) == (1, 0)
     assert scene.notes.told == ["owners: 5 s for this minute's requests"]
+
+
+def test_a_redirect_costs_a_permit_of_its_own() -> None:
+    """Issue 3: each request counts against the budget, and each is told with its answer."""
+    scene = Scene(answer(b"[]"))
+    scene.vendor.redirects = [answer(status=307), answer(status=302)]
+    assert scene.get() == []
+    assert scene.notes.statuses == [307, 302, 200]
+    assert (scene.permits.taken, scene.permits.out) == (3, 0)
+
+
+def test_a_redirect_for_which_no_permit_is_left_puts_the_request_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that it had is given back, once."""
+    scene = Scene(answer(b"[]"))
+    scene.vendor.redirects = [answer(status=307)]
+    take = scene.permits.take
+
+    def once(stop: threading.Event, *, for_ping: bool = False, tell: Tell) -> Permit:
+        if scene.permits.taken:
+            raise Deferred(START + timedelta(hours=1), "BUDGET_SPENT")
+        return take(stop, for_ping=for_ping, tell=tell)
+
+    monkeypatch.setattr(scene.permits, "take", once)
+    with pytest.raises(Deferred):
+        scene.get()
+    assert (scene.notes.statuses, scene.permits.out) == ([307], 0)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
