@@ -33,27 +33,42 @@ class Lanes:
         self._most = most
         self._ramp = Ramp()
         self._taken = 0
+        self.line: list[object] = []
+        """Who waits, in order."""
         self._moved = threading.Condition()
 
     def enter(self, stop: threading.Event, *, for_ping: bool = False) -> Lane:
         """Wait for a free lane. Raises ``StopRequested``, or ``DatabaseAway`` when nobody knows what is allowed."""
-        while not for_ping:
-            open_lanes = min(self._ramp.lanes, self._allowed())
-            with self._moved:
-                if stop.is_set():
-                    raise StopRequested
-                if self._taken < open_lanes:
-                    self._taken += 1
-                    break
-                self._moved.wait(LOOK_SECONDS)
+        if not for_ping:
+            self._wait_in_line(stop)
         return Lane(self._clock.monotonic(), counted=not for_ping)
+
+    def _wait_in_line(self, stop: threading.Event) -> None:
+        """First come, first served: else who has just left may enter again before those who wait, for many pages."""
+        place = object()
+        with self._moved:
+            self.line.append(place)
+        try:
+            while True:
+                open_lanes = min(self._ramp.lanes, self._allowed())
+                with self._moved:
+                    if stop.is_set():
+                        raise StopRequested
+                    if self.line[0] is place and self._taken < open_lanes:
+                        self._taken += 1
+                        return
+                    self._moved.wait(LOOK_SECONDS)
+        finally:
+            with self._moved:
+                self.line.remove(place)
+                self._moved.notify_all()
 
     def leave(self, lane: Lane) -> None:
         """The request is over, whatever came of it; next say what (below)."""
         if lane.counted:
             with self._moved:
                 self._taken -= 1
-                self._moved.notify()
+                self._moved.notify_all()
 
     def well(self, lane: Lane) -> None:
         """It brought a good answer."""

@@ -73,6 +73,28 @@ def test_a_second_request_waits_until_the_first_was_answered_well() -> None:
     wait_for(lambda: len(street.inside) == 2, "the second lane is open")
 
 
+def test_lanes_are_given_in_the_order_in_which_they_were_asked_for() -> None:
+    """A page that waits is not overtaken again and again by later ones: what is read stays in order."""
+    lanes = Lanes(SystemClock(), cast("Ceiling", NoCeiling()), 1)
+    entered: list[int] = []
+    first = lanes.enter(NEVER)
+
+    def go(number: int) -> None:
+        lane = lanes.enter(NEVER)
+        entered.append(number)
+        lanes.leave(lane)
+
+    threads = []
+    for number in range(5):
+        threads.append(threading.Thread(target=go, args=(number,), daemon=True))
+        threads[-1].start()
+        wait_for(lambda: len(lanes.line) == len(threads), "it stands in line")
+    lanes.leave(first)
+    for thread in threads:
+        thread.join(10)
+    assert entered == [0, 1, 2, 3, 4]
+
+
 def test_a_stop_ends_the_wait() -> None:
     """Law 6: waiting for a lane is interruptible."""
     street, stop = Street(), threading.Event()
