@@ -401,3 +401,15 @@ def test_the_line_ends_with_raw_flag_and_hash() -> None:
     assert row["_payload_hash"] == "\\x" + prepared.payload_hash.hex()
     assert orjson.loads(row["raw"] or "")["text"] == "a\\u0000b"
     assert row["a_text"] == "a\\u0000b"
+
+
+@pytest.mark.parametrize(
+    "number", ["12.50", "1e2", "1E+3", "0.10", "-0.0", "0e5", "1e22", "7", "123456789012345678", "1e-400"]
+)
+def test_a_number_in_a_text_column_reads_the_same_in_any_company(number: str) -> None:
+    """A page with one long number is read exactly as a whole: its other records' columns must not change by that."""
+    maker = LineMaker(Entity("things", "/things", (Column("one", "text", ("one",)),)))
+    alone = json.dumps({"id": "x", "one": 0}).replace(": 0", f": {number}").encode()
+    prepared = [prepare(loads(body)) for body in (alone, alone.replace(b"{", b'{"long": 1.2345678901234567890, ', 1))]
+    cells = [maker.line(one, "").split("\t")[2] for one in prepared]
+    assert cells[0] == cells[1]
