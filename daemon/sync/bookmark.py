@@ -70,7 +70,7 @@ class Bookmark:
         """Whether the open pass is in the middle of a list sorted so; it then goes on instead of starting another."""
         if self._order.dry_run:
             return False
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             found = self._found(link)
         return found is not None and found["next_page"] > 1 and self._why_not(found, sort_by) is None
 

@@ -39,7 +39,7 @@ class DeltaReport:
             return
         account_key, good = self._lease.account_key, page.good
         hashes = b"".join([arrived.payload_hash for arrived in good])
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             differing = records.differing(link, self._target, account_key, [arrived.id for arrived in good], hashes)
             usable = [self._usable(good[position]) for position, is_here in differing if is_here is not None]
             prepared = {one.id: one for one in usable if one is not None}

@@ -197,7 +197,7 @@ class ListCopy:
             return
         works, waiting[:] = list(waiting), []
         self.write(reading, works)
-        with self._database.transaction() as link:
+        with self._database.transaction(self._lease.writer_name) as link:
             unseen = passes.count_unseen(link, reading.pass_id, page.number, list(page.ids))
         if page.ids and unseen == 0:
             raise PagesUnreliable("NO_NEW_IDS", page=page.number)
@@ -211,7 +211,7 @@ class ListCopy:
         try:
             sample = [readable(record) for record in page.records[:SHAPE_SAMPLE]]
             diff = schema_diff(sample, columns, Wording(name_in_words, value_in_words))
-            with self._database.transaction() as link:
+            with self._database.transaction(self._lease.writer_name) as link:
                 passes.store_shape(link, self._lease, self._entity.name, len(sample), diff)
         except DatabaseAway:  # and a lost lease, which is one
             raise
