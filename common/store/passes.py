@@ -117,6 +117,13 @@ def watermark(link: Link, lease: Lease, entity: str) -> datetime | None:
     return row["watermark"] if row else None
 
 
+def was_read_before(link: Link, lease: Lease, entity: str, pass_id: int | None) -> bool:
+    """Whether any other reading of the entity, however it ended, brought records; ``pass_id``: this one's."""
+    row = link.execute(SQL["was_read_before"], {**lease.params, "entity": entity, "pass_id": pass_id}).fetchone()
+    assert row is not None
+    return bool(row["was_read"])
+
+
 def latest_backfill(link: Link, integration: str, account_key: str, entity: str) -> int | None:
     """The last complete full reading's id."""
     params = {"integration": integration, "account_key": account_key, "entity": entity}

@@ -62,7 +62,6 @@ class EntityReading:
         self._reporter = reporter
         self._patient = patient
         self._warnings = copy.warnings
-        self._is_first = False
         self._bookmark = Bookmark(database, lease, entity, order, page_size=copy.page_size)
         self._proof = Proving(writer, lease, entity, removes=order.mode == "backfill")
 
@@ -95,10 +94,7 @@ class EntityReading:
             runs.begin_entity(link, self._lease.run_id, self._entity.name)
             watermark = passes.watermark(link, self._lease, self._entity.name)
             leases.fence(link, self._lease)
-        self._is_first = watermark is None
-        if watermark is None:
-            self._copy.expect_changes()
-        elif self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
+        if watermark is not None and self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
             try:
                 return self._read_list(UPDATED, NewestFirst(watermark))
             except OrderBroken:
@@ -114,7 +110,10 @@ class EntityReading:
             resumed = place.page if place.page > 1 else None
             pass_id = place.pass_["id"] if place.pass_ else None
             runs.start_entity(link, self._lease.run_id, self._entity.name, pass_id=pass_id, resumed_at_page=resumed)
+            is_first = not passes.was_read_before(link, self._lease, self._entity.name, pass_id)
             leases.fence(link, self._lease)
+        if is_first:
+            self._copy.expect_changes()
         if resumed:
             self._reporter.event(
                 "info", "resumed", f"{self._entity.name}: going on at page {resumed}", entity=self._entity.name
@@ -125,7 +124,7 @@ class EntityReading:
             newest_first=newest_first,
             sees_ids=newest_first is None,
             page_size=self._copy.page_size,
-            is_first=self._is_first,
+            is_first=is_first,
         )
         if resumed and reading.sees_ids and reading.pass_id is not None:
             with self._database.transaction(self._lease.writer_name) as link:

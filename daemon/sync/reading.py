@@ -22,7 +22,7 @@ CLOCKS_DIFFER = timedelta(hours=1)
 class Reading:
     """The state of one list.
 
-    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: the list was never read whole before.
+    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: no reading before it brought records.
     """
 
     def __init__(

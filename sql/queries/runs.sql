@@ -327,6 +327,14 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity
 ORDER BY finished_at DESC
 LIMIT 1
 
+-- name: was_read_before
+-- Whether a reading other than this one brought records of the entity. A watermark would not tell: one whose records carry
+-- no `updatedAt`, or that moved under each of its readers, never has any.
+SELECT EXISTS (
+    SELECT FROM control.passes
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s AND received > 0
+      AND id IS DISTINCT FROM %(pass_id)s::bigint) AS was_read
+
 -- name: latest_backfill
 -- The last complete full reading of an entity.
 SELECT id FROM control.passes
