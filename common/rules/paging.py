@@ -26,6 +26,11 @@ class Paging:
             return None
         return max(1, -(-self.total // self.rows_per_page)) if self.rows_per_page else 1
 
+    @property
+    def ends_full(self) -> bool:
+        """Whether the last page should be as long as page 1."""
+        return bool(self.total and self.rows_per_page and self.total % self.rows_per_page == 0)
+
     def observe(self, number: int, ids: tuple[str, ...], rows: int, total: int | None) -> None:
         """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one or is empty too early."""
         if total is not None:

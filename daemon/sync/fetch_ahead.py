@@ -47,12 +47,19 @@ class FetchAhead:
 
     def take(self, number: int) -> SortedPage:
         """Page ``number``, when it is there. Raises what fetching it raised, or ``StopRequested``."""
+        page = self.look_at(number)
+        with self._done:
+            del self._results[number]
+        return page
+
+    def look_at(self, number: int) -> SortedPage:
+        """The same, and it stays there to be taken."""
         with self._done:
             while number not in self._results:
                 if self._stop.is_set():
                     raise StopRequested
                 self._done.wait(LOOK_SECONDS)
-            result = self._results.pop(number)
+            result = self._results[number]
         if isinstance(result, BaseException):
             raise result
         return result

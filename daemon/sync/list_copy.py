@@ -136,9 +136,9 @@ class ListCopy:
             if not self._fetcher.is_there(number):
                 self._settle(reading)  # nothing else to do
             page = self._fetcher.take(number)
+            last = self._look_at(reading, page, fetch, waiting)
             if number == reading.first_page and self.delta is None:
                 self._note_shape(page.page)
-            last = self._look_at(reading, page, fetch, waiting)
             waiting.append(Work(page, reading.checkpoint(page)))
             if last or len(waiting) >= self._together or not self._fetcher.is_there(number + 1):
                 self._settle(reading, leaving=1)
@@ -149,8 +149,6 @@ class ListCopy:
                 if not self._goes_on(reading, page, fetch):
                     return page
             number += 1
-            if last:
-                self._fetcher.ask(fetch, number, None)
 
     def _look_at(self, reading: Reading, page: SortedPage, fetch: Fetch, waiting: list[Work]) -> bool:
         """Take a page in and have the next ones fetched; true when it is the last one needed."""
@@ -178,7 +176,8 @@ class ListCopy:
         """
         if not reading.is_open_ended(page):
             return False
-        beyond = fetch(page.number + 1)
+        self._fetcher.ask(fetch, page.number + 1, None)
+        beyond = self._fetcher.look_at(page.number + 1)
         try:
             self._check_new_ids(reading, beyond, [])
         except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for

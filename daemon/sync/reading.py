@@ -127,8 +127,13 @@ class Reading:
         return self.paging.total is None or (self.sees_ids and page.rows >= full)
 
     def look_ahead_to(self, number: int) -> int | None:
-        """How far pages may be fetched before it is known that they are needed; None: page ``number`` only."""
-        return None if self._newest_first is not None else self.paging.pages_expected
+        """How far pages may be fetched before it is known that they are needed; None: page ``number`` only.
+
+        One further than the last where that will be full, which is to be looked behind.
+        """
+        if self._newest_first is not None or self.paging.pages_expected is None:
+            return None
+        return self.paging.pages_expected + (self.sees_ids and self.paging.ends_full)
 
     def may_be_all_old(self, page: SortedPage) -> bool:
         """Whether every id of the page may have been met before; false is certain."""

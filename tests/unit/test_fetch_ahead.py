@@ -82,6 +82,23 @@ def test_a_page_beyond_the_known_last_is_fetched_when_asked_for() -> None:
         watchdog.cancel()
 
 
+def test_a_page_that_was_looked_at_is_still_there() -> None:
+    """Behind a list's last page may stand another one, which is then read as any other."""
+    asked: list[int] = []
+
+    def fetch(number: int) -> SortedPage:
+        asked.append(number)
+        return page(number)
+
+    with fetching(1) as (fetcher, _):
+        fetcher.begin(1)
+        fetcher.ask(fetch, 1, 1)
+        assert fetcher.look_at(1) is fetcher.look_at(1)
+        assert fetcher.take(1).number == 1
+        assert not fetcher.is_there(1)
+    assert asked == [1]
+
+
 def test_without_a_known_last_only_the_page_itself_is_fetched() -> None:
     """A delta reads no further than it must."""
     asked: list[int] = []

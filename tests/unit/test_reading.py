@@ -167,6 +167,13 @@ def test_a_full_list_is_fetched_ahead_to_its_last_page() -> None:
     assert reading.look_ahead_to(2) == 5
 
 
+def test_one_page_more_is_fetched_ahead_where_the_last_one_will_be_full() -> None:
+    """It is looked behind anyway, and need not be waited for at the end."""
+    reading = reading_of()
+    reading.observe(page(1, -1, -2, total=8))
+    assert reading.look_ahead_to(2) == 5
+
+
 def test_an_unreliable_page_is_an_error_of_the_reading() -> None:
     """Paging's rules hold here too."""
     reading = reading_of()
