@@ -116,3 +116,19 @@ def test_no_statement_is_glued_together() -> None:
             if isinstance(node.args[0], ast.JoinedStr | ast.BinOp):
                 glued.append(f"{source.name}:{node.lineno}")
     assert not glued
+
+
+def test_a_run_asks_the_database_under_its_writers_name() -> None:
+    """Law 6: by that name a forced stop finds what a run waits for in the database, and cuts it."""
+    asked = [
+        (source.name, node.lineno, [ast.unparse(argument) for argument in node.args])
+        for source in sources()
+        if source.module.startswith("daemon.sync.")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("transaction", "connect")
+        and "database" in ast.unparse(node.func.value)
+    ]
+    assert len(asked) > 10
+    assert [place for place in asked if not "".join(place[2]).endswith("lease.writer_name")] == []
