@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from common.states import RunState
 from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.masked import masked_json
@@ -56,7 +57,7 @@ def finish(
 
 def end_for(link: Link, run_id: str, state: str, error: dict[str, Any] | None) -> bool:
     """End a run whose owner cannot: it died, or did not stop in time. Its open entities end with it."""
-    skip_rest(link, run_id, error)
+    skip_rest(link, run_id, state, error)
     params = {"run_id": run_id, "state": state, "error": _json(error)}
     return link.execute(SQL["end_run_for"], params).fetchone() is not None
 
@@ -134,9 +135,13 @@ def finish_entity(
     link.execute(SQL["finish_entity"], params)
 
 
-def skip_rest(link: Link, run_id: str, error: dict[str, Any] | None) -> None:
-    """Entities a run did not come to are `skipped`; one it was reading is `partial`, by what ended the run."""
-    link.execute(SQL["close_open_entities"], {"run_id": run_id, "error": _json(error)})
+def skip_rest(link: Link, run_id: str, state: str, error: dict[str, Any] | None) -> None:
+    """Entities a run did not come to are `skipped`; one it was reading is `partial`, by what ended the run.
+
+    Or `failed`, as the run, when nothing of it came.
+    """
+    params = {"run_id": run_id, "error": _json(error), "has_failed": state == RunState.FAILED and error is not None}
+    link.execute(SQL["close_open_entities"], params)
 
 
 def entity_results(link: Link, run_id: str) -> list[Row]:

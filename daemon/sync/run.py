@@ -265,7 +265,7 @@ class Run:
         lease = self.plan.lease
         with self._database.transaction(lease.writer_name) as link:
             end = self._as_asked(link, end)
-            runs.skip_rest(link, lease.run_id, end.error)
+            runs.skip_rest(link, lease.run_id, end.state, end.error)
             written = runs.finish(
                 link,
                 lease,

@@ -38,11 +38,11 @@ LEFT JOIN control.runs AS r ON r.id = l.run_id
 WHERE l.integration = %(integration)s AND l.account_key = %(account_key)s AND l.holder IS NOT NULL
 
 -- name: last_failures
--- The latest time each entity could not be read, within a month.
+-- The latest time each entity could not be read, within a month. One that a stop or a rate limit cut short has no error.
 SELECT DISTINCT ON (e.entity) e.entity, e.state, e.error, e.run_id, coalesce(e.finished_at, r.finished_at) AS at
 FROM control.runs AS r
 JOIN control.run_entities AS e ON e.run_id = r.id
 WHERE r.integration = %(integration)s AND r.account_key = %(account_key)s AND NOT r.dry_run
   AND r.queued_at > clock_timestamp() - interval '30 days' AND e.state IN ('partial', 'failed', 'forbidden')
-  AND coalesce(e.finished_at, r.finished_at) IS NOT NULL
+  AND e.error IS NOT NULL AND coalesce(e.finished_at, r.finished_at) IS NOT NULL
 ORDER BY e.entity, r.queued_at DESC

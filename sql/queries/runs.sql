@@ -89,9 +89,10 @@ WHERE id = %(run_id)s AND state IN ('running', 'stopping')
 RETURNING id
 
 -- name: close_open_entities
--- Entities a run did not get to the end of.
+-- Entities a run did not get to the end of; the one that it failed at before anything of it came is failed as well.
 UPDATE control.run_entities
-SET state = CASE state WHEN 'running' THEN 'partial' ELSE 'skipped' END, finished_at = clock_timestamp(),
+SET state = CASE WHEN state = 'waiting' THEN 'skipped' WHEN %(has_failed)s AND page = 0 THEN 'failed' ELSE 'partial' END,
+    finished_at = clock_timestamp(),
     error = coalesce(error, CASE state WHEN 'running' THEN %(error)s::jsonb END)
 WHERE run_id = %(run_id)s AND state IN ('waiting', 'running')
 

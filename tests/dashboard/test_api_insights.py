@@ -60,3 +60,10 @@ def test_the_last_failure_of_each_entity_is_kept_beside_its_success(database: Da
     failures = sync_status(database, "doorloop", "main").failures
     assert set(failures) == {"units"}
     assert (failures["units"].state, failures["units"].run_id) == (EntityState.FORBIDDEN, failed)
+
+
+def test_an_entity_cut_by_a_rate_limit_has_not_failed(database: Database) -> None:
+    """Law 7: nor has one that somebody stopped; nothing is wrong with it."""
+    seed.account(database)
+    seed.run(database, "deferred", minutes_ago=60, parts={"units": "partial"})
+    assert sync_status(database, "doorloop", "main").failures == {}

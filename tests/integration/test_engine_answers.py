@@ -65,6 +65,16 @@ def test_an_entity_cut_by_what_ends_the_run_says_why(copier: Engine, drill: Dril
     assert (run.entities["units"]["state"], run.error("units")) == ("skipped", None)
 
 
+def test_an_entity_of_which_nothing_came_has_failed_with_its_run(copier: Engine, drill: DrillServer) -> None:
+    """Law 8: `partial` would say that a part of it is here."""
+    drill.set_fault("html_app", entity="owners")
+    run = copier.run(entities=["owners", "units"])
+    assert (run.state, run.code) == ("failed", "HTML_FROM_APP")
+    assert (run.entities["owners"]["state"], run.entities["owners"]["page"]) == ("failed", 0)
+    assert run.entities["owners"]["error"] == run.run["error"]
+    assert (run.entities["units"]["state"], run.error("units")) == ("skipped", None)
+
+
 @pytest.mark.parametrize(
     ("fault", "parameters", "code", "state"),
     [
