@@ -17,7 +17,7 @@ from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.bookmark import UPDATED
 from daemon.sync.convert import readable
 from daemon.sync.delta_report import DeltaReport
-from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.fetch_ahead import FetchAhead, PagedList
 from daemon.sync.reading import Reading
 from daemon.sync.reporter import RunReporter
 from daemon.sync.sorting import SortedPage, Sorter
@@ -101,13 +101,16 @@ class ListCopy:
         self._sorter.expects_changes = True
 
     def fetch(self, sort_by: str) -> Fetch:
-        """A function that fetches a page by its number and takes it apart."""
+        """A function that fetches a page by its number and takes it apart, in the thread that calls it."""
+        list_ = self._paged(sort_by)
+        return lambda number: list_.sort(list_.fetch(number))
 
-        def fetch(number: int) -> SortedPage:
+    def _paged(self, sort_by: str) -> PagedList:
+        def fetch(number: int) -> Page:
             request = PageRequest(self._entity, number, self.page_size, sort_by, descending=sort_by == UPDATED)
-            return self._sorter.sort(self._connector.page(request))
+            return self._connector.page(request)
 
-        return fetch
+        return PagedList(fetch, self._sorter.sort)
 
     def copy(self, reading: Reading, sort_by: str) -> SortedPage:
         """Every page in order; returns the last, when all are written.
@@ -115,7 +118,7 @@ class ListCopy:
         Raises ``PagesUnreliable``, ``OrderBroken``, or what fetching or writing raised; what came before is written.
         """
         try:
-            return self._copy(reading, self.fetch(sort_by))
+            return self._copy(reading, sort_by)
         except BaseException:
             self._settle(reading)  # what was under way counts, and its own failure weighs more
             raise
@@ -127,16 +130,16 @@ class ListCopy:
             self._behind.begin(works)
             self._settle(reading)
 
-    def _copy(self, reading: Reading, fetch: Fetch) -> SortedPage:
-        self._fetcher.begin(reading.first_page)
+    def _copy(self, reading: Reading, sort_by: str) -> SortedPage:
+        self._fetcher.begin(self._paged(sort_by), reading.first_page)
         number = reading.first_page
-        self._fetcher.ask(fetch, number, None)
+        self._fetcher.ask(number, None)
         waiting: list[Work] = []
         while True:
             if not self._fetcher.is_there(number):
                 self._settle(reading)  # nothing else to do
             page = self._fetcher.take(number)
-            last = self._look_at(reading, page, fetch, waiting)
+            last = self._look_at(reading, page, waiting)
             if number == reading.first_page and self.delta is None:
                 self._note_shape(page.page)
             waiting.append(Work(page, reading.checkpoint(page)))
@@ -146,11 +149,11 @@ class ListCopy:
                 waiting = []
             if last:
                 self._settle(reading)
-                if not self._goes_on(reading, page, fetch):
+                if not self._goes_on(reading, page):
                     return page
             number += 1
 
-    def _look_at(self, reading: Reading, page: SortedPage, fetch: Fetch, waiting: list[Work]) -> bool:
+    def _look_at(self, reading: Reading, page: SortedPage, waiting: list[Work]) -> bool:
         """Take a page in and have the next ones fetched; true when it is the last one needed."""
         try:
             last = reading.observe(page)
@@ -160,7 +163,7 @@ class ListCopy:
             if reading.order_broken:
                 raise OrderBroken
             if not last:
-                self._fetcher.ask(fetch, page.number + 1, reading.look_ahead_to(page.number + 1))
+                self._fetcher.ask(page.number + 1, reading.look_ahead_to(page.number + 1))
             self._check_new_ids(reading, page, waiting)
         except (PagesUnreliable, OrderBroken):
             self.write(reading, waiting)  # what came before it is good
@@ -168,7 +171,7 @@ class ListCopy:
         reading.note(page)
         return last
 
-    def _goes_on(self, reading: Reading, page: SortedPage, fetch: Fetch) -> bool:
+    def _goes_on(self, reading: Reading, page: SortedPage) -> bool:
         """Whether new records stand behind the last page, looked at when that is full or the list tells no total.
 
         A total that is too small by whole pages would pass for a complete list, and prove that the rest is gone;
@@ -176,7 +179,7 @@ class ListCopy:
         """
         if not reading.is_open_ended(page):
             return False
-        self._fetcher.ask(fetch, page.number + 1, None)
+        self._fetcher.ask(page.number + 1, None)
         beyond = self._fetcher.look_at(page.number + 1)
         try:
             self._check_new_ids(reading, beyond, [])

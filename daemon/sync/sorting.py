@@ -1,12 +1,11 @@
 """Takes a page apart as soon as it has come: what can be written, what cannot, which ids stand on it, how old they are.
 
-This needs no database, so the threads that fetch do it while the writing thread waits for Postgres.
+This needs no database: a thread of its own does it while the one that writes waits for Postgres.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,7 +106,6 @@ class Sorter:
         self._same = same
         self._since = since
         self.expects_changes = False
-        self._one_at_a_time = threading.Lock()
 
     @property
     def met_credential(self) -> bool:
@@ -115,15 +113,7 @@ class Sorter:
         return self._maker.met_credential
 
     def sort(self, page: Page) -> SortedPage:
-        """The page, taken apart; one at a time.
-
-        Two threads would be no quicker, as Python runs one of them, and the thread that writes would wait for its turn
-        behind both whenever Postgres has answered: a tenth of a first load's time (measured).
-        """
-        with self._one_at_a_time:
-            return self._sorted(page)
-
-    def _sorted(self, page: Page) -> SortedPage:
+        """The page, taken apart."""
         good: dict[str, Arrived] = {}
         lines: dict[str, str] = {}
         bad: list[DeadLetter] = []

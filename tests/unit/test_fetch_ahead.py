@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,16 +13,23 @@ import pytest
 from common.errors import StopRequested, TransientFault
 from daemon.integrations.base import Entity, Page
 from daemon.sync.convert import LineMaker
-from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.fetch_ahead import FetchAhead, PagedList
 from daemon.sync.sorting import SortedPage, Sorter
 
 PATIENCE_SECONDS = 5
 
 
-def page(number: int, *records: str) -> SortedPage:
-    """A page, empty if not told otherwise."""
-    made = Page(number, list(records), None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
-    return Sorter(LineMaker(Entity("things", "/things", ())), str).sort(made)
+SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
+
+
+def page(number: int) -> Page:
+    """An empty page."""
+    return Page(number, [], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+
+
+def paged(fetch: Callable[[int], Page] = page) -> PagedList:
+    """A list that is fetched so."""
+    return PagedList(fetch, SORTER.sort)
 
 
 @contextmanager
@@ -43,9 +51,9 @@ def fetching(threads: int) -> Iterator[tuple[FetchAhead, threading.Event]]:
 def test_pages_come_out_in_order_however_they_arrive(threads: int) -> None:
     """Design §5 law 2: page order, while later pages may arrive earlier."""
     with fetching(threads) as (fetcher, _):
-        fetcher.begin(1)
+        fetcher.begin(paged(), 1)
         for number in range(1, 41):
-            fetcher.ask(page, number, 40)
+            fetcher.ask(number, 40)
             assert fetcher.take(number).number == number
 
 
@@ -54,18 +62,18 @@ def test_never_more_than_a_window_and_never_beyond_the_last() -> None:
     asked: list[int] = []
     gate = threading.Event()
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         asked.append(number)
         gate.wait(PATIENCE_SECONDS)
         return page(number)
 
     with fetching(2) as (fetcher, _):
-        fetcher.begin(5)
-        fetcher.ask(fetch, 5, 100)
+        fetcher.begin(paged(fetch), 5)
+        fetcher.ask(5, 100)
         gate.set()
         assert fetcher.take(5).number == 5
         assert set(asked) <= {5, 6, 7}
-        fetcher.ask(fetch, 6, 6)
+        fetcher.ask(6, 6)
         fetcher.take(6)
         assert set(asked) <= {5, 6, 7}
 
@@ -73,11 +81,11 @@ def test_never_more_than_a_window_and_never_beyond_the_last() -> None:
 def test_a_page_beyond_the_known_last_is_fetched_when_asked_for() -> None:
     """A vendor whose total is too small: whoever asks for the next page all the same must not wait for it for ever."""
     with fetching(2) as (fetcher, stop):
-        fetcher.begin(1)
+        fetcher.begin(paged(), 1)
         watchdog = threading.Timer(PATIENCE_SECONDS, stop.set)
         watchdog.start()
         for number in (1, 2, 3):
-            fetcher.ask(page, number, 1)
+            fetcher.ask(number, 1)
             assert fetcher.take(number).number == number
         watchdog.cancel()
 
@@ -86,13 +94,13 @@ def test_a_page_that_was_looked_at_is_still_there() -> None:
     """Behind a list's last page may stand another one, which is then read as any other."""
     asked: list[int] = []
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         asked.append(number)
         return page(number)
 
     with fetching(1) as (fetcher, _):
-        fetcher.begin(1)
-        fetcher.ask(fetch, 1, 1)
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 1)
         assert fetcher.look_at(1) is fetcher.look_at(1)
         assert fetcher.take(1).number == 1
         assert not fetcher.is_there(1)
@@ -103,14 +111,14 @@ def test_without_a_known_last_only_the_page_itself_is_fetched() -> None:
     """A delta reads no further than it must."""
     asked: list[int] = []
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         asked.append(number)
         return page(number)
 
     with fetching(3) as (fetcher, _):
-        fetcher.begin(1)
+        fetcher.begin(paged(fetch), 1)
         for number in (1, 2):
-            fetcher.ask(fetch, number, None)
+            fetcher.ask(number, None)
             fetcher.take(number)
     assert sorted(asked) == [1, 2]
 
@@ -119,15 +127,15 @@ def test_no_page_is_fetched_twice() -> None:
     """Asking again for what is under way asks for nothing."""
     asked: list[int] = []
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         asked.append(number)
         return page(number)
 
     with fetching(2) as (fetcher, _):
-        fetcher.begin(1)
+        fetcher.begin(paged(fetch), 1)
         for number in range(1, 11):
-            fetcher.ask(fetch, number, 10)
-            fetcher.ask(fetch, number, 10)
+            fetcher.ask(number, 10)
+            fetcher.ask(number, 10)
             fetcher.take(number)
     assert sorted(asked) == list(range(1, 11))
 
@@ -135,30 +143,48 @@ def test_no_page_is_fetched_twice() -> None:
 def test_an_error_comes_out_at_its_page_not_before() -> None:
     """Page 2 fails while page 1 is still on its way: page 1 is written first."""
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         if number == 2:
             raise TransientFault("VENDOR_ERROR", status=500, path="/owners")
         return page(number)
 
     with fetching(2) as (fetcher, _):
-        fetcher.begin(1)
-        fetcher.ask(fetch, 1, 2)
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 2)
         assert fetcher.take(1).number == 1
         with pytest.raises(TransientFault):
             fetcher.take(2)
+
+
+def test_an_error_in_taking_a_page_apart_comes_out_at_it() -> None:
+    """Whatever it is: a thread that died of it would leave the run waiting for ever."""
+
+    def sort(came: Page) -> SortedPage:
+        if came.number == 2:
+            raise RecursionError
+        return SORTER.sort(came)
+
+    with fetching(2) as (fetcher, _):
+        fetcher.begin(PagedList(page, sort), 1)
+        fetcher.ask(1, 3)
+        assert fetcher.take(1).number == 1
+        with pytest.raises(RecursionError):
+            fetcher.take(2)
+        fetcher.ask(3, 3)
+        assert fetcher.take(3).number == 3
 
 
 def test_a_stop_wakes_who_waits_for_a_page() -> None:
     """Law 6: stop works in the middle of a slow request."""
     hanging = threading.Event()
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         hanging.wait(PATIENCE_SECONDS)
         return page(number)
 
     with fetching(1) as (fetcher, stop):
-        fetcher.begin(1)
-        fetcher.ask(fetch, 1, 1)
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 1)
         stop.set()
         with pytest.raises(StopRequested):
             fetcher.take(1)
@@ -170,18 +196,18 @@ def test_what_was_coming_for_an_earlier_list_is_dropped() -> None:
     release = threading.Event()
     entered = threading.Event()
 
-    def slow(number: int) -> SortedPage:
+    def slow(number: int) -> Page:
         entered.set()
         release.wait(PATIENCE_SECONDS)
-        return page(number, "old")
+        return replace(page(number), records=["old"])
 
     with fetching(1) as (fetcher, _):
-        fetcher.begin(1)
-        fetcher.ask(slow, 1, 3)
+        fetcher.begin(paged(slow), 1)
+        fetcher.ask(1, 3)
         assert entered.wait(PATIENCE_SECONDS)
-        fetcher.begin(1)
+        fetcher.begin(paged(), 1)
         release.set()
-        fetcher.ask(page, 1, 1)
+        fetcher.ask(1, 1)
         assert fetcher.take(1).page.records == []
 
 
@@ -191,15 +217,15 @@ def test_closing_sends_nothing_for_pages_still_waiting() -> None:
     release = threading.Event()
     entered = threading.Event()
 
-    def fetch(number: int) -> SortedPage:
+    def fetch(number: int) -> Page:
         asked.append(number)
         entered.set()
         release.wait(PATIENCE_SECONDS)
         return page(number)
 
     fetcher = FetchAhead(1, threading.Event())
-    fetcher.begin(1)
-    fetcher.ask(fetch, 1, 2)
+    fetcher.begin(paged(fetch), 1)
+    fetcher.ask(1, 2)
     assert entered.wait(PATIENCE_SECONDS)
     fetcher.close()
     release.set()
