@@ -76,11 +76,19 @@ def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
             yield row["ids"]
 
 
-def end(link: Link, pass_id: int, state: str, total: int | None = None, *, keep_watermark: bool = True) -> None:
-    """Complete or abandoned. Without its watermark the next delta looks again at all that this reading looked at."""
-    link.execute(
-        SQL["end_pass"], {"pass_id": pass_id, "state": state, "total": total, "keep_watermark": keep_watermark}
-    )
+def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:
+    """Remember ids that a second look at the list of a pass met, beside those of its pages."""
+    link.execute(SQL["see_more"], {"pass_id": pass_id, "ids": list(ids)})
+
+
+def end(link: Link, pass_id: int, state: str, total: int | None = None, *, keep_watermark: bool = True) -> str | None:
+    """Complete or abandoned; returns the transaction (``runs.is_committed``), None when it had ended before.
+
+    Without its watermark the next delta looks again at all that this reading looked at.
+    """
+    params = {"pass_id": pass_id, "state": state, "total": total, "keep_watermark": keep_watermark}
+    row = link.execute(SQL["end_pass"], params).fetchone()
+    return str(row["xact_id"]) if row else None
 
 
 def forget_seen(link: Link, lease: Lease, entity: str, keep_pass_id: int) -> None:

@@ -145,6 +145,18 @@ def count_here_before(link: Link, target: Target, account_key: str, pass_id: int
     return int(row["here"]) if row else 0
 
 
+def count_untouched(link: Link, target: Target, account_key: str, pass_id: int) -> int:
+    """Rows not marked removed that were written before the pass, and by none of its runs."""
+    row = link.execute(_statements(target)["untouched"], _of_pass(account_key, pass_id)).fetchone()
+    return int(row["untouched"]) if row else 0
+
+
+def count_here(link: Link, target: Target, account_key: str, ids: Sequence[str]) -> int:
+    """How many of these ids have a row that is not marked removed."""
+    row = link.execute(_statements(target)["here"], {"account_key": account_key, "ids": list(ids)}).fetchone()
+    return int(row["here"]) if row else 0
+
+
 def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
     """Rows that are here but that the pass did not meet."""
     row = link.execute(_statements(target)["missing"], _of_pass(account_key, pass_id)).fetchone()
@@ -191,14 +203,15 @@ def _statements(target: Target) -> dict[str, bytes]:
         for name in columns
         if name not in ("account_key", "id")
     )
+    here = sql.SQL("account_key = %(account_key)s AND _removed_at IS NULL")
     # What a later run brought or changed was not there to be met: an admin may answer days after the pass.
     unseen = sql.SQL(
-        "account_key = %(account_key)s AND _removed_at IS NULL AND NOT EXISTS (SELECT FROM ("
+        "{here} AND NOT EXISTS (SELECT FROM ("
         "SELECT unnest(ids) AS id FROM control.seen_ids WHERE pass_id = %(pass_id)s) AS seen WHERE seen.id = t.id) "
         "AND _run_id NOT IN (SELECT id FROM control.runs WHERE started_at > ("
         "SELECT started_at FROM control.passes WHERE id = %(pass_id)s))"
-    )
-    parts = {"table": table, "staging": staging, "names": names, "changes": changes, "unseen": unseen}
+    ).format(here=here)
+    parts = {"table": table, "staging": staging, "names": names, "changes": changes, "here": here, "unseen": unseen}
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
         # are always behind, and `id = ANY (…)` then reads the account's whole index for every page (measured).
@@ -218,8 +231,12 @@ def _statements(target: Target) -> dict[str, bytes]:
         "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL",
         "clear": "DELETE FROM {staging} WHERE _run_id = %s",
         "tidy": "VACUUM (TRUNCATE) {staging}",
-        "before": "SELECT count(*) AS here FROM {table} WHERE account_key = %(account_key)s AND _removed_at IS NULL "
+        "before": "SELECT count(*) AS here FROM {table} WHERE {here} "
         "AND _first_seen_at < (SELECT started_at FROM control.passes WHERE id = %(pass_id)s)",
+        "untouched": "SELECT count(*) AS untouched FROM {table} WHERE {here} AND _run_id NOT IN ("
+        "SELECT id FROM control.runs WHERE started_at >= (SELECT r.started_at FROM control.passes AS p "
+        "JOIN control.runs AS r ON r.id = p.first_run_id WHERE p.id = %(pass_id)s))",
+        "here": "SELECT count(*) AS here FROM {table} WHERE {here} AND id = ANY (%(ids)s)",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",

@@ -21,6 +21,7 @@ from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled
 from daemon.sync.reporter import RunReporter
+from daemon.sync.second_look import SecondLook, look_again
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
@@ -134,7 +135,7 @@ class EntityReading:
         return self._settle(reading, page, sort_by)
 
     def _settle(self, reading: Reading, last: SortedPage, sort_by: str) -> Settled:
-        settled = self._proof.of(reading, may_read_again=True)
+        settled = self._proven(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
             page = self._copy.fetch(sort_by)(last.number)
@@ -142,7 +143,10 @@ class EntityReading:
                 told = page.page.total
                 reading.paging.total = reading.paging.total if told is None else told
                 self._note_again(reading, page)
-            settled = self._proof.of(reading, may_read_again=False)
+            settled = self._proven(reading)
+            assert settled is not None
+        if settled.is_doubtful:
+            settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
         if settled.drift is not None:
             ids, total = settled.drift
@@ -150,6 +154,22 @@ class EntityReading:
         if reading.shrank:
             self._warnings.add("LIST_SHRANK")
         return settled
+
+    def _proven(
+        self, reading: Reading, *, may_read_again: bool = False, second: SecondLook | None = None
+    ) -> Settled | None:
+        return self._patient(lambda: self._proof.of(reading, may_read_again=may_read_again, second=second))
+
+    def _look_again(self, reading: Reading, sort_by: str) -> SecondLook:
+        name = self._entity.name
+        self._reporter.event(
+            "info",
+            "second_look",
+            f"{name}: read once more before rows are marked removed, since it brought new records as well",
+            entity=name,
+        )
+        met = self._patient(lambda: self._proof.met(reading))
+        return look_again(self._copy.pages_again(sort_by), met)
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
         reading.note(page)

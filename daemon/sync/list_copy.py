@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
 
 from common.errors import DatabaseAway, PagesUnreliable
 from common.excerpt import name_in_words, value_in_words
+from common.rules.paging import Paging
 from common.rules.schema_diff import Mapped, Wording, schema_diff
 from common.store import passes
 from common.store.database import Database
@@ -129,6 +130,21 @@ class ListCopy:
         if works:
             self._behind.begin(works)
             self._settle(reading)
+
+    def pages_again(self, sort_by: str) -> Iterator[SortedPage]:
+        """The list's pages once more, for their ids: nothing is written. Raises as ``copy`` does."""
+        paging, number = Paging(), 1
+        self._sorter.expects_changes = False
+        self._fetcher.begin(self._paged(sort_by), number)
+        self._fetcher.ask(number, None)
+        while True:
+            page = self._fetcher.take(number)
+            paging.observe(number, page.ids, page.rows, page.page.total)
+            yield page
+            if paging.is_last(number, page.rows):
+                return
+            number += 1
+            self._fetcher.ask(number, paging.pages_expected)
 
     def _copy(self, reading: Reading, sort_by: str) -> SortedPage:
         self._fetcher.begin(self._paged(sort_by), reading.first_page)

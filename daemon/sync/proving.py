@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from common.store import leases, passes
+from itertools import chain
+
+from common.store import leases, passes, runs
 from common.store.database import Link
 from common.store.leases import Lease
 from daemon.integrations.base import Entity
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Proof, Settled, settle, would_settle
+from daemon.sync.second_look import Met, SecondLook
 from daemon.sync.writer import PageWriter
 
 
@@ -19,34 +22,55 @@ class Proving:
         self._lease = lease
         self._entity = entity
         self._removes = removes
+        self._tried: tuple[str, Settled] | None = None
+        """The last try's transaction and what it settled: the answer, when only that of its COMMIT was lost."""
 
-    def of(self, reading: Reading, *, may_read_again: bool) -> Settled | None:
-        """What the pages prove, written unless it is a dry run; None when the last page is due again."""
+    def of(self, reading: Reading, *, may_read_again: bool, second: SecondLook | None = None) -> Settled | None:
+        """What the pages prove, written unless it is a dry run; None when the last page is due again.
+
+        Nothing is written of what is doubtful: it wants a ``second`` look at the list.
+        """
         if reading.pass_id is not None:
-            return self._end_pass(reading, reading.pass_id, may_read_again=may_read_again)
+            return self._end_pass(reading, reading.pass_id, may_read_again=may_read_again, second=second)
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None:
             return Settled()
         with self._writer.transaction() as link:
-            settled = would_settle(link, self._lease, self._writer.target, self._proof(reading), met=met)
+            proof = self._proof(reading, second)
+            settled = would_settle(link, self._lease, self._writer.target, proof, met=Met(hashes=met))
         return None if settled.drift is not None and may_read_again else settled
 
-    def _end_pass(self, reading: Reading, pass_id: int, *, may_read_again: bool) -> Settled | None:
-        """Settle and close the pass in one transaction; None (and nothing written) when the last page is due again."""
+    def met(self, reading: Reading) -> Met:
+        """The ids that the pages brought."""
+        if reading.pass_id is None:
+            return Met(hashes=reading.met_in_dry_run or ())
         with self._writer.transaction() as link:
-            settled = Settled()
+            return Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id)))
+
+    def _end_pass(
+        self, reading: Reading, pass_id: int, *, may_read_again: bool, second: SecondLook | None
+    ) -> Settled | None:
+        """Settle and close the pass in one transaction; nothing is written when the list is to be looked at again."""
+        with self._writer.transaction() as link:
+            if self._tried is not None and runs.is_committed(link, self._tried[0]):
+                return self._tried[1]
+            settled, proof = Settled(), self._proof(reading, second)
             if reading.sees_ids:
-                settled = settle(link, self._lease, self._writer.target, self._proof(reading), pass_id=pass_id)
+                settled = settle(link, self._lease, self._writer.target, proof, pass_id=pass_id)
+                if settled.is_doubtful:
+                    return settled
                 if settled.drift is not None and may_read_again:
                     return None
                 self._forget_seen(link, pass_id)
-            moved = reading.sees_ids and not reading.is_proof
-            passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=not moved)
+            moved = reading.sees_ids and (not reading.is_proof or (second is not None and settled.drift is not None))
+            transaction = passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=not moved)
+            if transaction is not None:
+                self._tried = (transaction, settled)
             leases.fence(link, self._lease)
         return settled
 
-    def _proof(self, reading: Reading) -> Proof:
-        return Proof(reading.paging.total, reading.is_proof, removes=self._removes)
+    def _proof(self, reading: Reading, second: SecondLook | None) -> Proof:
+        return Proof(reading.paging.total, reading.is_proof, removes=self._removes, second=second)
 
     def _forget_seen(self, link: Link, pass_id: int) -> None:
         """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""

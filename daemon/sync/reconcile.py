@@ -2,51 +2,65 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import groupby
 
 from common.rules.outcome import is_mass_removal
 from common.store import accounts, passes, records
 from common.store.database import Link
 from common.store.leases import Lease
 from common.store.records import Target
+from daemon.sync.second_look import Met, SecondLook
 
 
 @dataclass(frozen=True)
 class Settled:
     """What was settled. ``drift``: (distinct ids, the vendor's total in words) when they prove nothing; ``asked``:
-    (missing, here) when an admin has to decide; ``removed``: rows marked removed."""
+    (missing, here) when an admin has to decide; ``removed``: rows marked removed; ``is_doubtful``: nothing was settled
+    yet, since the list may have moved under its reader: it is to be looked at once more."""
 
     removed: int = 0
     drift: tuple[int, str] | None = None
     asked: tuple[int, int] | None = None
+    is_doubtful: bool = False
 
 
 @dataclass(frozen=True)
 class Proof:
     """What a reading of the whole list says of itself. ``total``: the vendor's count, None when it was not told;
-    ``removable``: it did not change meanwhile; ``removes``: its run is one that marks rows removed."""
+    ``removable``: it did not change meanwhile, as far as is known; ``removes``: its run is one that marks rows removed;
+    ``second``: what a second look at the list found."""
 
     total: int | None
     removable: bool
     removes: bool
+    second: SecondLook | None = None
 
 
 def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: int) -> Settled:
     """Mark rows removed that the pass did not meet, if the pass proves it; ask an admin before a mass removal."""
     if proof.total is None:
         return Settled()
-    drift = drift_of(passes.count_distinct_ids(link, pass_id), proof.total, removable=proof.removable)
+    ids = passes.count_distinct_ids(link, pass_id)
+    drift = drift_of(ids, proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
         return Settled(drift=drift)
     records.plan_for_bulk(link)
+    if proof.second is not None:
+        if not _stood_still(link, lease, target, proof.second):
+            return Settled(drift=_moved(ids))
+        passes.see_more(link, pass_id, proof.second.more)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
     if missing == 0:
         # Whatever was asked of an earlier reading is settled by this one.
         accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
         return Settled()
+    untouched = records.count_untouched(link, target, lease.account_key, pass_id)
+    if proof.second is None and ids > untouched - missing:  # what was met is not only what was here before
+        return Settled(is_doubtful=True)
+    return _remove(link, lease, target, pass_id, missing)
+
+
+def _remove(link: Link, lease: Lease, target: Target, pass_id: int, missing: int) -> Settled:
     # Of the rows that it began with: its own new ones would make a lost list look like a small loss.
     here = records.count_here_before(link, target, lease.account_key, pass_id)
     if is_mass_removal(missing, here):
@@ -65,29 +79,37 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
     return Settled(removed=records.mark_missing_removed(link, target, lease.account_key, pass_id))
 
 
+def _stood_still(link: Link, lease: Lease, target: Target, second: SecondLook) -> bool:
+    """Whether the second look is proof: it gained nothing but rows that we have, which the first one had not met."""
+    known = records.count_here(link, target, lease.account_key, second.more)
+    return second.is_whole and known == len(second.more)
+
+
+def _moved(ids: int) -> tuple[int, str]:
+    return ids, f"{ids} now and counted otherwise before"
+
+
 def drift_of(ids: int, total: int, *, removable: bool) -> tuple[int, str] | None:
     """Why the pages prove no absence, though all of them came; None when they do."""
     if ids != total:
         return ids, str(total)
     # Rows deleted in mid-pass pull later ones past the reader: as many are missed as are gone, and the numbers agree.
-    return None if removable else (ids, f"{total} now and counted otherwise before")
+    return None if removable else _moved(ids)
 
 
-def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met: array[int]) -> Settled:
+def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met: Met) -> Settled:
     """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5)."""
-    ordered = array("q", sorted(met))  # eight bytes an id, where a set would take a hundred
-    distinct = sum(1 for _ in groupby(ordered))
     assert proof.total is not None
-    drift = drift_of(distinct, proof.total, removable=proof.removable)
+    drift = drift_of(len(met), proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
         return Settled(drift=drift)
+    if proof.second is not None and not _stood_still(link, lease, target, proof.second):
+        return Settled(drift=_moved(len(met)))
+    more = Met(proof.second.more if proof.second else ())
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):
         here += 1
-        missing += not _contains(ordered, hash(id_))
+        missing += id_ not in met and id_ not in more
+    if proof.second is None and missing and len(met) > here - missing:
+        return Settled(is_doubtful=True)
     return Settled(asked=(missing, here)) if is_mass_removal(missing, here) else Settled(removed=missing)
-
-
-def _contains(ordered: array[int], wanted: int) -> bool:
-    spot = bisect_left(ordered, wanted)
-    return spot < len(ordered) and ordered[spot] == wanted

@@ -11,6 +11,8 @@ import pytest
 from common.errors import Refused
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.list_copy import ListCopy
+from daemon.sync.sorting import SortedPage
 from tests.harness import Engine, engine
 from tests.truth import assert_tables_equal_truth, one, rows, table
 
@@ -241,14 +243,73 @@ def test_a_first_reading_has_nothing_to_miss(
     assert removed(database) == set(gone)
 
 
+OLD = {"createdAt": "2020-01-01T00:00:00.000Z"}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("gained", [OLD, {"dateOfBirth": "soon"}, "back"], ids=["old stamp", "bad", "back again"])
+def test_a_record_hidden_by_a_gain_that_does_not_show_is_not_removed(
+    copier: Engine,
+    drill: DrillServer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    gained: dict[str, str] | str,
+    dry_run: bool,
+) -> None:
+    """Law 4: a bad record, one that came back or one with an old stamp may have come in mid-reading as any other.
+
+    The list is looked at once more then, and what that look meets is not removed.
+    """
+    known = {record["id"] for record in drill.records("owners")}
+    (back,) = drill.mutate("owners", delete=1).deleted
+    assert copier.run().counts("owners")[3] == 1
+    changes = {"id": back} if isinstance(gained, str) else gained
+    send_as(drill, monkeypatch, lambda record: record if record["id"] in known else {**record, **changes})
+    drill.set_fault("shifting_rows", delete=1, insert=1, only_page=3, times=1)
+    run = copier.run(dry_run=dry_run)
+    assert run.warnings("owners") == []
+    (look,) = rows(database, "SELECT msg FROM control.events WHERE code = 'second_look'")
+    assert "once more" in look["msg"]
+    assert run.counts("owners")[3] == 0
+    assert removed(database) <= {back}
+
+
+def test_a_list_that_moves_under_the_second_look_too_proves_nothing(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 4: then nothing is removed, and a warning says so; when it stands still, what is gone is."""
+    known = {record["id"] for record in drill.records("owners")}
+    send_as(drill, monkeypatch, lambda record: record if record["id"] in known else {**record, **OLD})
+    gone = drill.mutate("owners", delete=2, add=2).deleted
+    real = ListCopy.pages_again
+
+    def moving(self: ListCopy, sort_by: str) -> Iterator[SortedPage]:
+        pages = real(self, sort_by)
+        yield next(pages)
+        drill.mutate("owners", add=1)
+        yield from pages
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ListCopy, "pages_again", moving)
+        run = copier.run()
+    assert run.warnings("owners") == ["COUNT_DRIFT"]
+    assert removed(database) == set()
+    assert copier.run().counts("owners")[3] == 2
+    assert removed(database) == set(gone)
+
+
 def send_without(drill: DrillServer, monkeypatch: pytest.MonkeyPatch, keys_of: Callable[[str], set[str]]) -> None:
     """Have the vendor's owners come without some of their keys."""
+    send_as(drill, monkeypatch, lambda one: {k: v for k, v in one.items() if k not in keys_of(one["id"])})
+
+
+def send_as(drill: DrillServer, monkeypatch: pytest.MonkeyPatch, sent: Callable[[dict[str, Any]], Any]) -> None:
+    """Have the vendor's owners come otherwise."""
     owners = drill.vendor.populations["owners"]
     original = owners.many_bytes
 
     def many_bytes(indexes: Any) -> list[bytes]:
-        sent = [json.loads(record) for record in original(indexes)]
-        return [json.dumps({k: v for k, v in one.items() if k not in keys_of(one["id"])}).encode() for one in sent]
+        return [json.dumps(sent(json.loads(record))).encode() for record in original(indexes)]
 
     monkeypatch.setattr(owners, "many_bytes", many_bytes)
 
