@@ -245,6 +245,32 @@ def test_an_answer_to_a_commit_that_is_lost_changes_no_count(
     assert not [row for row in told if "unchanged" in row["msg"]]
 
 
+def test_a_lost_answer_to_the_commit_that_ends_a_reading_costs_no_second_one(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laws 2 and 4: what it settled is settled; read again, the list would count twice and its removals not at all."""
+    copier.run()
+    gone = drill.mutate("owners", delete=2).deleted
+    drill.log.clear()
+    ended, real = "SELECT count(*) AS n FROM control.passes WHERE state = 'complete'", PageWriter.transaction
+    lost: list[PageWriter] = []
+    before = one(database, ended)["n"]
+
+    @contextmanager
+    def losing(self: PageWriter) -> Iterator[Link]:
+        with real(self) as link:
+            yield link
+        if not lost and one(database, ended)["n"] > before:
+            lost.append(self)
+            raise DatabaseAway("the connection broke after COMMIT")
+
+    monkeypatch.setattr(PageWriter, "transaction", losing)
+    run = copier.run()
+    assert len(lost) == 1
+    assert run.counts("owners") == (0, 0, 90 - len(gone), len(gone), 0)
+    assert asked(drill) == [1, 2, 3, 4, 5]
+
+
 def test_a_page_committed_twice_counts_once(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Law 2: a page whose commit was answered into a cut connection is not counted a second time."""
     cut(copier, drill, page=4)
