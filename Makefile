@@ -2,8 +2,9 @@
 # Needs Python 3.11 to 3.13 and make, nothing else. PYTHON=/path/to/python3.12 chooses one.
 
 PY := .venv/bin/python
-# Quick rings first. A ring that has no folder yet is left out.
-RINGS := $(wildcard tests/unit tests/architecture tests/contract tests/integration tests/dashboard tests/faults tests/browser)
+# Quick rings first, two files at a time; then, each alone, those that kill processes or look at the clock.
+TOGETHER := tests/unit tests/architecture tests/contract tests/integration tests/dashboard
+ALONE := tests/faults tests/browser
 
 .PHONY: help run test lint bench soak psql install install-tests clean-venv
 .DEFAULT_GOAL := help
@@ -18,7 +19,8 @@ test: install-tests ## run the checks and all tests (TEST_DATABASE_URL: on a Pos
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest $(RINGS) -m "not soak and not bench"
+	$(PY) -m pytest $(TOGETHER) -m "not soak and not bench" -n 2 --dist loadfile
+	$(PY) -m pytest $(ALONE) -m "not soak and not bench"
 
 lint: install-tests ## run the checks only
 	$(PY) -m ruff check .
