@@ -9,7 +9,7 @@ from typing import Any
 
 from common.store.database import Link, Row
 from common.store.leases import Lease
-from common.store.masked import masked_json
+from common.store.masked import masked_json, masked_text
 from common.store.statements import statements
 
 SQL = statements("bulk_actions")
@@ -36,8 +36,9 @@ class Settling:
 
 
 def insert(link: Link, action: Row) -> None:
-    """A new one, queued."""
-    link.execute(SQL["insert"], {**action, "filter": masked_json(action["filter"])})
+    """A new one, queued. Its reason came by the web process, which would not know a vendor's key pasted into it."""
+    reason = masked_text(action["reason"]) if action["reason"] else None
+    link.execute(SQL["insert"], {**action, "filter": masked_json(action["filter"]), "reason": reason})
 
 
 def take_letters(link: Link, action: Row, which: Row, last_id: int | None) -> int:
@@ -81,7 +82,7 @@ def ask_to_cancel(link: Link, bulk_id: str, integration: str, account_key: str, 
 
 def finish(link: Link, bulk_id: Any, state: str, verdict: str) -> None:
     """Its end."""
-    link.execute(SQL["finish"], {"id": bulk_id, "state": state, "verdict": verdict})
+    link.execute(SQL["finish"], {"id": bulk_id, "state": state, "verdict": masked_text(verdict)})
 
 
 def settle_elsewhere(link: Link, bulk_id: Any) -> None:
@@ -121,7 +122,7 @@ def note_place(link: Link, bulk_id: Any, entity: str, next_page: int) -> None:
 
 def discard_some(link: Link, bulk_id: Any, *, by: str, reason: str, most: int) -> int:
     """Close the next letters of a discard; returns how many were settled, 0 when none is left."""
-    params = {"id": bulk_id, "by": by, "reason": reason, "most": most}
+    params = {"id": bulk_id, "by": by, "reason": masked_text(reason), "most": most}
     row = link.execute(SQL["discard_some"], params).fetchone()
     return int(row["settled"]) if row else 0
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from common import redact
 from common.errors import Refused
 from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wish
 from common.store.database import Database
 from daemon import bulk
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.harness import Engine, engine
+from tests.harness import ADMIN, Engine, engine
 from tests.integration.letters import action, ended, letters, press_cancel, press_discard, press_requeue, serve
 from tests.truth import one, rows
 
@@ -43,6 +44,25 @@ def test_a_discard_closes_letters_with_who_and_why(house: Engine, database: Data
     assert {(letter["finished_by"], letter["finish_reason"]) for letter in closed} == {("tester", "test data")}
     assert house.run(entities=["units"]).state == "succeeded"
     assert letters(database) == []
+
+
+def test_a_key_in_the_reason_stays_out_of_what_the_daemon_writes(
+    house: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 10: the web process that took the reason knows no vendor's key; the daemon does, and hides it."""
+    key = "planted-Key-7f3a9b2c"
+    chosen = Matching(ids=(letters(database)[0]["id"],))
+    wish = discard_wish("doorloop", chosen, reason=f"because {key}")
+    bulk_id = house.gate.submit(wish, ADMIN, addressed_to=house.services.daemon_id).command_id
+    monkeypatch.setattr(redact, "_held", redact._held)  # forgotten again after this test
+    redact.register(key)
+    house.commands.take(bulk_id)
+    assert action(database, bulk_id)["reason"] == "because •••"
+    (closed,) = letters(database, "discarded")
+    assert closed["finish_reason"] == "because •••"
+    # What the gate wrote is sealed, or may only be appended to: there it stays as it was pasted.
+    outcomes = rows(database, "SELECT summary, reason FROM control.admin_logs WHERE outcome_of IS NOT NULL")
+    assert key not in str(outcomes)
 
 
 def test_it_closes_what_was_chosen_only(house: Engine, database: Database) -> None:
