@@ -2,7 +2,8 @@
 
 -- name: put_aside
 -- Seen again: counted, not stored again; one that is queued stays so, since its requeue or discard is still to come.
--- A discarded one stays so unless it comes with another hash. A run counts once, however often it reads a page.
+-- A discarded one stays so unless it comes with another hash; but what has an open letter is that one, seen again, also when
+-- it comes as it was once discarded. A run counts once, however often it reads a page.
 INSERT INTO control.dead_letters (integration, account_key, entity, record_id, payload, payload_hash, code, reason,
                                   fingerprint, page, run_id)
 SELECT %(integration)s, %(account_key)s, %(entity)s, l.record_id, l.payload, l.payload_hash, l.code, l.reason, l.fingerprint,
@@ -13,6 +14,10 @@ WHERE NOT EXISTS (
     SELECT FROM control.dead_letters AS d
     WHERE d.integration = %(integration)s AND d.account_key = %(account_key)s AND d.entity = %(entity)s
       AND d.record_id IS NOT DISTINCT FROM l.record_id AND d.payload_hash = l.payload_hash AND d.state = 'discarded')
+   OR EXISTS (
+    SELECT FROM control.dead_letters AS o
+    WHERE o.integration = %(integration)s AND o.account_key = %(account_key)s AND o.entity = %(entity)s
+      AND coalesce(o.record_id, o.payload_hash) = coalesce(l.record_id, l.payload_hash) AND o.state IN ('open', 'queued'))
 ON CONFLICT (integration, account_key, entity, (coalesce(record_id, payload_hash))) WHERE state IN ('open', 'queued')
 DO UPDATE SET attempts = control.dead_letters.attempts
         + (control.dead_letters.run_id IS DISTINCT FROM excluded.run_id)::int,

@@ -130,6 +130,32 @@ def test_a_discarded_letter_reopens_only_with_another_content(
     assert len(letters(database)) == 1
 
 
+def test_an_open_letter_is_seen_again_also_as_it_was_once_discarded(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 3: seen again → attempts and last_seen, with the payload that came; nobody has discarded this letter."""
+    drill.set_fault("bad_money", every=10, at_most=1)
+    copier.run(entities=["units"])
+    with database.transaction() as link:
+        link.execute(
+            """INSERT INTO control.dead_letters (integration, entity, record_id, payload, payload_hash, code, reason,
+                   fingerprint, state, finished_at, finished_by, finish_reason)
+               SELECT integration, entity, record_id, payload, payload_hash, code, reason, fingerprint, 'discarded',
+                   now(), 'tester', 'known'
+               FROM control.dead_letters"""
+        )
+        link.execute(
+            "UPDATE control.dead_letters SET payload = '{}', payload_hash = 'between', last_seen_at = first_seen_at "
+            "WHERE state = 'open'"
+        )
+    assert copier.run(entities=["units"]).state == "succeeded"
+    (letter,) = letters(database)
+    (discarded,) = letters(database, "discarded")
+    assert (letter["attempts"], letter["payload"]) == (2, discarded["payload"])
+    assert letter["last_seen_at"] > letter["first_seen_at"]
+    assert discarded["attempts"] == 1
+
+
 @pytest.mark.parametrize("fault", ["bad_money", "missing_id", "record_not_object"])
 def test_a_page_of_ten_or_more_bad_records_ends_the_entity(
     copier: Engine, drill: DrillServer, database: Database, fault: str
