@@ -15,6 +15,8 @@ from common.store.masked import masked_dump, masked_text
 from common.store.statements import statements
 
 SQL = statements("telemetry")
+MOST_ERROR_GROUPS = 1000
+"""Of each account, the latest seen; how often the others came is forgotten with them."""
 
 
 class Event(NamedTuple):
@@ -159,6 +161,9 @@ def drop_old_partitions(database: Database, days: int) -> list[str]:
 
 
 def prune(link: Link, days: int) -> dict[str, int]:
-    """Delete samples, pings and series past retention; returns counts. Runs and dead letters are kept."""
-    row = link.execute(SQL["prune"], {"days": days}).fetchone()
+    """Delete samples, pings and series past retention, and groups of errors past ``MOST_ERROR_GROUPS``; returns counts.
+
+    Runs and dead letters are kept.
+    """
+    row = link.execute(SQL["prune"], {"days": days, "error_groups": MOST_ERROR_GROUPS}).fetchone()
     return dict(row) if row else {}

@@ -40,15 +40,25 @@ WHERE i.inhparent = 'control.events'::regclass
   AND c.relname < 'events_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::integer, 'YYYYMMDD')
 
 -- name: prune
--- Samples, pings and sign-in attempts older than the retention limit.
+-- Samples, pings and series older than the retention limit, and of each account's groups of alike errors all but the latest: a
+-- vendor whose every answer is worded anew would fill the table.
 WITH old_samples AS (
     DELETE FROM control.rate_limit_samples WHERE ts < now() - make_interval(days => %(days)s) RETURNING 1),
 old_pings AS (
     DELETE FROM control.pings WHERE at < now() - make_interval(days => %(days)s) RETURNING 1),
 old_series AS (
-    DELETE FROM control.series_5m WHERE bucket < now() - make_interval(days => %(days)s) RETURNING 1)
+    DELETE FROM control.series_5m WHERE bucket < now() - make_interval(days => %(days)s) RETURNING 1),
+old_groups AS (
+    DELETE FROM control.error_groups AS g
+    USING (
+        SELECT integration, account_key, fingerprint,
+               row_number() OVER (PARTITION BY integration, account_key ORDER BY last_seen_at DESC) AS place
+        FROM control.error_groups) AS ranked
+    WHERE ranked.place > %(error_groups)s
+      AND (g.integration, g.account_key, g.fingerprint) = (ranked.integration, ranked.account_key, ranked.fingerprint)
+    RETURNING 1)
 SELECT (SELECT count(*) FROM old_samples) AS samples, (SELECT count(*) FROM old_pings) AS pings,
-       (SELECT count(*) FROM old_series) AS series
+       (SELECT count(*) FROM old_series) AS series, (SELECT count(*) FROM old_groups) AS error_groups
 
 -- name: group_error
 -- An error joins its group; the runs it touched are kept, the latest twenty.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from common.clock import SystemClock
 from common.insights.findings import error_groups
+from common.store import event_log
 from common.store.database import Database
-from common.store.event_log import Flush, GroupedError, write
+from common.store.event_log import Flush, GroupedError, prune, write
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import engine
 
@@ -26,6 +29,23 @@ def test_alike_errors_are_one_group_with_its_runs(database: Database) -> None:
     assert [row["count"] for row in rows] == [3, 1]
     assert [str(run_id) for run_id in rows[0]["run_ids"]] == [OTHER_RUN, RUN]
     assert rows[0]["first_seen_at"] < rows[0]["last_seen_at"]
+
+
+def test_the_latest_groups_of_each_account_are_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor whose every answer is worded anew does not fill the table."""
+    now = SystemClock().now()
+    for word in ("one", "two", "three"):
+        write(database, Flush(errors=[_error(RUN, word)]), now)
+    write(database, Flush(errors=[GroupedError("doorloop", "other", RUN, "VENDOR_ERROR", 500, "/owners", "one")]), now)
+    monkeypatch.setattr(event_log, "MOST_ERROR_GROUPS", 2)
+    with database.transaction() as link:
+        assert prune(link, 30)["error_groups"] == 1
+        kept = link.execute("SELECT account_key, snippet FROM control.error_groups ORDER BY last_seen_at").fetchall()
+    assert [(row["account_key"], row["snippet"]) for row in kept] == [
+        ("main", "two"),
+        ("main", "three"),
+        ("other", "one"),
+    ]
 
 
 def test_every_failed_request_is_in_its_group(database_url: str, database: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from common.rules.fingerprint import fingerprint, normalised, path_template
@@ -34,6 +36,64 @@ def test_another_kind_is_another_group(code: str, status: int, path: str, snippe
 
 def test_ids_moments_and_numbers_are_taken_out() -> None:
     """A group shows what its errors have in common."""
-    assert normalised("user 5f0c2a1d-3e4f-45a6-b7c8-d9e0f1a2b3c4 \n at 2026-11-23 05:00") == "user <id> at <time>"
+    assert normalised("user 5f0c2a1d-3e4f-45a6-b7c8-d9e0f1a2b3c4 \n at 2026-11-23 05:00") == "user # at <time>"
     assert path_template("/owners/64b7f0?x=1") == "/owners/{id}"
+    assert path_template("/owners/abcdefabcdefabcdefabcdef") == "/owners/{id}"
     assert path_template("/users/me") == "/users/me"
+
+
+@pytest.mark.parametrize(
+    ("once", "again"),
+    [
+        ("req_5f0c1e2d3a4b5c6d7e8f9a0b failed", "req_abcd1e2d3a4b5c6d7e8f9aff failed"),
+        ("req 01ARZ3NDEKTSV4RRFFQ69G5FAV", "req 01BX5ZZKBKACTAV9WEVGEMMVRZ"),
+        ("trace Ab3xYz9Q", "trace Zk8wQp1R"),
+        ("ref a1b2c3d4", "ref 9f8e7d6c"),
+        ("ref abcdefab", "ref 12345678"),
+        ('{"requestId":"qZ-1","m":"boom"}', '{"requestId":"xkcdxkcdxkcd","m":"boom"}'),
+        ("Thu, 26 Nov 2026 21:10:46 GMT", "Fri, 04 Dec 2026 01:10:46 GMT"),
+        ("Thu Nov 26 21:10:46 2026", "May 3, 2026 9:10 PM"),
+        ("11/26/2026 9:10 PM", "1/2/2026 10:10 AM"),
+        ("2026-11-26t21:10:46z", "2026-11-26T21:10:46.5+0000"),
+        ("user john@x.test not found", "user jane.doe@mail.x.test not found"),
+        ("off by -1.5e3", "off by 2.25"),
+        (f"{'word ' * 57}0: token abcdef1", f"{'word ' * 57}0: token abcdefghijk"),
+    ],
+)
+def test_the_same_error_with_other_ids_or_moments_is_the_same(once: str, again: str) -> None:
+    """One and the same 500 whose answer names a new request or moment each time is one group."""
+    assert fingerprint("VENDOR_ERROR", 500, "/owners", once) == fingerprint("VENDOR_ERROR", 500, "/owners", again)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"code":1001}', '{"code":2002}'),
+        ('{"errorCode": "1001"}', '{"errorCode": "2002"}'),
+        ('{"error_code":"E-17"}', '{"error_code":"E-18"}'),
+        ('{\\"code\\":1}', '{\\"code\\":2}'),
+        ("[Errno 111] refused", "[Errno 13] refused"),
+        ("<code>5</code>", "<code>6</code>"),
+        ("X509CertificateException", "Base64DecodeException"),
+        ("no such field: leaseEndDate2", "no such field: accountNumber2"),
+        ("defaced page", "effaced page"),
+        ("session id: missing", "session id: invalid"),
+        ("paid true", "paid false"),
+    ],
+)
+def test_words_and_codes_tell_errors_apart(one: str, other: str) -> None:
+    """A number under a key that means a code is what the error is; words are never taken for ids."""
+    assert fingerprint("VENDOR_ERROR", 400, "/owners", one) != fingerprint("VENDOR_ERROR", 400, "/owners", other)
+
+
+def test_a_code_of_a_place_is_no_code_of_an_error() -> None:
+    """`zip code: 90210` is of a record."""
+    assert normalised('zip code: 90210, "postalCode":"90210"') == 'zip code: #, "postalCode":"#"'
+
+
+@pytest.mark.parametrize("part", ["a", "1:", "a-", "a.", "a@", "Aa", "Mon ", "1/", "aB1"])
+def test_a_hostile_answer_costs_no_time(part: str) -> None:
+    """The rule is linear enough for the longest snippet that there is."""
+    began = time.perf_counter()
+    normalised(part * 500)
+    assert time.perf_counter() - began < 0.5
