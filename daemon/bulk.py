@@ -16,7 +16,7 @@ from common.access import Action
 from common.errors import Refused
 from common.rules.requeue import LEAST_REQUESTS, share_of_hour, verdict
 from common.states import ACTIVE_RUN_STATES, RunState
-from common.store import bulk_actions, commands
+from common.store import budgets, bulk_actions, commands
 from common.store.database import Database, Link, Row
 from daemon.integrations.base import Account
 from daemon.run_desk import RunDesk
@@ -143,7 +143,8 @@ class BulkDesk:
     def _plan(self, link: Link, action: Row, entities: list[str], account: Account) -> RunPlan | None:
         """A run within its share of the hour; None when there is none now, or the lease is somebody's."""
         place = (action["integration"], action["account_key"])
-        share = share_of_hour(account.limits.per_hour, bulk_actions.spent(link, *place), commands.database_now(link))
+        limits = budgets.lowered_now(link, *place).limits(account.limits)
+        share = share_of_hour(limits.per_hour, bulk_actions.spent(link, *place), commands.database_now(link))
         if share.requests is not None and share.requests < LEAST_REQUESTS:
             if share.free_at is not None:
                 bulk_actions.put_off(link, action["id"], share.free_at)

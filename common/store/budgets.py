@@ -42,7 +42,12 @@ def decide(
 def lowered(database: Database, integration: str, account_key: str) -> Lowered:
     """What an admin has lowered, as it counts now."""
     with database.statement() as link:
-        row = link.execute(SQL["lowered"], {"integration": integration, "account_key": account_key}).fetchone()
+        return lowered_now(link, integration, account_key)
+
+
+def lowered_now(link: Link, integration: str, account_key: str) -> Lowered:
+    """The same for who has a link already."""
+    row = link.execute(SQL["lowered"], {"integration": integration, "account_key": account_key}).fetchone()
     return as_lowered(row["lowered_to"]) if row else Lowered()
 
 

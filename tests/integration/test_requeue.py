@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import Refused
 from common.letter_wishes import Matching
+from common.store import budgets
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
@@ -216,6 +217,21 @@ def test_at_most_half_of_the_hour_and_then_it_goes_on(drill: DrillServer, databa
         let_an_hour_pass(house)
         assert ended(house, bulk_id)["verdict"] == "4 of 4 recovered"
         assert_tables_equal_truth(house.database, drill, ["units"])
+
+
+def test_half_of_the_hour_is_of_what_an_admin_allows_now(drill: DrillServer, database_url: str) -> None:
+    """Issue 3: at most half of the hour's budget, also where an admin has lowered that for a while."""
+    with engine(drill, database_url) as house:
+        spoil(house, drill, 4)
+    drill.clear_faults()
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="100") as house:
+        serve(house.database)
+        with house.database.transaction() as link:
+            budgets.lower(link, "doorloop", "main", {"perHour": 6}, minutes=60, by="tester", reason="others need it")
+        bulk_id = press_requeue(house)
+        first = wait_for(lambda: _settled(house, bulk_id), "its share is used up", seconds=30)
+        assert first["done"] == 2
+        assert len(drill.log.entries()) == 3
 
 
 def test_a_list_pass_goes_on_at_its_page(drill: DrillServer, database_url: str) -> None:
