@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from common.rules.wording import count
 
 HOUR = timedelta(hours=1)
 LEAST_REQUESTS = 2
 """Whose account it is, and one record: with less a run would bring nothing."""
+FEW_LETTERS = 2
+"""So many are asked for by id at once; with more it is worth a request to learn how long the list is."""
+REFUSED_IN_A_ROW = 3
 # An id that means the same in a path as in a list: no dots, slashes or escapes that a proxy or library would change.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -37,6 +41,47 @@ def cheaper_way(with_id: int, only_in_list: int, pages: int | None) -> Way:
     if only_in_list:
         return Way.BY_LIST
     return Way.BY_LIST if pages is not None and pages < with_id else Way.BY_ID
+
+
+def worth_a_look(with_id: int, only_in_list: int, pages: int | None) -> bool:
+    """Whether to read page 1 of a list first: it tells how long the list is, and nobody knows yet."""
+    return pages is None and not only_in_list and with_id > FEW_LETTERS
+
+
+def pages_of(total: int | None, page_size: int) -> int | None:
+    """How many pages a list has; None where nobody knows its total."""
+    return None if total is None else max(1, -(-total // page_size))
+
+
+def next_page_of(place: Any, asked: Mapping[str, Any]) -> int:
+    """Where a list pass goes on that was cut short; at its beginning where it was asked for otherwise then than now.
+
+    Page 5 of pages of 100 begins far behind page 5 of pages of 20: the letters between would not be met.
+    """
+    if not isinstance(place, Mapping) or any(place.get(name) != value for name, value in asked.items()):
+        return 1
+    page = place.get("next_page")
+    return page if isinstance(page, int) and page > 0 else 1
+
+
+def total_of(place: Any) -> int | None:
+    """How long a list was that a pass was cut short in; None where it did not say."""
+    total = place.get("total") if isinstance(place, Mapping) else None
+    return total if isinstance(total, int) else None
+
+
+class RefusedInARow:
+    """Whether so many records in a row were refused alike that it is not about the records."""
+
+    def __init__(self) -> None:
+        self._kind: Hashable = None
+        self._times = 0
+
+    def by(self, kind: Hashable) -> bool:
+        """Another one was refused by this kind of fault (None: it was not refused); true when that is one too many."""
+        self._times = self._times + 1 if kind == self._kind else 1
+        self._kind = kind
+        return kind is not None and self._times >= REFUSED_IN_A_ROW
 
 
 @dataclass(frozen=True)
@@ -66,6 +111,7 @@ _WORDS = {
     "other": "another error",
     "gone": "no longer sent by the vendor",
     "missed": "not met in the list",
+    "refused": "refused by the vendor",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from common.store.database import Link, Row
 from common.store.leases import Lease
@@ -17,13 +19,17 @@ SQL = statements("bulk_actions")
 
 @dataclass(frozen=True)
 class Waiting:
-    """A letter that a requeue has not come to. ``record_id`` None: it can only be found in the list, by its hash."""
+    """A letter that a requeue has not come to. ``record_id`` None: it can only be found in the list, by its hash.
+
+    ``not_found``: the requeue has asked for it by its id, and the vendor knows no such record.
+    """
 
     id: int
     record_id: str | None
     payload_hash: str
     fingerprint: str
     page: int | None
+    not_found: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,11 @@ def waiting_entities(link: Link, bulk_id: Any) -> set[str]:
     return {row["entity"] for row in link.execute(SQL["waiting_entities"], {"id": bulk_id}).fetchall()}
 
 
-def of_run(link: Link, run_id: str, entity: str) -> tuple[Any, int]:
-    """The action a run works for, and the page its list pass of the entity goes on at (1: its beginning)."""
+def of_run(link: Link, run_id: str, entity: str) -> tuple[Any, Any]:
+    """The action a run works for, and the place that ``note_place`` kept of the entity's list; None: no such."""
     row = link.execute(SQL["of_run"], {"run_id": run_id, "entity": entity}).fetchone()
     assert row is not None
-    return row["id"], row["next_page"] or 1
+    return row["id"], row["place"]
 
 
 def waiting_letters(link: Link, bulk_id: Any, entity: str) -> list[Waiting]:
@@ -115,9 +121,19 @@ def settle_letter(link: Link, bulk_id: Any, letter_id: int, settling: Settling) 
     link.execute(SQL["settle_letter"], params)
 
 
-def note_place(link: Link, bulk_id: Any, entity: str, next_page: int) -> None:
-    """Where a list pass goes on, should it be cut short."""
-    link.execute(SQL["note_place"], {"id": bulk_id, "entity": entity, "next_page": next_page})
+def note_not_found(link: Link, bulk_id: Any, letter_id: int) -> None:
+    """The vendor knows no record of this letter's id; what that means is not settled yet."""
+    link.execute(SQL["note_not_found"], {"id": bulk_id, "letter_id": letter_id})
+
+
+def note_refused(link: Link, lease: Lease, letter_id: int) -> None:
+    """A letter's record was asked for and not given."""
+    link.execute(SQL["note_refused"], {"letter_id": letter_id, "run_id": lease.run_id})
+
+
+def note_place(link: Link, bulk_id: Any, entity: str, place: Mapping[str, Any]) -> None:
+    """Where a list pass goes on, should it be cut short, and what its page number belongs to."""
+    link.execute(SQL["note_place"], {"id": bulk_id, "entity": entity, "place": Jsonb(dict(place))})
 
 
 def discard_some(link: Link, bulk_id: Any, *, by: str, reason: str, most: int) -> int:

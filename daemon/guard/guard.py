@@ -128,7 +128,7 @@ class Guard:
         ``StopRequested``.
         """
         pauses = waits(self._dice)
-        most = attempts or self._patience.attempts
+        most = min(attempts or self._patience.attempts, self._patience.attempts)
         attempt = 0
         while True:
             attempt += 1

@@ -132,7 +132,8 @@ class Connector(Protocol):
         ...
 
     def record(self, entity: Entity, record_id: str) -> Any:
-        """One record by its id, as the list would hold it; None when the vendor has none such. Raises as ``page``."""
+        """One record by its id, as the list would hold it. Raises as ``page``; for one that the vendor does not have
+        ``EntityRefused`` with the status 404 or 410."""
         ...
 
     def ping(self) -> PingResult:

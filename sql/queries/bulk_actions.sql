@@ -95,11 +95,11 @@ WHERE b.bulk_id = %(id)s AND b.outcome IS NULL
 
 -- name: of_run
 -- The action that a run works for, and where its list pass of an entity goes on.
-SELECT id, (places ->> %(entity)s)::integer AS next_page FROM control.bulk_actions WHERE run_id = %(run_id)s
+SELECT id, places -> %(entity)s AS place FROM control.bulk_actions WHERE run_id = %(run_id)s
 
 -- name: waiting_letters
 -- The letters of one entity that it has not come to, oldest first.
-SELECT d.id, d.record_id, d.payload_hash, d.fingerprint, d.page
+SELECT d.id, d.record_id, d.payload_hash, d.fingerprint, d.page, b.not_found
 FROM control.bulk_letters AS b
 JOIN control.dead_letters AS d ON d.id = b.letter_id
 WHERE b.bulk_id = %(id)s AND b.outcome IS NULL AND d.entity = %(entity)s
@@ -118,9 +118,18 @@ WITH letter AS (
     RETURNING letter_id)
 UPDATE control.bulk_actions SET done = done + (SELECT count(*) FROM listed) WHERE id = %(id)s
 
+-- name: note_not_found
+-- Asked for by its id, and the vendor knows no such record; the list has the last word.
+UPDATE control.bulk_letters SET not_found = true WHERE bulk_id = %(id)s AND letter_id = %(letter_id)s
+
+-- name: note_refused
+-- Tried once more; why its payload was put aside stays as it was. A run counts once.
+UPDATE control.dead_letters SET attempts = attempts + (run_id IS DISTINCT FROM %(run_id)s)::int, run_id = %(run_id)s
+WHERE id = %(letter_id)s AND state = 'queued'
+
 -- name: note_place
--- The next page of a list pass, should it be cut short.
-UPDATE control.bulk_actions SET places = places || jsonb_build_object(%(entity)s::text, %(next_page)s::integer)
+-- The next page of a list pass, should it be cut short, and what that number belongs to.
+UPDATE control.bulk_actions SET places = places || jsonb_build_object(%(entity)s::text, %(place)s::jsonb)
 WHERE id = %(id)s
 
 -- name: discard_some

@@ -70,6 +70,24 @@ def ended(house: Engine, bulk_id: str, *, seconds: float = 30) -> Record:
     return wait_for(look, f"the action has ended: {action(house.database, bulk_id)}", seconds=seconds)
 
 
+def put_off(house: Engine, bulk_id: str) -> Record:
+    """The action once its run has used up its share of the hour."""
+
+    def look() -> Record | None:
+        house.commands.bulk.run_once()
+        found = action(house.database, bulk_id)
+        return found if found["not_before"] else None
+
+    return wait_for(look, "its share is used up", seconds=30)
+
+
+def let_an_hour_pass(house: Engine) -> None:
+    """For the request budget, for what requeues have spent, and for the moment to go on."""
+    rows(house.database, "UPDATE control.budgets SET windows = '{}'")
+    rows(house.database, "UPDATE control.runs SET finished_at = finished_at - interval '1 hour'")
+    rows(house.database, "UPDATE control.bulk_actions SET not_before = now()")
+
+
 def requests_by_id(house_log: list[str], entity: str) -> list[str]:
     """Of the requests' paths, those that asked for one record of an entity."""
     return [path for path in house_log if path.startswith(f"/api/{entity}/")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,17 @@ from common.store import budgets
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
-from tests.integration.letters import action, counted, ended, letters, press_cancel, press_requeue, serve
+from tests.integration.letters import (
+    action,
+    counted,
+    ended,
+    let_an_hour_pass,
+    letters,
+    press_cancel,
+    press_requeue,
+    put_off,
+    serve,
+)
 from tests.truth import assert_tables_equal_truth, one, rows, table
 from tests.waiting import wait_for
 
@@ -202,7 +211,7 @@ def test_at_most_half_of_the_hour_and_then_it_goes_on(drill: DrillServer, databa
     with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
         serve(house.database)
         bulk_id = press_requeue(house)
-        first = wait_for(lambda: _settled(house, bulk_id), "its share is used up", seconds=30)
+        first = put_off(house, bulk_id)
         assert (first["done"], first["finished_at"]) == (3, None)
         run = one(house.database, "SELECT * FROM control.runs WHERE id = %s", first["run_id"])
         assert (run["state"], run["requests"]) == ("deferred", 4)
@@ -229,7 +238,7 @@ def test_half_of_the_hour_is_of_what_an_admin_allows_now(drill: DrillServer, dat
         with house.database.transaction() as link:
             budgets.lower(link, "doorloop", "main", {"perHour": 6}, minutes=60, by="tester", reason="others need it")
         bulk_id = press_requeue(house)
-        first = wait_for(lambda: _settled(house, bulk_id), "its share is used up", seconds=30)
+        first = put_off(house, bulk_id)
         assert first["done"] == 2
         assert len(drill.log.entries()) == 3
 
@@ -242,12 +251,30 @@ def test_a_list_pass_goes_on_at_its_page(drill: DrillServer, database_url: str) 
     with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
         serve(house.database)
         bulk_id = press_requeue(house)
-        first = wait_for(lambda: _settled(house, bulk_id), "its share is used up", seconds=30)
-        assert (first["done"], first["places"]) == (30, {"units": 4})
+        first = put_off(house, bulk_id)
+        assert (first["done"], first["places"]["units"]["next_page"]) == (30, 4)
         let_an_hour_pass(house)
         assert ended(house, bulk_id)["verdict"] == "50 of 50 recovered"
         pages = [entry.query.split("page_number=")[1].split("&")[0] for entry in drill.log.entries() if entry.query]
         assert pages == ["1", "2", "3", "3", "4", "5"]
+        assert_tables_equal_truth(house.database, drill, ["units"])
+
+
+def test_a_list_pass_begins_again_under_another_page_size(drill: DrillServer, database_url: str) -> None:
+    """Page 3 of pages of 50 is behind what was read of pages of 20: nothing in between is left out."""
+    with engine(drill, database_url) as house:
+        spoil(house, drill, 50)
+    drill.clear_faults()
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
+        serve(house.database)
+        bulk_id = press_requeue(house)
+        put_off(house, bulk_id)
+        let_an_hour_pass(house)
+    drill.log.clear()
+    with engine(drill, database_url, DOORLOOP_PAGE_SIZE="50") as house:
+        serve(house.database)
+        assert ended(house, bulk_id)["verdict"] == "50 of 50 recovered"
+        assert asked(drill) == (0, 2)
         assert_tables_equal_truth(house.database, drill, ["units"])
 
 
@@ -267,19 +294,6 @@ def test_a_requeue_whose_lease_is_gone_writes_nothing(house: Engine, drill: Dril
     assert ended(house, bulk_id)["verdict"] == "2 of 2 recovered"
     runs = rows(database, "SELECT state FROM control.runs WHERE mode = 'requeue' ORDER BY term")
     assert [run["state"] for run in runs] == ["interrupted", "succeeded"]
-
-
-def let_an_hour_pass(house: Engine) -> None:
-    """For the request budget, for what requeues have spent, and for the moment to go on."""
-    rows(house.database, "UPDATE control.budgets SET windows = '{}'")
-    rows(house.database, "UPDATE control.runs SET finished_at = finished_at - interval '1 hour'")
-    rows(house.database, "UPDATE control.bulk_actions SET not_before = now()")
-
-
-def _settled(house: Engine, bulk_id: str) -> dict[str, Any] | None:
-    house.commands.bulk.run_once()
-    found = action(house.database, bulk_id)
-    return found if found["not_before"] else None
 
 
 def test_letters_can_be_chosen(house: Engine, drill: DrillServer, database: Database) -> None:

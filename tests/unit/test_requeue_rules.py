@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.rules.requeue import Share, Way, askable, cheaper_way, share_of_hour, verdict
+from common.rules.requeue import (
+    RefusedInARow,
+    Share,
+    Way,
+    askable,
+    cheaper_way,
+    next_page_of,
+    pages_of,
+    share_of_hour,
+    total_of,
+    verdict,
+    worth_a_look,
+)
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -39,6 +51,42 @@ def test_a_usual_id_can_be_asked_for() -> None:
     """The vendor's own form, and plain numbers."""
     assert askable("64b7f0c2a1d3e4f5a6b7c8d9")
     assert askable("5000001")
+
+
+@pytest.mark.parametrize(
+    ("place", "page"),
+    [
+        (None, 1),
+        (4, 1),
+        ({"next_page": 4}, 1),
+        ({"next_page": 4, "page_size": 20, "sort": "createdAt"}, 1),
+        ({"next_page": 4, "page_size": 100, "sort": "createdAt", "filters": {}}, 1),
+        ({"next_page": 4, "page_size": 20, "sort": "createdAt", "filters": {"active": "true"}}, 1),
+        ({"next_page": 4, "page_size": 20, "sort": "createdAt", "filters": {}, "total": 90}, 4),
+        ({"page_size": 20, "sort": "createdAt", "filters": {}}, 1),
+    ],
+)
+def test_a_pass_goes_on_only_where_its_pages_are_the_same(place: object, page: int) -> None:
+    """Another page size, order or filter, or a place that does not tell them: from the list's beginning."""
+    assert next_page_of(place, {"page_size": 20, "sort": "createdAt", "filters": {}}) == page
+
+
+def test_a_list_of_unknown_length_is_worth_a_look() -> None:
+    """A request for page 1 tells how long it is, where more than a few would be asked for by id."""
+    assert worth_a_look(3, 0, None)
+    assert not worth_a_look(2, 0, None)
+    assert not worth_a_look(100, 0, 5)
+    assert not worth_a_look(100, 1, None)
+    assert [total_of(place) for place in (None, 4, {}, {"total": None}, {"total": 90})] == [None, None, None, None, 90]
+    assert [pages_of(total, 20) for total in (None, 0, 20, 21)] == [None, 1, 1, 2]
+
+
+def test_three_alike_in_a_row_are_not_about_the_records() -> None:
+    """One that is answered, or refused otherwise, begins the count anew."""
+    refused = RefusedInARow()
+    kinds = ["a", "a", "b", "b", None, "b", "b", "b", "b"]
+    assert [refused.by(kind) for kind in kinds] == [False] * 7 + [True, True]
+    assert not any(RefusedInARow().by(None) for _ in range(4))
 
 
 def test_half_of_the_hour_and_no_more() -> None:
@@ -73,7 +121,8 @@ def test_verdicts_say_what_became_of_all() -> None:
     said = verdict("requeue", 4, {"recovered": 1, "left": 3}, cancelled_by="ana", why_left="never mind")
     assert said == "Cancelled by ana: 1 of 4 recovered, 3 not read"
     assert verdict("requeue", 1, {"left": 1}, why_left="The key.") == "0 of 1 recovered, 1 not read: The key."
-    every = {"other": 1, "gone": 1, "missed": 1, "discarded": 1}
-    assert verdict("requeue", 4, every) == (
-        "0 of 4 recovered, 1 another error, 1 no longer sent by the vendor, 1 not met in the list, 1 settled otherwise"
+    every = {"other": 1, "gone": 1, "missed": 1, "refused": 2, "discarded": 1}
+    assert verdict("requeue", 6, every) == (
+        "0 of 6 recovered, 1 another error, 1 no longer sent by the vendor, 1 not met in the list, "
+        "2 refused by the vendor, 1 settled otherwise"
     )

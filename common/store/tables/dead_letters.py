@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlmodel import SQLModel
 
-from common.store.tables.columns import IN_CONTROL, big, document, moment, text, unique, whole
+from common.store.tables.columns import IN_CONTROL, big, document, flag, moment, text, unique, whole
 
 
 class DeadLetter(SQLModel, table=True):
@@ -74,3 +74,4 @@ class BulkLetter(SQLModel, table=True):
     bulk_id: UUID = unique(key=True)
     letter_id: int = big(key=True)
     outcome: str | None = text(null=True)
+    not_found: bool = flag(made=True)

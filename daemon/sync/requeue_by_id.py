@@ -1,0 +1,98 @@
+"""Asks for the records of letters one by one, by their ids.
+
+That the vendor knows no such record is one witness that it is gone, and no more: some answer so for records that their
+list still sends, and under a wrong address every record would look gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from common.clock import Clock
+from common.errors import BreakerHolds, EntityRefused, VendorFault
+from common.rules.requeue import RefusedInARow
+from common.store.bulk_actions import Waiting
+from daemon.integrations.base import Connector, Entity
+from daemon.sync.convert import usable_id
+from daemon.sync.requeue_letters import RequeuedLetters
+
+NO_SUCH_RECORD = (404, 410)
+
+
+class ById:
+    """One entity's records by id.
+
+    ``works``: in this run the vendor has answered so with the record asked for. Of the letters asked for last,
+    ``settled`` are the ids of those that were settled, ``absent`` those the vendor knows no record of.
+    """
+
+    def __init__(self, letters: RequeuedLetters, connector: Connector, entity: Entity, clock: Clock) -> None:
+        self._letters = letters
+        self._connector = connector
+        self._entity = entity
+        self._clock = clock
+        self.works = False
+        self.settled: set[int] = set()
+        self.absent: list[Waiting] = []
+
+    def ask(self, waiting: Sequence[Waiting]) -> None:
+        """Settle each letter by its record, but those the vendor knows no record of.
+
+        Raises the fault once several in a row were refused alike: then it is not about the records.
+        """
+        self.settled, self.absent = set(), [letter for letter in waiting if letter.not_found]
+        to_ask = [letter for letter in waiting if not letter.not_found]
+        refused = RefusedInARow()
+        for number, letter in enumerate(to_ask, start=1):
+            assert letter.record_id is not None
+            record, fault = self._look_up(letter.record_id)
+            is_absent = fault is not None and _is_absence(fault)
+            if fault is not None and refused.by(None if is_absent else (fault.code, fault.status)):
+                raise fault
+            fetched_at = self._clock.now()
+            settling = None
+            with self._letters.writing() as link:
+                if is_absent:
+                    self._letters.note_not_found(link, letter)
+                elif fault is not None:
+                    settling = self._letters.refuse(link, letter)
+                else:
+                    refused.by(None)
+                    settling = self._letters.settle(link, letter, record, fetched_at, page=letter.page or 0)
+                self._letters.count(link, page=number, pages_expected=len(to_ask))
+            if settling is None:
+                self.absent.append(replace(letter, not_found=True))
+            else:
+                self.settled.add(letter.id)
+                self._letters.tell(letter, settling, fault)
+        self._letters.steps_before += len(to_ask)
+
+    def finds(self, record_id: str | None) -> bool:
+        """Whether a record that the list has just shown is found by its id, too; asked once a run."""
+        if not self.works and record_id is not None:
+            self._look_up(record_id)
+        return self.works
+
+    def _look_up(self, record_id: str) -> tuple[Any, VendorFault | None]:
+        """The record, or why this one was not given. What ends the whole run, and no single record, is raised."""
+        self._letters.may_ask()
+        try:
+            record = self._connector.record(self._entity, record_id)
+        except VendorFault as fault:
+            if ends_run(fault):
+                raise
+            return None, fault
+        self.works = self.works or usable_id(record) == record_id
+        return record, None
+
+
+def ends_run(fault: VendorFault) -> bool:
+    """Whether it is about no record, but about everything."""
+    return isinstance(fault, BreakerHolds) or fault.code == "KEY_REFUSED"
+
+
+def _is_absence(fault: VendorFault) -> bool:
+    """Whether it says that there is no such record; a page of HTML with that status says nothing of records."""
+    return isinstance(fault, EntityRefused) and fault.status in NO_SUCH_RECORD
