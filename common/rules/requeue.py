@@ -53,21 +53,30 @@ def pages_of(total: int | None, page_size: int) -> int | None:
     return None if total is None else max(1, -(-total // page_size))
 
 
-def next_page_of(place: Any, asked: Mapping[str, Any]) -> int:
-    """Where a list pass goes on that was cut short; at its beginning where it was asked for otherwise then than now.
+@dataclass(frozen=True)
+class ListPlace:
+    """Where a list pass goes on that was cut short, and what it knew of the list; page 1: at its beginning."""
+
+    next_page: int = 1
+    total: int | None = None
+    rows_per_page: int | None = None
+
+
+def place_of(stored: Any, asked: Mapping[str, Any]) -> ListPlace:
+    """The place that a requeue kept; the list's beginning where that was asked for otherwise then than now.
 
     Page 5 of pages of 100 begins far behind page 5 of pages of 20: the letters between would not be met.
     """
-    if not isinstance(place, Mapping) or any(place.get(name) != value for name, value in asked.items()):
-        return 1
-    page = place.get("next_page")
-    return page if isinstance(page, int) and page > 0 else 1
+    if not isinstance(stored, Mapping):
+        return ListPlace()
+    next_page, total, rows = (_whole(stored.get(name)) for name in ("next_page", "total", "rows_per_page"))
+    if any(stored.get(name) != value for name, value in asked.items()):
+        return ListPlace(total=total)
+    return ListPlace(next_page or 1, total, rows)
 
 
-def total_of(place: Any) -> int | None:
-    """How long a list was that a pass was cut short in; None where it did not say."""
-    total = place.get("total") if isinstance(place, Mapping) else None
-    return total if isinstance(total, int) else None
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 class RefusedInARow:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.clock import Clock
 from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault, VendorFault
-from common.rules.requeue import Way, askable, cheaper_way, next_page_of, pages_of, total_of, worth_a_look
+from common.rules.requeue import ListPlace, Way, askable, cheaper_way, pages_of, place_of, worth_a_look
 from common.states import EntityState
 from common.store import bulk_actions, runs
 from common.store.bulk_actions import Waiting
@@ -42,7 +42,7 @@ class _Beginning:
 
     waiting: list[Waiting]
     pages: int | None
-    next_page: int
+    place: ListPlace
 
     @property
     def to_ask(self) -> list[Waiting]:
@@ -101,34 +101,36 @@ class Requeue:
     def _read(self) -> None:
         begun = self._begin()
         list_pass: ListPass | None = None
-        if worth_a_look(len(begun.to_ask), len(begun.waiting) - len(begun.to_ask), begun.pages):
-            list_pass = self._pass(begun.waiting, first_page=1)
+        only_in_list = len(begun.waiting) - len(begun.to_ask)
+        if begun.place.next_page == 1 and worth_a_look(len(begun.to_ask), only_in_list, begun.pages):
+            list_pass = self._pass(begun.waiting, ListPlace())
             list_pass.read_first()
-            begun = _Beginning(list_pass.unmet, list_pass.pages_left, 1)
+            begun = _Beginning(list_pass.unmet, list_pass.pages_left, ListPlace())
         what = f"{self._entity.name}: {len(begun.waiting)} letters to read again, {begun.way}"
         self._reporter.event("info", "entity_started", what, entity=self._entity.name)
         if begun.way is Way.BY_LIST:
-            list_pass = list_pass or self._pass(begun.waiting, first_page=self._first_page(begun))
+            list_pass = list_pass or self._pass(begun.waiting, self._first_place(begun))
             self._conclude(list_pass.read())
             return
         self._letters.steps_before = int(list_pass is not None)
         self._by_id.ask(begun.waiting)
         if self._by_id.absent:
-            self._conclude(self._pass(self._by_id.absent, first_page=1).read())
+            self._conclude(self._pass(self._by_id.absent, ListPlace()).read())
 
     def _begin(self) -> _Beginning:
         name = self._entity.name
         with self._letters.writing() as link:
-            self._letters.bulk_id, place = bulk_actions.of_run(link, self._lease.run_id, name)
+            self._letters.bulk_id, stored = bulk_actions.of_run(link, self._lease.run_id, name)
             bulk_actions.settle_elsewhere(link, self._letters.bulk_id)
             waiting = bulk_actions.waiting_letters(link, self._letters.bulk_id, name)
             total = bulk_actions.list_total(link, self._lease, name)
             runs.start_entity(link, self._lease.run_id, name, pass_id=None, resumed_at_page=None)
-        pages = pages_of(total_of(place) if total is None else total, self._connector.page_size)
+        place = place_of(stored, asked_of(self._connector, self._entity))
+        pages = pages_of(total if place.total is None else place.total, self._connector.page_size)
         self._letters.steps_before = 0
-        return _Beginning(waiting, pages, next_page_of(place, asked_of(self._connector, self._entity)))
+        return _Beginning(waiting, pages, place)
 
-    def _first_page(self, begun: _Beginning) -> int:
+    def _first_place(self, begun: _Beginning) -> ListPlace:
         """Where a pass begins: at the page before the one it had come to, which is read again.
 
         But at the list's beginning where only a whole pass tells whether records are gone, and the share suffices for
@@ -136,13 +138,14 @@ class Requeue:
         """
         left = self._letters.requests_left
         fits = begun.pages is not None and (left is None or begun.pages + PROOF_COSTS <= left)
-        longer = begun.pages is not None and begun.next_page > begun.pages + PROOF_COSTS
+        longer = begun.pages is not None and begun.place.next_page > begun.pages + PROOF_COSTS
         if fits and not longer and any(letter.not_found for letter in begun.waiting):
-            return 1
-        return max(1, begun.next_page - 1)
+            return ListPlace()
+        again = left is None or left > 1  # with one request an hour it would never come further
+        return replace(begun.place, next_page=max(1, begun.place.next_page - again))
 
-    def _pass(self, waiting: Sequence[Waiting], *, first_page: int) -> ListPass:
-        return ListPass(self._letters, self._connector, self._entity, self._clock, waiting, first_page=first_page)
+    def _pass(self, waiting: Sequence[Waiting], place: ListPlace) -> ListPass:
+        return ListPass(self._letters, self._connector, self._entity, self._clock, waiting, place=place)
 
     def _conclude(self, end: PassEnd) -> None:
         """What becomes of letters that the list did not show. They are asked for by id, unless that were more requests

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from common.clock import Clock
 from common.errors import BreakerHolds, EntityRefused, VendorFault
 from common.rules.requeue import RefusedInARow
-from common.store.bulk_actions import Waiting
+from common.store.bulk_actions import Settling, Waiting
+from common.store.database import Link
 from daemon.integrations.base import Connector, Entity
 from daemon.sync.convert import usable_id
 from daemon.sync.requeue_letters import RequeuedLetters
@@ -48,19 +50,12 @@ class ById:
         for number, letter in enumerate(to_ask, start=1):
             assert letter.record_id is not None
             record, fault = self._look_up(letter.record_id)
-            is_absent = fault is not None and _is_absence(fault)
-            if fault is not None and refused.by(None if is_absent else (fault.code, fault.status)):
-                raise fault
             fetched_at = self._clock.now()
-            settling = None
+            if refused.by(None if fault is None or _is_absence(fault) else (fault.code, fault.status)):
+                assert fault is not None
+                raise fault
             with self._letters.writing() as link:
-                if is_absent:
-                    self._letters.note_not_found(link, letter)
-                elif fault is not None:
-                    settling = self._letters.refuse(link, letter)
-                else:
-                    refused.by(None)
-                    settling = self._letters.settle(link, letter, record, fetched_at, page=letter.page or 0)
+                settling = self._settle(link, letter, record, fault, fetched_at)
                 self._letters.count(link, page=number, pages_expected=len(to_ask))
             if settling is None:
                 self.absent.append(replace(letter, not_found=True))
@@ -68,6 +63,17 @@ class ById:
                 self.settled.add(letter.id)
                 self._letters.tell(letter, settling, fault)
         self._letters.steps_before += len(to_ask)
+
+    def _settle(
+        self, link: Link, letter: Waiting, record: Any, fault: VendorFault | None, fetched_at: datetime
+    ) -> Settling | None:
+        """What becomes of the letter; None: that its record is absent is noted, and not settled yet."""
+        if fault is None:
+            return self._letters.settle(link, letter, record, fetched_at, page=letter.page or 0)
+        if _is_absence(fault):
+            self._letters.note_not_found(link, letter)
+            return None
+        return self._letters.refuse(link, letter)
 
     def finds(self, record_id: str | None) -> bool:
         """Whether a record that the list has just shown is found by its id, too; asked once a run."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from common.clock import Clock
 from common.errors import BadRecord, EntityRefused, PagesUnreliable
-from common.rules.requeue import askable
+from common.rules.paging import Paging
+from common.rules.requeue import ListPlace, askable
 from common.store.bulk_actions import Waiting
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
 from daemon.sync.convert import readable, usable_id
@@ -37,7 +38,7 @@ class PassEnd:
 
 
 class ListPass:
-    """One pass over an entity's list from ``first_page`` on, until all its letters are met or the list ends."""
+    """One pass over an entity's list from a place on, until all its letters are met or the list ends."""
 
     def __init__(
         self,
@@ -47,18 +48,18 @@ class ListPass:
         clock: Clock,
         waiting: Sequence[Waiting],
         *,
-        first_page: int,
+        place: ListPlace,
     ) -> None:
         self._letters = letters
         self._connector = connector
         self._entity = entity
         self._clock = clock
         self._missing = {letter.record_id or letter.payload_hash: letter for letter in waiting}
-        self._first_page = first_page
-        self._reading = Reading(
-            None, first_page=first_page, newest_first=None, sees_ids=True, page_size=connector.page_size
-        )
-        self._reading.removable = first_page == 1
+        self._first_page = first = place.next_page
+        self._reading = Reading(None, first_page=first, newest_first=None, sees_ids=True, page_size=connector.page_size)
+        if first > 1:
+            self._reading.paging = Paging(rows_per_page=place.rows_per_page, total=place.total)
+            self._reading.removable = False
         self._began = clock.now()
         self._last: SortedPage | None = None
         self._ended = False
@@ -167,13 +168,13 @@ class ListPass:
         """The letters whose records stand on this page; they leave ``_missing`` when that is committed."""
         here = {key: record for key, record in zip(map(_key, found), found, strict=True) if key in self._missing}
         paging = self._reading.paging
-        place = {**asked_of(self._connector, self._entity), "next_page": number + 1, "total": paging.total}
+        place = ListPlace(number + 1, paging.total, paging.rows_per_page)
         with self._letters.writing() as link:
             settled = {
                 key: self._letters.settle(link, self._missing[key], record, fetched_at, page=number)
                 for key, record in here.items()
             }
-            self._letters.note_place(link, place)
+            self._letters.note_place(link, {**asked_of(self._connector, self._entity), **asdict(place)})
             self._letters.count(link, page=number, pages_expected=paging.pages_expected)
         for key, settling in settled.items():
             self._letters.tell(self._missing.pop(key), settling)

@@ -36,7 +36,7 @@ def spoiled(vendor: SmallVendor, database_url: str, bad: Sequence[int], **settin
     with engine(None, database_url, **vendor.reach, **settings) as house:
         serve(house.database)
         house.run(entities=["tenants"])
-        assert len(letters(house.database)) == len(bad)
+        assert {id_of(number) for number in bad} <= {letter["record_id"] for letter in letters(house.database)}
         vendor.asked.clear()
         yield house
 
@@ -141,6 +141,24 @@ def test_an_absence_by_id_is_remembered_over_the_hour(
         let_an_hour_pass(house)
         assert ended(house, bulk_id)["verdict"] == "2 of 3 recovered, 1 no longer sent by the vendor"
         assert (vendor.pages_asked, len(vendor.ids_asked)) == ([1, 2, 3, 4, 5], 1)
+
+
+def test_a_pass_that_goes_on_at_a_short_last_page_ends_there(
+    vendor: SmallVendor, database: Database, database_url: str
+) -> None:
+    """Put off between the list's end and what it did not show: the rest is settled, and nothing of it gone."""
+    vendor.records[50] = {"name": "nobody"}
+    with spoiled(vendor, database_url, (5,)) as house:
+        assert len(letters(house.database)) == 2
+        vendor.records = [tenant(number) for number in range(90) if number not in (5, 50)]
+    with engine(None, database_url, **vendor.reach, DOORLOOP_RATE_LIMIT_PER_HOUR="12") as house:
+        serve(house.database)
+        bulk_id = press_requeue(house)
+        put_off(house, bulk_id)
+        assert vendor.asked == [1, 2, 3, 4, 5]
+        let_an_hour_pass(house)
+        assert ended(house, bulk_id)["verdict"] == "0 of 2 recovered, 2 not met in the list"
+        assert vendor.asked == [1, 2, 3, 4, 5, 5, id_of(5)]
 
 
 REFUSALS: dict[str, Answer] = {

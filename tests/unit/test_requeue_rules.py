@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rules.requeue import (
+    ListPlace,
     RefusedInARow,
     Share,
     Way,
     askable,
     cheaper_way,
-    next_page_of,
     pages_of,
+    place_of,
     share_of_hour,
-    total_of,
     verdict,
     worth_a_look,
 )
@@ -53,22 +53,25 @@ def test_a_usual_id_can_be_asked_for() -> None:
     assert askable("5000001")
 
 
+ASKED = {"page_size": 20, "sort": "createdAt", "filters": {}}
+
+
 @pytest.mark.parametrize(
-    ("place", "page"),
+    ("stored", "place"),
     [
-        (None, 1),
-        (4, 1),
-        ({"next_page": 4}, 1),
-        ({"next_page": 4, "page_size": 20, "sort": "createdAt"}, 1),
-        ({"next_page": 4, "page_size": 100, "sort": "createdAt", "filters": {}}, 1),
-        ({"next_page": 4, "page_size": 20, "sort": "createdAt", "filters": {"active": "true"}}, 1),
-        ({"next_page": 4, "page_size": 20, "sort": "createdAt", "filters": {}, "total": 90}, 4),
-        ({"page_size": 20, "sort": "createdAt", "filters": {}}, 1),
+        (None, ListPlace()),
+        (4, ListPlace()),
+        ({"next_page": 4}, ListPlace()),
+        ({"next_page": 4, "page_size": 20, "sort": "createdAt"}, ListPlace()),
+        ({"next_page": 4, **ASKED, "page_size": 100, "total": 90}, ListPlace(total=90)),
+        ({"next_page": 4, **ASKED, "filters": {"active": "true"}}, ListPlace()),
+        ({"next_page": 4, **ASKED, "total": 90, "rows_per_page": 20}, ListPlace(4, 90, 20)),
+        (ASKED, ListPlace()),
     ],
 )
-def test_a_pass_goes_on_only_where_its_pages_are_the_same(place: object, page: int) -> None:
+def test_a_pass_goes_on_only_where_its_pages_are_the_same(stored: object, place: ListPlace) -> None:
     """Another page size, order or filter, or a place that does not tell them: from the list's beginning."""
-    assert next_page_of(place, {"page_size": 20, "sort": "createdAt", "filters": {}}) == page
+    assert place_of(stored, ASKED) == place
 
 
 def test_a_list_of_unknown_length_is_worth_a_look() -> None:
@@ -77,7 +80,6 @@ def test_a_list_of_unknown_length_is_worth_a_look() -> None:
     assert not worth_a_look(2, 0, None)
     assert not worth_a_look(100, 0, 5)
     assert not worth_a_look(100, 1, None)
-    assert [total_of(place) for place in (None, 4, {}, {"total": None}, {"total": 90})] == [None, None, None, None, 90]
     assert [pages_of(total, 20) for total in (None, 0, 20, 21)] == [None, 1, 1, 2]
 
 
