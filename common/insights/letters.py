@@ -32,6 +32,11 @@ GROUPED_LETTERS = 10_000
 _PLAIN = re.compile(r"[A-Za-z_/]{0,40}|[0-9a-f]{24}|\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:?\d{2})?)?")
 """A word or CONSTANT, an id, a day or moment: no sentence, address or number of anybody."""
 UNFINISHED = ("queued", "running")
+_KEPT_BACK_BY = {
+    "REQUEUE_SHARE_SPENT": "half of the hour's requests is used up",
+    "RATE_LIMITED_UNTIL": "the vendor asked to slow down",
+    "VENDOR_ASKED_LATER": "the vendor is in trouble and asked to come back later",
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,11 @@ class LetterGroup:
 
 @dataclass(frozen=True)
 class BulkAction:
-    """A requeue or discard. ``outcomes``: how many letters ended how so far; ``verdict`` says it once it has ended."""
+    """A requeue or discard. ``outcomes``: how many letters ended how so far; ``verdict`` says it once it has ended.
+
+    ``not_before`` and ``waits_for`` (a code): until when it waits and what for, of a requeue that is kept back; one
+    that is held (``held_by``) waits until somebody has mended what holds its account.
+    """
 
     id: str
     action: str
@@ -128,6 +137,15 @@ class BulkAction:
     not_before: datetime | None
     cancel_asked_by: str | None
     run_id: str | None
+    waits_for: str | None = None
+    held_by: str | None = None
+
+    @property
+    def why(self) -> str | None:
+        """Why it has not begun, when something keeps it back."""
+        if self.waits_for == "ACCOUNT_HELD":
+            return f"the account is held by its settings: {self.held_by or 'see its findings'}"
+        return _KEPT_BACK_BY.get(self.waits_for, "the hour's requests are used up") if self.waits_for else None
 
     @property
     def is_unfinished(self) -> bool:

@@ -135,7 +135,7 @@ def limits(call: Call) -> Follow:
 
 
 def schedule(call: Call) -> Follow:
-    """Pause what starts by itself, or let it go on. Runs by hand start all the same; requeues wait."""
+    """Pause what starts by itself, or let it go on. Runs and requeues by hand start all the same."""
     body: ScheduleBody = call.body
     return settled(call, schedule_wish(integration_of(body), paused=body.paused, reason=body.reason))
 

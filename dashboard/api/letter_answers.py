@@ -71,7 +71,8 @@ class LetterGroupsTold(Told):
 
 
 class BulkTold(Told):
-    """A requeue or discard. ``outcomes``: how many letters ended how so far; ``verdict`` once it has ended."""
+    """A requeue or discard. ``outcomes``: how many letters ended how so far; ``verdict`` once it has ended; ``why`` and
+    ``not_before``: what keeps back a requeue that has not begun, and until when."""
 
     id: str
     action: str
@@ -87,6 +88,7 @@ class BulkTold(Told):
     started_at: datetime | None
     finished_at: datetime | None
     not_before: datetime | None
+    why: str | None
     cancel_asked_by: str | None
     run_id: str | None
 

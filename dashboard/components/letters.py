@@ -136,8 +136,8 @@ def _how_far(action: BulkAction, now: datetime) -> str:
         return f"{far}; being cancelled by {action.cancel_asked_by}."
     if action.state == "running":
         return f"{far}."
-    if action.not_before and action.not_before > now:
-        return (
-            f"{far}; half of the hour's requests is used up, it goes on by itself at {clock(action.not_before, now)}."
-        )
+    if action.why and action.not_before:
+        return f"{far}; {action.why}, it goes on by itself at {clock(action.not_before, now)}."
+    if action.why:
+        return f"{far}; {action.why}"
     return f"{far}; it begins by itself when no other run is active."

@@ -29,9 +29,12 @@ SELECT count(*) AS taken FROM queued
 UPDATE control.bulk_actions SET counted = %(counted)s WHERE id = %(id)s
 
 -- name: unfinished
--- What is to be done or settled, oldest first, with the state of its run and whether a requeue may start now.
+-- What is to be done or settled, oldest first, with the state of its run and whether a requeue may start now: a paused
+-- schedule keeps back nothing that somebody pressed. `run_until`: when its own share of the hour is free again; what the
+-- vendor or the whole budget asked to wait for is the account's block, which may end earlier than it was told.
 SELECT b.id, b.integration, b.account_key, b.action, b.reason, b.actor, b.source, b.state, b.counted, b.run_id,
-       b.cancel_asked_by, r.state AS run_state, r.error AS run_error, r.stop_requested_by, r.blocked_until AS run_until,
+       b.cancel_asked_by, r.state AS run_state, r.error AS run_error, r.stop_requested_by,
+       CASE WHEN r.warnings @> '[{"code": "REQUEUE_SHARE_SPENT"}]' THEN r.blocked_until END AS run_until,
        (b.not_before IS NULL OR b.not_before <= clock_timestamp())
        AND NOT EXISTS (
            SELECT FROM control.runs AS active
@@ -40,7 +43,7 @@ SELECT b.id, b.integration, b.account_key, b.action, b.reason, b.actor, b.source
        AND NOT EXISTS (
            SELECT FROM control.accounts_synced AS a
            WHERE a.integration = b.integration AND a.account_key = b.account_key
-             AND (a.held OR a.paused_at IS NOT NULL OR a.blocked_until > clock_timestamp())) AS may_start
+             AND (a.held OR a.blocked_until > clock_timestamp())) AS may_start
 FROM control.bulk_actions AS b
 LEFT JOIN control.runs AS r ON r.id = b.run_id
 WHERE b.state IN ('queued', 'running') AND b.integration = ANY (%(integrations)s)

@@ -51,10 +51,25 @@ FROM control.dead_letters
 WHERE id = %(id)s
 
 -- name: actions
--- The latest requeues and discards, newest first.
+-- The latest requeues and discards, newest first, and what keeps back a requeue that has not begun: as bulk_actions.sql judges
+-- whether it may (`unfinished`).
 SELECT b.id, b.action, b.filter, b.reason, b.actor, b.state, b.counted, b.done, b.verdict, b.created_at, b.started_at,
-       b.finished_at, b.not_before, b.cancel_asked_by, b.run_id
+       b.finished_at, b.cancel_asked_by, b.run_id, kept.*
 FROM control.bulk_actions AS b
+LEFT JOIN control.accounts_synced AS a USING (integration, account_key)
+LEFT JOIN LATERAL (
+    SELECT CASE
+               WHEN a.held THEN 'ACCOUNT_HELD'
+               WHEN a.blocked_until > clock_timestamp() THEN a.blocked_code
+               WHEN b.not_before > clock_timestamp() THEN 'REQUEUE_SHARE_SPENT'
+           END AS waits_for,
+           CASE WHEN a.held IS NOT TRUE THEN
+               greatest(b.not_before, CASE WHEN a.blocked_until > clock_timestamp() THEN a.blocked_until END)
+           END AS not_before,
+           (SELECT f ->> 'cause' FROM jsonb_array_elements(a.findings) AS f
+            WHERE a.held AND f -> 'holds' = 'true' LIMIT 1) AS held_by
+    WHERE b.state = 'queued' AND b.action = 'requeue'
+) AS kept ON true
 WHERE b.integration = %(integration)s AND b.account_key = %(account_key)s
   AND (%(id)s::uuid IS NULL OR b.id = %(id)s)
   AND (%(before)s::timestamptz IS NULL OR b.created_at < %(before)s)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.errors import Refused
+from common.insights.letters import bulk_actions
 from common.letter_wishes import Matching
 from common.store import budgets
 from common.store.database import Database
@@ -216,6 +217,8 @@ def test_at_most_half_of_the_hour_and_then_it_goes_on(drill: DrillServer, databa
         run = one(house.database, "SELECT * FROM control.runs WHERE id = %s", first["run_id"])
         assert (run["state"], run["requests"]) == ("deferred", 4)
         assert first["not_before"] == run["blocked_until"]
+        (told,) = bulk_actions(house.database, "doorloop")
+        assert (told.why, told.not_before) == ("half of the hour's requests is used up", first["not_before"])
         assert len(drill.log.entries()) == 4
         assert one(house.database, "SELECT blocked_until FROM control.accounts_synced")["blocked_until"] is None
         assert house.continue_by_schedule() is None

@@ -101,9 +101,11 @@ ACTIVE = """SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping', 'q
 
 
 def wait_until_quiet(house: House) -> None:
-    """Until nothing runs, and nothing is forced, lowered or paused."""
+    """Until nothing runs, and nothing is forced, lowered, held or paused."""
     with house.database.transaction() as link:
-        link.execute("UPDATE control.accounts_synced SET paused_at = NULL, paused_by = NULL, paused_reason = NULL")
+        link.execute(
+            "UPDATE control.accounts_synced SET held = false, paused_at = NULL, paused_by = NULL, paused_reason = NULL"
+        )
         link.execute("UPDATE control.breakers SET state = 'closed' WHERE state IN ('forced_open', 'forced_closed')")
         link.execute(
             """UPDATE control.budgets
