@@ -144,6 +144,12 @@ VENDOR = (
         "The vendor changed its API, or a proxy answers; nothing was written from it.",
     ),
     Code(
+        "WRONG_RECORD",
+        "entity failed",
+        "The answer at {path} is not the record that was asked for.",
+        "The vendor changed its API, or a proxy answers; nothing was written from it.",
+    ),
+    Code(
         "BARE_ARRAY",
         "warning",
         "The list at {path} came without its envelope, so its total is unknown.",

@@ -82,7 +82,10 @@ class ById:
         return self.works
 
     def _look_up(self, record_id: str) -> tuple[Any, VendorFault | None]:
-        """The record, or why this one was not given. What ends the whole run, and no single record, is raised."""
+        """The record, or why this one was not given. What ends the whole run, and no single record, is raised.
+
+        Something else than the record asked for must not take the place of what its letter holds.
+        """
         self._letters.may_ask()
         try:
             record = self._connector.record(self._entity, record_id)
@@ -90,7 +93,9 @@ class ById:
             if ends_run(fault):
                 raise
             return None, fault
-        self.works = self.works or usable_id(record) == record_id
+        if usable_id(record) != record_id:
+            return None, EntityRefused("WRONG_RECORD", path=f"{self._entity.path}/{record_id}")
+        self.works = True
         return record, None
 
 

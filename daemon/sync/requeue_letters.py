@@ -139,8 +139,6 @@ class RequeuedLetters:
     def _bring(self, link: Link, letter: Waiting, record: Any, fetched_at: datetime, *, page: int) -> Settling:
         try:
             prepared = prepare(record)
-            if letter.record_id is not None and prepared.id != letter.record_id:
-                raise BadRecord("RECORD_REFUSED", detail="the vendor answered with another record")
             inserted, updated = self._write(link, prepared, fetched_at)
         except BadRecord as error:
             again = letter_of(record, error, letter.record_id)

@@ -169,6 +169,10 @@ REFUSALS: dict[str, Answer] = {
     "html": Answer(b"<html>x", content_type="text/html"),
     "empty": Answer(b""),
     "204": Answer(b"", 204),
+    "null": Answer(None),
+    "another record": Answer(tenant(7)),
+    "an envelope": Answer({"data": tenant(5)}),
+    "a list": Answer([tenant(5)]),
 }
 
 
@@ -176,14 +180,16 @@ REFUSALS: dict[str, Answer] = {
 def test_one_refused_record_does_not_hold_up_the_others(
     vendor: SmallVendor, database: Database, database_url: str, kind: str
 ) -> None:
-    """A letter whose record is refused for good stays open, tried once more; the run goes on to the next one."""
+    """A letter whose record is refused for good stays open as it is, tried once more; the run goes on to the next."""
     with spoiled(vendor, database_url, FEW) as house:
+        before = letters(database)[0]["payload"]
         mend(vendor)
         vendor.bend_record = lambda id_: REFUSALS[kind] if id_ == id_of(FEW[0]) else None
         found = ended(house, press_requeue(house))
         assert found["verdict"] == "2 of 3 recovered, 1 refused by the vendor"
         (left,) = letters(database)
         assert (left["record_id"], left["attempts"], left["code"]) == (id_of(FEW[0]), 2, "RECORD_TYPE")
+        assert left["payload"] == before
         assert entity_of(database)["state"] == "complete"
 
 
