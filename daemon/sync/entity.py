@@ -169,7 +169,7 @@ class EntityReading:
             entity=name,
         )
         met = self._patient(lambda: self._proof.met(reading))
-        return look_again(self._copy.pages_again(sort_by), met)
+        return look_again(self._copy.pages_again(sort_by), met, most=reading.paging.total or 0)
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
         reading.note(page)

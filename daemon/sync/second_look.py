@@ -40,16 +40,28 @@ class SecondLook:
     is_whole: bool
 
 
-def look_again(pages: Iterator[SortedPage], met: Met) -> SecondLook:
-    """Read the pages to the last. ``Deferred``, ``StopRequested`` and what ends an entity pass through."""
+MOVED = SecondLook((), is_whole=False)
+
+
+def look_again(pages: Iterator[SortedPage], met: Met, *, most: int) -> SecondLook:
+    """Read the pages to the last, of a list that had ``most`` records.
+
+    One that moves again, or has more, is left there: it proves nothing, and might have no end. ``Deferred``,
+    ``StopRequested`` and what ends an entity pass through.
+    """
     more: dict[str, None] = {}
     hashes = array("q")
-    totals: set[int | None] = set()
+    told: int | None = None
     try:
         for page in pages:
-            totals.add(page.page.total)
+            total = page.page.total
+            if total is None or total > most or total != (total if told is None else told):
+                return MOVED
+            told = total
             hashes.extend(map(hash, page.ids))
+            if len(hashes) > told:
+                return MOVED
             more.update(dict.fromkeys(id_ for id_ in page.ids if id_ not in met))
     except PagesUnreliable:
-        return SecondLook((), is_whole=False)
-    return SecondLook(tuple(more), is_whole=totals == {len(set(hashes))})
+        return MOVED
+    return SecondLook(tuple(more), is_whole=True) if len(set(hashes)) == told else MOVED
