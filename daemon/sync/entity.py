@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault
+from common.errors import BreakerHolds, Deferred, EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
 from common.states import EntityState
 from common.store import leases, passes, runs
@@ -21,7 +21,7 @@ from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled
 from daemon.sync.reporter import RunReporter
-from daemon.sync.second_look import SecondLook, look_again
+from daemon.sync.second_look import MOVED, SecondLook, look_again
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
@@ -168,8 +168,13 @@ class EntityReading:
             f"{name}: read once more before rows are marked removed, since it brought new records as well",
             entity=name,
         )
-        met = self._patient(lambda: self._proof.met(reading))
-        return look_again(self._copy.pages_again(sort_by), met, most=reading.paging.total or 0)
+        met = self._patient(lambda: self._proof.begin_second_look(reading))
+        try:
+            return look_again(self._copy.pages_again(sort_by), met, most=reading.paging.total or 0)
+        except (Deferred, BreakerHolds, EntityRefused, TransientFault) as fault:
+            # All of it was read once, and stands. Waiting to look again, a small budget would never come to an end.
+            log.warning("a second look at a list was cut short", entity=name, why=str(fault), run=self._lease.run_id)
+            return MOVED
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
         reading.note(page)

@@ -40,12 +40,15 @@ class Proving:
             settled = would_settle(link, self._lease, self._writer.target, proof, met=Met(hashes=met))
         return None if settled.drift is not None and may_read_again else settled
 
-    def met(self, reading: Reading) -> Met:
-        """The ids that the pages brought."""
+    def begin_second_look(self, reading: Reading) -> Met:
+        """The ids that the pages brought. It is noted: should the look be cut off, the next reading begins anew."""
         if reading.pass_id is None:
             return Met(hashes=reading.met_in_dry_run or ())
         with self._writer.transaction() as link:
-            return Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id)))
+            met = Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id)))
+            passes.see_more(link, reading.pass_id, ())
+            leases.fence(link, self._lease)
+        return met
 
     def _end_pass(
         self, reading: Reading, pass_id: int, *, may_read_again: bool, second: SecondLook | None

@@ -300,6 +300,42 @@ def test_a_list_that_moves_under_the_second_look_too_proves_nothing(
     assert removed(database) == set(gone)
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["deferred", "killed"])
+def test_a_second_look_that_is_cut_short_holds_nothing_up(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """Laws 2 and 4: nothing is removed then, and a next run neither begins that look again nor goes on behind the list.
+
+    Else a budget that is too small for it would be spent on it each hour, for ever.
+    """
+    gone = drill.mutate("owners", delete=2, add=2).deleted
+    real = ListCopy.pages_again
+
+    def cut(self: ListCopy, sort_by: str) -> Iterator[SortedPage]:
+        drill.set_fault("rate_limited", retry_after="3600", entity="owners")
+        if ends:
+            raise SystemExit("killed")
+        yield from real(self, sort_by)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ListCopy, "pages_again", cut)
+        if ends:
+            with pytest.raises(SystemExit):
+                copier.run()
+        else:
+            run = copier.run(entities=["owners"])
+            assert (run.state, run.warnings("owners")) == ("succeeded", ["COUNT_DRIFT"])
+            assert run.entities["owners"]["state"] == "complete"
+    assert removed(database) == set()
+    drill.clear_faults()
+    with database.transaction() as link:
+        link.execute("UPDATE control.accounts_synced SET blocked_until = NULL, blocked_code = NULL")
+        link.execute("UPDATE control.leases SET expires_at = now() - interval '1 s' WHERE holder IS NOT NULL")
+    run = copier.run()
+    assert run.warnings("owners") == (["PASS_RESTARTED"] if ends else [])
+    assert removed(database) == set(gone)
+
+
 def send_without(drill: DrillServer, monkeypatch: pytest.MonkeyPatch, keys_of: Callable[[str], set[str]]) -> None:
     """Have the vendor's owners come without some of their keys."""
     send_as(drill, monkeypatch, lambda one: {k: v for k, v in one.items() if k not in keys_of(one["id"])})
