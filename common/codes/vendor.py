@@ -192,6 +192,12 @@ VENDOR = (
         "The list changed while it was read, or holds records without an id; nothing is marked removed, the next full run settles it.",
     ),
     Code(
+        "ABSENCE_NOT_PROVEN",
+        "warning",
+        "Rows missing from the list of {entity}: {missing}. A second look at it is no proof that they are gone: {why}.",
+        "Nothing is marked removed; the next backfill looks again. If this comes back, run one at a quieter hour.",
+    ),
+    Code(
         "STAMP_AHEAD",
         "warning",
         "Record {id} says it was updated at {stamp}, which is yet to come.",

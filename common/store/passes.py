@@ -76,9 +76,9 @@ def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
             yield row["ids"]
 
 
-def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:
-    """Remember ids that a second look at the list of a pass met, beside those of its pages."""
-    link.execute(SQL["see_more"], {"pass_id": pass_id, "ids": list(ids)})
+def note_second_look(link: Link, pass_id: int) -> None:
+    """The list of a pass is being looked at once more: should that be cut off, the next reading begins anew."""
+    link.execute(SQL["note_second_look"], {"pass_id": pass_id})
 
 
 def end(link: Link, pass_id: int, state: str, total: int | None = None, *, keep_watermark: bool = True) -> str | None:

@@ -145,18 +145,6 @@ def count_here_before(link: Link, target: Target, account_key: str, pass_id: int
     return int(row["here"]) if row else 0
 
 
-def count_untouched(link: Link, target: Target, account_key: str, pass_id: int) -> int:
-    """Rows not marked removed that were written before the pass, and by none of its runs."""
-    row = link.execute(_statements(target)["untouched"], _of_pass(account_key, pass_id)).fetchone()
-    return int(row["untouched"]) if row else 0
-
-
-def count_here(link: Link, target: Target, account_key: str, ids: Sequence[str]) -> int:
-    """How many of these ids have a row that is not marked removed."""
-    row = link.execute(_statements(target)["here"], {"account_key": account_key, "ids": list(ids)}).fetchone()
-    return int(row["here"]) if row else 0
-
-
 def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
     """Rows that are here but that the pass did not meet."""
     row = link.execute(_statements(target)["missing"], _of_pass(account_key, pass_id)).fetchone()
@@ -233,10 +221,6 @@ def _statements(target: Target) -> dict[str, bytes]:
         "tidy": "VACUUM (TRUNCATE) {staging}",
         "before": "SELECT count(*) AS here FROM {table} WHERE {here} "
         "AND _first_seen_at < (SELECT started_at FROM control.passes WHERE id = %(pass_id)s)",
-        "untouched": "SELECT count(*) AS untouched FROM {table} WHERE {here} AND _run_id NOT IN ("
-        "SELECT id FROM control.runs WHERE started_at >= (SELECT r.started_at FROM control.passes AS p "
-        "JOIN control.runs AS r ON r.id = p.first_run_id WHERE p.id = %(pass_id)s))",
-        "here": "SELECT count(*) AS here FROM {table} WHERE {here} AND id = ANY (%(ids)s)",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",

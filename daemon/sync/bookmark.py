@@ -121,9 +121,7 @@ class Bookmark:
             return "the page size has changed"
         if pass_["sort"] != sort_by or pass_["filter"] != self._filters():
             return "order or filter have changed"
-        if (
-            pass_["sort"] == CREATED and pass_["pages_seen"] == pass_["next_page"]
-        ):  # a page 0 beside its own (`see_more`)
+        if pass_["sort"] == CREATED and pass_["pages_seen"] == pass_["next_page"]:  # page 0 (`note_second_look`)
             return "it was cut off in a second look at the list"
         if pass_["sort"] == CREATED and pass_["pages_seen"] != pass_["next_page"] - 1:
             return "the database crashed and forgot which records were seen"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from common.errors import BreakerHolds, Deferred, EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
 from common.states import EntityState
@@ -21,12 +19,10 @@ from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled
 from daemon.sync.reporter import RunReporter
-from daemon.sync.second_look import MOVED, SecondLook, look_again
+from daemon.sync.second_look import SecondLook, look_again
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
-
-log = structlog.get_logger("run")
 
 
 @dataclass
@@ -95,6 +91,7 @@ class EntityReading:
             runs.begin_entity(link, self._lease.run_id, self._entity.name)
             watermark = passes.watermark(link, self._lease, self._entity.name)
             leases.fence(link, self._lease)
+        self._proof.has_watermark = watermark is not None
         if watermark is not None and self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
             try:
                 return self._read_list(UPDATED, NewestFirst(watermark))
@@ -148,12 +145,18 @@ class EntityReading:
         if settled.is_doubtful:
             settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
-        if settled.drift is not None:
-            ids, total = settled.drift
-            self._warnings.add("COUNT_DRIFT", ids=ids, total=total)
+        self._warn_of(settled)
         if reading.shrank:
             self._warnings.add("LIST_SHRANK")
         return settled
+
+    def _warn_of(self, settled: Settled) -> None:
+        if settled.drift is not None:
+            ids, total = settled.drift
+            self._warnings.add("COUNT_DRIFT", ids=ids, total=total)
+        if settled.unproven is not None:
+            missing, why = settled.unproven
+            self._warnings.add("ABSENCE_NOT_PROVEN", missing=missing, why=why)
 
     def _proven(
         self, reading: Reading, *, may_read_again: bool = False, second: SecondLook | None = None
@@ -165,19 +168,18 @@ class EntityReading:
         self._reporter.event(
             "info",
             "second_look",
-            f"{name}: read once more before rows are marked removed, since it brought new records as well",
+            f"{name}: read once more before rows are marked removed",
             entity=name,
         )
         met = self._patient(lambda: self._proof.begin_second_look(reading))
         try:
-            return look_again(self._copy.pages_again(sort_by), met, most=reading.paging.total or 0)
+            return look_again(self._copy.pages_again(sort_by), met)
         except (Deferred, BreakerHolds, EntityRefused, TransientFault) as fault:
             # All of it was read once, and stands. Waiting to look again, a small budget would never come to an end.
-            log.warning("a second look at a list was cut short", entity=name, why=str(fault), run=self._lease.run_id)
-            return MOVED
+            return SecondLook(f"it was cut short ({fault.code})")
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
-        reading.note(page)
+        reading.note(page, again=True)
         if reading.pass_id is not None:  # of a dry run its records were counted when it came first
             self._copy.write(reading, [Work(page, reading.checkpoint(page, again=True))])
 

@@ -22,6 +22,8 @@ class Proving:
         self._lease = lease
         self._entity = entity
         self._removes = removes
+        self.has_watermark = False
+        """Whether it is known up to when the entity's changes are known."""
         self._tried: tuple[str, Settled] | None = None
         """The last try's transaction and what it settled: the answer, when only that of its COMMIT was lost."""
 
@@ -46,7 +48,7 @@ class Proving:
             return Met(hashes=reading.met_in_dry_run or ())
         with self._writer.transaction() as link:
             met = Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id)))
-            passes.see_more(link, reading.pass_id, ())
+            passes.note_second_look(link, reading.pass_id)
             leases.fence(link, self._lease)
         return met
 
@@ -65,15 +67,30 @@ class Proving:
                 if settled.drift is not None and may_read_again:
                     return None
                 self._forget_seen(link, pass_id)
-            moved = reading.sees_ids and (not reading.is_proof or (second is not None and settled.drift is not None))
-            transaction = passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=not moved)
+            keeps = not reading.sees_ids or self._leads_on(reading, settled)
+            transaction = passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=keeps)
             if transaction is not None:
                 self._tried = (transaction, settled)
             leases.fence(link, self._lease)
         return settled
 
+    def _leads_on(self, reading: Reading, settled: Settled) -> bool:
+        """Whether the next delta may begin where this reading of the whole list did.
+
+        Such a list may have hidden a changed record, so it moves no watermark that is there: the deltas lead on from
+        one to the next, and what changed since the last is read again at the cost of some pages. Where there is none
+        yet it gives one, unless it is known to have moved.
+        """
+        return not self.has_watermark and reading.is_proof and settled.unproven is None
+
     def _proof(self, reading: Reading, second: SecondLook | None) -> Proof:
-        return Proof(reading.paging.total, reading.is_proof, removes=self._removes, second=second)
+        return Proof(
+            reading.paging.total,
+            reading.is_proof,
+            removes=self._removes,
+            is_sure=reading.came_at_once or second is not None,
+            unproven=second.unproven if second else None,
+        )
 
     def _forget_seen(self, link: Link, pass_id: int) -> None:
         """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""

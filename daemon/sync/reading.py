@@ -38,7 +38,7 @@ class Reading:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page = first_page
         self.sees_ids = sees_ids
-        self._page_size, self._is_first = page_size, is_first
+        self._page_size, self._is_first, self._pages_read = page_size, is_first, 0
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._newest_first = newest_first
         self._cap: datetime | None = pass_["started_at"] if pass_ else None
@@ -74,6 +74,7 @@ class Reading:
         total = page.page.total
         fell = total is not None and self.paging.total is not None and total < self.paging.total
         self.paging.observe(page.number, page.ids, page.rows, total)
+        self._pages_read += 1
         if page.number == 1:
             self._first_total = total
             self._began = _begun(self._began, page.page.answered_at) if self._began else None
@@ -159,6 +160,11 @@ class Reading:
             return self.removable
         return self.removable and self._born <= self.paging.total - self._first_total
 
+    @property
+    def came_at_once(self) -> bool:
+        """Whether the whole list was one answer: nothing could move under its reader."""
+        return self.first_page == 1 and self._pages_read == 1
+
     def _born_on(self, page: SortedPage) -> int:
         """How many records of the page may be younger than the reading, wherever they stand on it.
 
@@ -173,8 +179,9 @@ class Reading:
         """A page was written, with so many new records that were created after the reading began."""
         self._born += born
 
-    def note(self, page: SortedPage) -> None:
-        """The page has been looked at: its ids were met."""
+    def note(self, page: SortedPage, *, again: bool = False) -> None:
+        """The page has been looked at: its ids were met. ``again``: so it was before."""
+        self._pages_read += again
         self._bloom.add(page.ids)
         if self.met_in_dry_run is not None:
             self.met_in_dry_run.extend(map(hash, page.ids))

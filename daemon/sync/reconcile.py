@@ -9,18 +9,20 @@ from common.store import accounts, passes, records
 from common.store.database import Link
 from common.store.leases import Lease
 from common.store.records import Target
-from daemon.sync.second_look import Met, SecondLook
+from daemon.sync.second_look import Met
 
 
 @dataclass(frozen=True)
 class Settled:
     """What was settled. ``drift``: (distinct ids, the vendor's total in words) when they prove nothing; ``asked``:
-    (missing, here) when an admin has to decide; ``removed``: rows marked removed; ``is_doubtful``: nothing was settled
-    yet, since the list may have moved under its reader: it is to be looked at once more."""
+    (missing, here) when an admin has to decide; ``removed``: rows marked removed; ``unproven``: (rows that are missing,
+    why the second look at the list is no proof that they are gone); ``is_doubtful``: nothing was settled yet, since the
+    list may have moved under its reader: it is to be looked at once more."""
 
     removed: int = 0
     drift: tuple[int, str] | None = None
     asked: tuple[int, int] | None = None
+    unproven: tuple[int, str] | None = None
     is_doubtful: bool = False
 
 
@@ -28,12 +30,14 @@ class Settled:
 class Proof:
     """What a reading of the whole list says of itself. ``total``: the vendor's count, None when it was not told;
     ``removable``: it did not change meanwhile, as far as is known; ``removes``: its run is one that marks rows removed;
-    ``second``: what a second look at the list found."""
+    ``is_sure``: nothing could move under its reader, or a second look at the list met the same; ``unproven``: why that
+    look did not."""
 
     total: int | None
     removable: bool
     removes: bool
-    second: SecondLook | None = None
+    is_sure: bool = False
+    unproven: str | None = None
 
 
 def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: int) -> Settled:
@@ -45,19 +49,12 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
     if drift is not None or not proof.removes:
         return Settled(drift=drift)
     records.plan_for_bulk(link)
-    if proof.second is not None:
-        if not _stood_still(link, lease, target, proof.second):
-            return Settled(drift=_moved(ids))
-        passes.see_more(link, pass_id, proof.second.more)
     missing = records.count_missing(link, target, lease.account_key, pass_id)
     if missing == 0:
         # Whatever was asked of an earlier reading is settled by this one.
         accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
         return Settled()
-    untouched = records.count_untouched(link, target, lease.account_key, pass_id)
-    if proof.second is None and ids > untouched - missing:  # what was met is not only what was here before
-        return Settled(is_doubtful=True)
-    return _remove(link, lease, target, pass_id, missing)
+    return _undecided(proof, missing) or _remove(link, lease, target, pass_id, missing)
 
 
 def _remove(link: Link, lease: Lease, target: Target, pass_id: int, missing: int) -> Settled:
@@ -79,10 +76,11 @@ def _remove(link: Link, lease: Lease, target: Target, pass_id: int, missing: int
     return Settled(removed=records.mark_missing_removed(link, target, lease.account_key, pass_id))
 
 
-def _stood_still(link: Link, lease: Lease, target: Target, second: SecondLook) -> bool:
-    """Whether the second look is proof: it gained nothing but rows that we have, which the first one had not met."""
-    known = records.count_here(link, target, lease.account_key, second.more)
-    return second.is_whole and known == len(second.more)
+def _undecided(proof: Proof, missing: int) -> Settled | None:
+    """What keeps missing rows from being taken for gone; None when nothing does."""
+    if proof.unproven is not None:
+        return Settled(unproven=(missing, proof.unproven))
+    return None if proof.is_sure else Settled(is_doubtful=True)
 
 
 def _moved(ids: int) -> tuple[int, str]:
@@ -103,13 +101,13 @@ def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met:
     drift = drift_of(len(met), proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
         return Settled(drift=drift)
-    if proof.second is not None and not _stood_still(link, lease, target, proof.second):
-        return Settled(drift=_moved(len(met)))
-    more = Met(proof.second.more if proof.second else ())
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):
         here += 1
-        missing += id_ not in met and id_ not in more
-    if proof.second is None and missing and len(met) > here - missing:
-        return Settled(is_doubtful=True)
+        missing += id_ not in met
+    if not missing:
+        return Settled()
+    undecided = _undecided(proof, missing)
+    if undecided is not None:
+        return undecided
     return Settled(asked=(missing, here)) if is_mass_removal(missing, here) else Settled(removed=missing)

@@ -2,7 +2,8 @@
 
 A list that gains a record on a page still to come and loses one on a page already read keeps its total, and hides a
 third record: it moved past the reader. Nothing in the first reading tells such a gain from a record that came before it
-(it may be a bad one, or one that came back, or bear an old stamp). In the second one what was hidden shows.
+(it may be a bad one, one that came back, or one whose row was here all the time). What was lost in the first reading
+was met in it, and is not in the second: a list that shows the very same records twice hid none of them.
 """
 
 from __future__ import annotations
@@ -34,34 +35,25 @@ class Met:
 
 @dataclass(frozen=True)
 class SecondLook:
-    """``more``: ids that the first reading did not meet; ``is_whole``: the list stood still while it was looked at."""
+    """What it was good for. ``unproven``: why it does not show that the first reading met all; None: it does."""
 
-    more: tuple[str, ...]
-    is_whole: bool
-
-
-MOVED = SecondLook((), is_whole=False)
+    unproven: str | None = None
 
 
-def look_again(pages: Iterator[SortedPage], met: Met, *, most: int) -> SecondLook:
-    """Read the pages to the last, of a list that had ``most`` records.
+def look_again(pages: Iterator[SortedPage], met: Met) -> SecondLook:
+    """Read the pages until they differ from what was met, or to the last; so a list that has no end is left early.
 
-    One that moves again, or has more, is left there: it proves nothing, and might have no end. ``Deferred``,
-    ``StopRequested`` and what ends an entity pass through.
+    ``Deferred``, ``StopRequested`` and what ends an entity pass through.
     """
-    more: dict[str, None] = {}
     hashes = array("q")
-    told: int | None = None
     try:
         for page in pages:
-            total = page.page.total
-            if total is None or total > most or total != (total if told is None else told):
-                return MOVED
-            told = total
+            if page.page.total != len(met):
+                return SecondLook(f"it counts {page.page.total} records now, not {len(met)}")
             hashes.extend(map(hash, page.ids))
-            if len(hashes) > told:
-                return MOVED
-            more.update(dict.fromkeys(id_ for id_ in page.ids if id_ not in met))
-    except PagesUnreliable:
-        return MOVED
-    return SecondLook(tuple(more), is_whole=True) if len(set(hashes)) == told else MOVED
+            if len(hashes) > len(met) or not all(id_ in met for id_ in page.ids):
+                return SecondLook(f"page {page.number} holds other records now")
+    except PagesUnreliable as error:
+        return SecondLook(f"its pages made no sense ({error.code})")
+    missed = len(met) - len(set(hashes))
+    return SecondLook(f"{missed} of its records were not in it any more" if missed else None)

@@ -270,10 +270,10 @@ SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL,
 WHERE id = %(pass_id)s AND state = 'open'
 RETURNING pg_current_xact_id()::text AS xact_id
 
--- name: see_more
--- What a second look at a list met; no page has the number 0.
-INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, 0, %(ids)s)
-ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids
+-- name: note_second_look
+-- No page has the number 0: one that is there says that the whole list had come and was being looked at once more.
+INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, 0, '{}')
+ON CONFLICT (pass_id, page) DO NOTHING
 
 -- name: forget_seen
 -- Ids of passes that can no longer need them.
