@@ -23,7 +23,7 @@ from daemon import handlers, limit_handlers
 from daemon.bulk import BulkDesk
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
-from daemon.run_desk import RunDesk
+from daemon.run_desk import DeadRunInTheWay, RunDesk
 from daemon.sync.run import RunPlan
 
 log = structlog.get_logger("commands")
@@ -71,7 +71,6 @@ class CommandDesk:
 
     def take(self, command_id: str) -> RunPlan | dict[str, Any]:
         """Take this very command (a foreground run's own). A plan to execute, or the result. Raises ``Refused``."""
-        rescue_silent_runs(self._database)
         claimed = self._claim(command_id)
         if claimed is None:
             raise self._expiry()
@@ -125,6 +124,15 @@ class CommandDesk:
 
     def _claim(self, only_id: str | None = None) -> tuple[Row, RunPlan | Refused | None] | None:
         """The next command, or that one, claimed and looked at. One that is to be done is in hand until its end."""
+        try:
+            return self._claim_once(only_id)
+        except DeadRunInTheWay:
+            rescue_silent_runs(self._database)
+        return self._claim_once(only_id, is_last_try=True)
+
+    def _claim_once(
+        self, only_id: str | None, *, is_last_try: bool = False
+    ) -> tuple[Row, RunPlan | Refused | None] | None:
         command: Row | None = None
         try:
             with self._database.transaction() as link:
@@ -132,7 +140,7 @@ class CommandDesk:
                 if command is None:
                     return None
                 self._in_hand.add(str(command["id"]))  # before others can see the claim
-                accepted = self._accept(link, command)
+                accepted = self._accept(link, command, is_last_try=is_last_try)
         except BaseException:
             if command is not None:
                 self._let_go(command)
@@ -145,7 +153,6 @@ class CommandDesk:
         self._in_hand.discard(str(command["id"]))
 
     def _take_one(self) -> bool:
-        rescue_silent_runs(self._database)
         claimed = self._claim()
         if claimed is None:
             return False
@@ -159,8 +166,11 @@ class CommandDesk:
             pool.submit(self._do_safely, command)
         return True
 
-    def _accept(self, link: Link, command: Row) -> RunPlan | Refused | None:
-        """Check where it is from; a `run` gets its lease and run row here. A refusal is written and returned."""
+    def _accept(self, link: Link, command: Row, *, is_last_try: bool) -> RunPlan | Refused | None:
+        """Check where it is from; a `run` gets its lease and run row here. A refusal is written and returned.
+
+        Raises ``DeadRunInTheWay``, but for the last try, which is refused by it.
+        """
         try:
             self._check(command)
             if command["action"] != Action.RUN:
@@ -168,6 +178,8 @@ class CommandDesk:
             with link.transaction():  # a refusal undoes what `begin` had written, and only that
                 plan = self._desk.begin(link, command)
         except Refused as refused:
+            if isinstance(refused, DeadRunInTheWay) and not is_last_try:
+                raise
             if refused.code == "NOT_FROM_GATE":
                 commands.refuse_forged(link, command, handlers.refusal(refused))
             else:
@@ -203,6 +215,7 @@ class CommandDesk:
 
     def _ended(self, command: Row) -> dict[str, Any]:
         try:
+            rescue_silent_runs(self._database)
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command, "refused", handlers.refusal(refused))

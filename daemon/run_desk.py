@@ -30,6 +30,10 @@ STOP_SECONDS = 0.7
 """How long a run may take to stop by itself before its right to write is taken away (Stop works within one second)."""
 
 
+class DeadRunInTheWay(Refused):
+    """A run of the account has lost its lease, since its process died, and nobody has ended it yet."""
+
+
 class RunDesk:
     """The runs of this process. Threads share it."""
 
@@ -76,7 +80,8 @@ class RunDesk:
         if lease is None:
             raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
         since = datetime.fromisoformat(wish["since"]) if wish.get("since") else None
-        runs.insert(link, self._row(command, lease, since))
+        if runs.insert(link, self._row(command, lease, since)) is None:  # active, but the lease is not its own any more
+            raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died")
         order = Order(wish["mode"], since, wish["dry_run"], self._settings.icc_pass_hours * 3600)
         return RunPlan(lease, tuple(wish["entities"]), order)
 
@@ -237,8 +242,10 @@ class RunDesk:
 def refuse_while_held(seen: Row) -> None:
     """Raises ``Refused`` when a run holds the lease that was read, saying by whom and since when."""
     if seen["holder"] is not None:
-        by = "a process that died" if seen["ran_out"] else seen["requested_by"]
-        raise Refused("ALREADY_RUNNING", since=f"{seen['started_at']:%H:%M:%S} UTC", by=by)
+        since = f"{seen['started_at']:%H:%M:%S} UTC"
+        if seen["ran_out"]:
+            raise DeadRunInTheWay("ALREADY_RUNNING", since=since, by="a process that died")
+        raise Refused("ALREADY_RUNNING", since=since, by=seen["requested_by"])
 
 
 def _give_back(opened: Opened) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from common.redact import mask
@@ -16,6 +16,7 @@ from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("commands")
+_UNSEALED: Row = {"payload": {}, "audit_id": None, "expires_at": None, "seal": "", "ended_before": False}
 
 
 def log_action(
@@ -85,7 +86,7 @@ def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
     ``under_way``: a daemon that lives had taken it before, so its row was written again or set back by hand.
     """
     claimed = link.execute(SQL["claim"], {"daemon_id": daemon_id, "only_id": only_id}).fetchone()
-    return None if claimed is None else _with_seal(link, claimed)
+    return None if claimed is None else claimed | _readable(claimed)
 
 
 def unclaimed(link: Link) -> Iterator[Row]:
@@ -126,18 +127,21 @@ def is_given(key: bytes, command: Row) -> bool:
 
 
 def _with_seal(link: Link, command: Row) -> Row:
-    """A command and what its seal covers.
+    """A command and what its seal covers."""
+    sealed = link.execute(SQL["sealed_part"], {"id": command["id"]}).fetchone()
+    return command | (_UNSEALED if sealed is None else sealed | _readable(sealed))
 
-    One that cannot be read comes without a seal: an expiry beyond the calendar, a payload nested thousands deep, a
+
+def _readable(sealed: Row) -> Row:
+    """What a seal covers, read from its texts.
+
+    Where one cannot be read it is no seal of ours: an expiry beyond the calendar, a payload nested thousands deep, a
     number of thousands of digits.
     """
     try:
-        with link.transaction():
-            sealed = link.execute(SQL["sealed_part"], {"id": command["id"]}).fetchone()
-    except (psycopg.DataError, RecursionError, ValueError):
-        sealed = None
-    unsealed: Row = {"payload": {}, "audit_id": None, "expires_at": None, "seal": "", "ended_before": False}
-    return command | (sealed or unsealed)
+        return {"payload": json.loads(sealed["payload"]), "expires_at": datetime.fromisoformat(sealed["expires_at"])}
+    except (RecursionError, TypeError, ValueError):
+        return _UNSEALED
 
 
 def finish(link: Link, command: Row, state: str, result: dict[str, Any], run_id: str | None = None) -> None:

@@ -39,8 +39,10 @@ class Lease:
 def read(link: Link, integration: str, account_key: str) -> Row:
     """The lease row with its holder's facts, by the database's clock."""
     account = {"integration": integration, "account_key": account_key}
-    link.execute(SQL["ensure_lease"], account)
     row = link.execute(SQL["read_lease"], account).fetchone()
+    if row is None:  # the account's very first time
+        link.execute(SQL["ensure_lease"], account)
+        row = link.execute(SQL["read_lease"], account).fetchone()
     assert row is not None
     return row
 

@@ -20,11 +20,15 @@ def _json(value: Any) -> Jsonb | None:
     return None if value is None else masked_json(value)
 
 
-def insert(link: Link, run: Row) -> datetime:
-    """A run that starts now, with its entities waiting; returns its start by the database's clock."""
+def insert(link: Link, run: Row) -> datetime | None:
+    """A run that starts now, with its entities waiting; returns its start by the database's clock.
+
+    None, and nothing is written, while another run of the account is active.
+    """
     row = link.execute(SQL["insert_run"], run).fetchone()
+    if row is None:
+        return None
     link.execute(SQL["insert_run_entities"], {"run_id": run["id"], "entities": run["entities"]})
-    assert row is not None
     started_at: datetime = row["started_at"]
     return started_at
 

@@ -42,8 +42,12 @@ taken AS (
     SET state = 'claimed', claimed_by = %(daemon_id)s, claimed_at = clock_timestamp()
     FROM noted
     WHERE c.id = noted.command_id
-    RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state)
-SELECT t.*, EXISTS (
+    RETURNING c.id, c.integration, c.account_key, c.action, c.actor, c.written_by, c.state, c.payload::text AS payload,
+              c.audit_id, c.seal,
+              to_char(c.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS expires_at)
+SELECT t.*,
+       EXISTS (SELECT FROM control.admin_logs AS l WHERE l.command_id = t.id AND l.outcome_of IS NOT NULL) AS ended_before,
+       EXISTS (
     SELECT FROM control.claims AS k
     JOIN control.daemons AS d ON d.id = k.daemon_id
     WHERE k.command_id = t.id AND d.stopped_at IS NULL AND (
@@ -96,8 +100,9 @@ RETURNING c.id
 
 -- name: sealed_part
 -- The rest of what a command's seal covers, the seal, and whether a command of this id has had its end: the row may have
--- been deleted and inserted again, its outcome in the audit log stays.
-SELECT c.payload, c.audit_id, c.expires_at, c.seal,
+-- been deleted and inserted again, its outcome in the audit log stays. As texts: those can be fetched whatever they hold.
+SELECT c.payload::text AS payload, c.audit_id, c.seal,
+       to_char(c.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') AS expires_at,
        EXISTS (SELECT FROM control.admin_logs AS l WHERE l.command_id = c.id AND l.outcome_of IS NOT NULL) AS ended_before
 FROM control.commands AS c
 WHERE c.id = %(id)s

@@ -61,11 +61,12 @@ SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
 WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 
 -- name: insert_run
--- A run that starts now.
+-- A run that starts now; no row while another one of the account is active.
 INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
                           command_id, continues_run_id, daemon_id, term, started_at, version)
 VALUES (%(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running', %(trigger)s,
         %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, %(term)s, clock_timestamp(), %(version)s)
+ON CONFLICT (integration, account_key) WHERE state IN ('running', 'stopping') DO NOTHING
 RETURNING started_at
 
 -- name: insert_run_entities

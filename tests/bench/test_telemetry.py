@@ -17,6 +17,7 @@ from tests.bench.measured import vendor
 from tests.children import Yard
 from tests.harness import engine, settings_for
 from tests.truth import rows
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
@@ -55,6 +56,7 @@ def test_command_to_run(database: Database, database_url: str, tmp_path: Path) -
         try:
             yard.service()
             for number in range(200):
+                wait_for(lambda: [daemon["doing"] for daemon in yard.daemons()] == ["idle"], "the daemon is idle")
                 yard.press_run()
                 yard.wait_for_state("succeeded", index=number)
         finally:

@@ -374,13 +374,18 @@ def test_two_daemons_start_one_run(house: Engine, drill: DrillServer, database_u
         assert_tables_equal_truth(database, drill, ["owners"])
 
 
+@pytest.mark.parametrize(
+    "lease",
+    ["expires_at = now() - interval '1 second'", "term = term + 1, holder = NULL, run_id = NULL, expires_at = NULL"],
+    ids=["ran out", "gone"],
+)
 def test_a_run_of_a_machine_that_died_does_not_stand_in_the_way(
-    house: Engine, drill: DrillServer, database_url: str, database: Database
+    house: Engine, drill: DrillServer, database_url: str, database: Database, lease: str
 ) -> None:
     """Law 1: a lease that ran out is taken over by the next run, on whatever machine its holder was."""
     lost = house.begin()
     rows(database, "UPDATE control.daemons SET hostname = 'elsewhere'")
-    rows(database, "UPDATE control.leases SET expires_at = now() - interval '1 second'")
+    rows(database, f"UPDATE control.leases SET {lease}")
     with engine(drill, database_url) as second:
         assert second.run().state == "succeeded"
     found = one(database, "SELECT state, error FROM control.runs WHERE id = %s", lost.lease.run_id)

@@ -12,6 +12,7 @@ from common.letter_wishes import Matching
 from common.store import budgets
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.rescue import rescue_silent_runs
 from tests.harness import Engine, engine
 from tests.integration.letters import (
     action,
@@ -293,7 +294,7 @@ def test_a_requeue_whose_lease_is_gone_writes_nothing(house: Engine, drill: Dril
     wait_for(lambda: "idle" in house.services.desk.doing(), "its thread has ended", seconds=60)
     assert len(letters(database, "queued")) == 2
     assert not set(bad) & set(table(database, "units"))
-    house.commands._take_one()  # looks for silent runs first
+    assert rescue_silent_runs(database) == 1
     assert ended(house, bulk_id)["verdict"] == "2 of 2 recovered"
     runs = rows(database, "SELECT state FROM control.runs WHERE mode = 'requeue' ORDER BY term")
     assert [run["state"] for run in runs] == ["interrupted", "succeeded"]
