@@ -51,8 +51,9 @@ _PATTERNS = (
     ),
 )
 
-# One of these stands in whatever a pattern above finds; nearly no text has one, and so is looked through once.
-_SUSPICIOUS = re.compile(r"(?i)authorization|bearer|[?&#]|://|eyJ|hc_|icc_")
+# One of these stands in whatever a pattern above finds; nearly no text has one. To look for nine words takes a third of
+# the time of one expression.
+_SUSPICIOUS = ("authorization", "bearer", "?", "&", "#", "://", "eyj", "hc_", "icc_")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 _ESCAPE = re.compile(
@@ -174,10 +175,17 @@ def _masked(text: str, held_now: tuple[_Held, ...]) -> str:
                 break
         if "%" in text or "\\" in text or "&" in text:
             text = _hidden_in_escapes(text, held)
-    if _SUSPICIOUS.search(text):
+    if _is_suspicious(text.lower()):
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _is_suspicious(lower: str) -> bool:
+    for sign in _SUSPICIOUS:  # noqa: SIM110 -- asked of every line: a generator takes twice as long
+        if sign in lower:
+            return True
+    return False
 
 
 def _hidden_in_escapes(text: str, held: _Held) -> str:
@@ -244,9 +252,9 @@ def mask_value(value: Any) -> Any:
     """The same for anything made of dicts, lists and scalars; keys are masked too."""
     if isinstance(value, str):
         return mask(value)
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, (int, float)):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 -- the second alone is ten times as slow
         return {mask(str(key)): mask_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [mask_value(inner) for inner in value]

@@ -69,28 +69,43 @@ class Reporter:
                 self._dropped += 1
                 return
             self._events.append(event)
-        self._wake.set()
+        self._rouse()
 
     def sample(self, sample: RateSample) -> None:
         """One rate-limit sample."""
         with self._lock:
             if len(self._samples) < MOST_WAITING:
                 self._samples.append(sample)
-        self._wake.set()
+        self._rouse()
 
     def group(self, error: GroupedError) -> None:
         """One error for its group."""
         with self._lock:
             if len(self._errors) < MOST_WAITING:
                 self._errors.append(error)
-        self._wake.set()
+        self._rouse()
 
-    def tally(self, integration: str, account_key: str, entity: str, **counts: int) -> None:
-        """Add to the five-minute series."""
+    def tally(
+        self,
+        account: tuple[str, str],
+        entity: str,
+        *,
+        requests: int = 0,
+        failures: int = 0,
+        rows: int = 0,
+        dead: int = 0,
+    ) -> None:
+        """Add to the five-minute series of an account (integration, key)."""
         with self._lock:
-            tally = self._tallies[integration, account_key, entity]
-            for name, count in counts.items():
-                setattr(tally, name, getattr(tally, name) + count)
+            tally = self._tallies[(*account, entity)]
+            tally.requests += requests
+            tally.failures += failures
+            tally.rows += rows
+            tally.dead += dead
+
+    def _rouse(self) -> None:
+        if not self._wake.is_set():  # nearly always it is: setting it takes ten times as long as asking
+            self._wake.set()
 
     def flush(self) -> None:
         """Write what has gathered, what another thread is writing included. When the database is away it stays."""
@@ -137,6 +152,7 @@ class RunReporter:
         self._reporter = reporter
         self._clock = clock
         self._lease = lease
+        self._account = (lease.integration, lease.account_key)
         self._lock = threading.Lock()
         self.requests = 0
         self.retries = 0
@@ -213,7 +229,7 @@ class RunReporter:
         msg = f"{entity} page {page}{of}: {brought}, {changes}{put_aside}"
         rate: dict[str, Any] = {"rateLimit": self._note.as_event()} if self._note else {}
         self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests, **rate)
-        self._reporter.tally(self._lease.integration, self._lease.account_key, entity, rows=rows, dead=dead)
+        self._reporter.tally(self._account, entity, rows=rows, dead=dead)
 
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """A request went out (called by the guard)."""
@@ -221,7 +237,7 @@ class RunReporter:
         with self._lock:
             self.requests += 1
             self.waited_seconds += note.waited_seconds
-        self._reporter.tally(self._lease.integration, self._lease.account_key, entity, requests=1, failures=int(failed))
+        self._reporter.tally(self._account, entity, requests=1, failures=int(failed))
         self._sample(note)
 
     def waiting(self, *, entity: str, seconds: float, why: str) -> None:
@@ -235,8 +251,8 @@ class RunReporter:
 
     def _sample(self, note: RateNote) -> None:
         self._note = note
-        lease = self._lease
-        self._reporter.sample(RateSample(self._clock.now(), lease.integration, lease.account_key, lease.run_id, *note))
+        integration, account_key = self._account
+        self._reporter.sample(RateSample(self._clock.now(), integration, account_key, self._lease.run_id, *note))
 
     def gave_up(self, *, entity: str, error: TransientFault) -> None:
         """A request failed for the last time, and the breaker ends the run (called by the guard)."""
