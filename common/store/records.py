@@ -130,6 +130,14 @@ def tidy_staging(link: Link, target: Target) -> None:
     link.execute(_statements(target)["tidy"])
 
 
+def settle_new_rows(link: Link, target: Target) -> None:
+    """Do at once what Postgres would do to many new rows within a minute or so, in the midst of the next reading.
+
+    A tenth of a second for 100 000 rows, since none of them is dead yet; what is locked by autovacuum already is left.
+    """
+    link.execute(_statements(target)["settle"])
+
+
 def plan_for_bulk(link: Link) -> None:
     """Before comparing a whole table with a whole pass: no nested loops in this transaction.
 
@@ -219,6 +227,7 @@ def _statements(target: Target) -> dict[str, bytes]:
         "WHERE t._payload_hash <> excluded._payload_hash OR t._removed_at IS NOT NULL",
         "clear": "DELETE FROM {staging} WHERE _run_id = %s",
         "tidy": "VACUUM (TRUNCATE) {staging}",
+        "settle": "VACUUM (SKIP_LOCKED, INDEX_CLEANUP OFF, TRUNCATE OFF) {table}",
         "before": "SELECT count(*) AS here FROM {table} WHERE {here} "
         "AND _first_seen_at < (SELECT started_at FROM control.passes WHERE id = %(pass_id)s)",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",

@@ -24,6 +24,8 @@ from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
 
+MANY_NEW_ROWS = 10_000
+
 
 @dataclass
 class EntityOutcome:
@@ -56,6 +58,7 @@ class EntityReading:
         self._entity = entity
         self._lease = lease
         self._order = order
+        self._writer = writer
         self._reporter = reporter
         self._patient = patient
         self._warnings = copy.warnings
@@ -145,6 +148,8 @@ class EntityReading:
         if settled.is_doubtful:
             settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
+        if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
+            self._writer.settle_new_rows()
         self._warn_of(settled)
         if reading.shrank:
             self._warnings.add("LIST_SHRANK")

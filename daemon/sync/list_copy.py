@@ -61,7 +61,7 @@ class EntityWarnings:
 
 
 class ListCopy:
-    """One entity's list. ``last_page``, ``dead`` and ``dead_new`` are of what has been written.
+    """One entity's list. ``last_page``, ``inserted``, ``dead`` and ``dead_new`` are of what has been written.
 
     ``delta``: what a dry run would change is noted there; None when it is none.
     """
@@ -91,7 +91,7 @@ class ListCopy:
         self.delta = delta
         self.page_size = connector.page_size
         self._together = pages_together(connector.page_size)
-        self.last_page = self.dead = self.dead_new = 0
+        self.last_page = self.inserted = self.dead = self.dead_new = 0
 
     def close(self) -> None:
         """No more pages."""
@@ -250,6 +250,7 @@ class ListCopy:
             self.delta.note(page)
         self.last_page = page.number
         reading.wrote(work.born(count.inserted))
+        self.inserted += count.inserted
         self.dead += count.dead
         self.dead_new += count.dead_new
         self._sorter.expects_changes = 2 * count.changed > page.rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -331,6 +331,11 @@ class PageWriter:
             self._pages_with_updates = 0
             with translated():
                 records.tidy_staging(self._connected(), self.target)
+
+    def settle_new_rows(self) -> None:
+        """After many new rows. It is a courtesy to the next reading: with the database away, it is left."""
+        with suppress(DatabaseAway), translated():
+            records.settle_new_rows(self._connected(), self.target)
 
 
 def _are_all_new(differing: Sequence[tuple[int, bool | None]], good: Sequence[Arrived]) -> bool:
