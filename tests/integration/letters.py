@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wish
 from common.operator_actions import Actor
 from common.store.database import Database
-from tests.harness import ADMIN, Engine
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, one, rows
 from tests.waiting import wait_for
 
@@ -13,6 +17,22 @@ from tests.waiting import wait_for
 def letters(database: Database, state: str = "open") -> list[Record]:
     """Dead letters in a state."""
     return rows(database, "SELECT * FROM control.dead_letters WHERE state = %s ORDER BY id", state)
+
+
+@contextmanager
+def vendor_of_bad_units(most: int) -> Iterator[DrillServer]:
+    """A vendor with five pages, so many units of which are bad."""
+    with DrillServer(rows=100, seed=4) as server:
+        server.set_fault("bad_money", every=2, at_most=most, entity="units")
+        yield server
+
+
+@contextmanager
+def serving(drill: DrillServer, database_url: str, **settings: str) -> Iterator[Engine]:
+    """A daemon that serves."""
+    with engine(drill, database_url, **settings) as house:
+        serve(house.database)
+        yield house
 
 
 def serve(database: Database) -> None:

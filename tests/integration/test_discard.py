@@ -12,24 +12,31 @@ from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wi
 from common.store.database import Database
 from daemon import bulk
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.harness import ADMIN, Engine, engine
-from tests.integration.letters import action, ended, letters, press_cancel, press_discard, press_requeue, serve
+from tests.harness import ADMIN, Engine
+from tests.integration.letters import (
+    action,
+    ended,
+    letters,
+    press_cancel,
+    press_discard,
+    press_requeue,
+    serving,
+    vendor_of_bad_units,
+)
 from tests.truth import one, rows
 
 
 @pytest.fixture
 def drill() -> Iterator[DrillServer]:
-    """A vendor with five pages, six units of which are bad."""
-    with DrillServer(rows=100, seed=4) as server:
-        server.set_fault("bad_money", every=2, at_most=6, entity="units")
+    """A vendor of which six units are bad."""
+    with vendor_of_bad_units(6) as server:
         yield server
 
 
 @pytest.fixture
 def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
-    """A daemon that serves, with six letters."""
-    with engine(drill, database_url) as running:
-        serve(running.database)
+    """A daemon with six letters."""
+    with serving(drill, database_url) as running:
         running.run(entities=["units"])
         assert len(letters(running.database)) == 6
         yield running

@@ -23,7 +23,7 @@ from tests.integration.letters import (
     press_cancel,
     press_requeue,
     put_off,
-    serve,
+    serving,
 )
 from tests.truth import assert_tables_equal_truth, one, rows, table
 from tests.waiting import wait_for
@@ -39,8 +39,7 @@ def drill() -> Iterator[DrillServer]:
 @pytest.fixture
 def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
     """A daemon that serves."""
-    with engine(drill, database_url) as running:
-        serve(running.database)
+    with serving(drill, database_url) as running:
         yield running
 
 
@@ -210,8 +209,7 @@ def test_at_most_half_of_the_hour_and_then_it_goes_on(drill: DrillServer, databa
     with engine(drill, database_url) as house:
         spoil(house, drill, 4)
     drill.clear_faults()
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
-        serve(house.database)
+    with serving(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
         bulk_id = press_requeue(house)
         first = put_off(house, bulk_id)
         assert (first["done"], first["finished_at"]) == (3, None)
@@ -237,8 +235,7 @@ def test_half_of_the_hour_is_of_what_an_admin_allows_now(drill: DrillServer, dat
     with engine(drill, database_url) as house:
         spoil(house, drill, 4)
     drill.clear_faults()
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="100") as house:
-        serve(house.database)
+    with serving(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="100") as house:
         with house.database.transaction() as link:
             budgets.lower(link, "doorloop", "main", {"perHour": 6}, minutes=60, by="tester", reason="others need it")
         bulk_id = press_requeue(house)
@@ -252,8 +249,7 @@ def test_a_list_pass_goes_on_at_its_page(drill: DrillServer, database_url: str) 
     with engine(drill, database_url) as house:
         spoil(house, drill, 50)
     drill.clear_faults()
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
-        serve(house.database)
+    with serving(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
         bulk_id = press_requeue(house)
         first = put_off(house, bulk_id)
         assert (first["done"], first["places"]["units"]["next_page"]) == (30, 4)
@@ -269,14 +265,12 @@ def test_a_list_pass_begins_again_under_another_page_size(drill: DrillServer, da
     with engine(drill, database_url) as house:
         spoil(house, drill, 50)
     drill.clear_faults()
-    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
-        serve(house.database)
+    with serving(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="8") as house:
         bulk_id = press_requeue(house)
         put_off(house, bulk_id)
         let_an_hour_pass(house)
     drill.log.clear()
-    with engine(drill, database_url, DOORLOOP_PAGE_SIZE="50") as house:
-        serve(house.database)
+    with serving(drill, database_url, DOORLOOP_PAGE_SIZE="50") as house:
         assert ended(house, bulk_id)["verdict"] == "50 of 50 recovered"
         assert asked(drill) == (0, 2)
         assert_tables_equal_truth(house.database, drill, ["units"])

@@ -11,27 +11,24 @@ from common.insights.letters import BulkAction, bulk_actions
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from dashboard.components.letters import action_tree
-from tests.harness import Engine, engine
-from tests.integration.letters import action, ended, letters, press_requeue, serve
+from tests.harness import Engine
+from tests.integration.letters import action, ended, press_requeue, serving, vendor_of_bad_units
 from tests.truth import one, rows
 from tests.waiting import wait_for
 
 
 @pytest.fixture
 def drill() -> Iterator[DrillServer]:
-    """A vendor whose units were bad twice, and are good now."""
-    with DrillServer(rows=100, seed=4) as server:
-        server.set_fault("bad_money", every=2, at_most=2, entity="units")
+    """A vendor of which two units were bad, until the house has begun."""
+    with vendor_of_bad_units(2) as server:
         yield server
 
 
 @pytest.fixture
 def house(drill: DrillServer, database_url: str) -> Iterator[Engine]:
-    """A daemon that serves, with two letters."""
-    with engine(drill, database_url) as running:
-        serve(running.database)
+    """A daemon with two letters of records that are good now."""
+    with serving(drill, database_url) as running:
         running.run(entities=["units"])
-        assert len(letters(running.database)) == 2
         drill.clear_faults()
         yield running
 
