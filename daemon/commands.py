@@ -234,12 +234,13 @@ class CommandDesk:
         """What each action means."""
         database, account = self._database, self._accounts[command["integration"]]
         voice = self._desk.voice(command["integration"], command["account_key"])
+        pass_seconds = self._settings.icc_pass_hours * 3600
         return {
             Action.PING: lambda: handlers.ping(database, self._clock, account, command, voice),
             Action.CHECK: lambda: handlers.check(database, self._clock, account, command, voice),
             Action.TEST_ALERT: lambda: handlers.test_alert(self._webhook, command),
             Action.STOP: lambda: handlers.stop(self._desk, command),
-            Action.CONFIRM: lambda: handlers.confirm(database, command),
+            Action.CONFIRM: lambda: handlers.confirm(database, command, within_seconds=pass_seconds),
             Action.REQUEUE: lambda: self.bulk.accept(command),
             Action.DISCARD: lambda: self.bulk.accept(command),
             Action.CANCEL_BULK: lambda: self.bulk.cancel(command),

@@ -110,11 +110,11 @@ def stop(desk: RunDesk, command: Row) -> dict[str, Any]:
     return desk.stop(command["integration"], command["account_key"], command["actor"])
 
 
-def confirm(database: Database, command: Row) -> dict[str, Any]:
+def confirm(database: Database, command: Row, *, within_seconds: float) -> dict[str, Any]:
     """An admin's answer to a question, and what follows from it, in one transaction.
 
-    A confirmed account change takes the new identity; a confirmed mass removal marks the rows, if no newer full copy
-    has run since the question was asked.
+    A confirmed account change takes the new identity; a confirmed mass removal marks those rows that nothing has met
+    since, if no newer full copy has run and the question is not older than ``within_seconds``.
     """
     wish, by = command["payload"], command["actor"]
     answer, question_id = wish.get("answer"), str(wish.get("confirmation_id"))
@@ -128,7 +128,7 @@ def confirm(database: Database, command: Row) -> dict[str, Any]:
             raise Refused("UNKNOWN_CONFIRMATION", id=question_id)
         result = {"confirmation_id": question_id, "answer": answer}
         if answer == "confirmed":
-            result |= _follow(link, question)
+            result |= _follow(link, question, within_seconds)
         accounts.answer(link, question_id, answer, by=by, reason=wish.get("reason"))
     return result
 
@@ -141,7 +141,7 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _follow(link: Link, question: Row) -> dict[str, Any]:
+def _follow(link: Link, question: Row, within_seconds: float) -> dict[str, Any]:
     integration, account_key = question["integration"], question["account_key"]
     if question["kind"] == "account_changed":
         accounts.set_identity(link, integration, account_key, question["details"]["now"])
@@ -150,13 +150,24 @@ def _follow(link: Link, question: Row) -> dict[str, Any]:
     # The lease row keeps a run from starting, and a running one from committing a page, until this is written.
     accounts.lock_lease(link, integration, account_key)
     refuse_while_held(leases.read(link, integration, account_key))
-    if passes.latest_backfill(link, integration, account_key, entity) != pass_id:
-        raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
-    if passes.count_distinct_ids(link, pass_id) == 0:
-        raise Refused("MASS_REMOVAL_OUTDATED", entity=entity)
+    outdated = _outdated(link, question, within_seconds)
+    if outdated is not None:
+        raise Refused("MASS_REMOVAL_OUTDATED", entity=entity, why=outdated)
     target = Target(integration, entity, ("id",))
     records.plan_for_bulk(link)
     return {"removed": records.mark_missing_removed(link, target, account_key, pass_id)}
+
+
+def _outdated(link: Link, question: Row, within_seconds: float) -> str | None:
+    """Why what was missing then may be there now; None when it is as sure as it was."""
+    account = (question["integration"], question["account_key"], question["entity"])
+    if passes.latest_backfill(link, *account) != question["pass_id"]:
+        return "a newer full copy has run"
+    if passes.count_distinct_ids(link, question["pass_id"]) == 0:
+        return "the database crashed and forgot which records were seen"
+    if not accounts.is_asked_about_removal(link, *account, within_seconds=within_seconds):
+        return f"it was asked more than {within_seconds / 3600:g} hours ago"
+    return None
 
 
 def forget_drill(database: Database, account: Account, command: Row) -> dict[str, Any]:

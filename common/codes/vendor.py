@@ -195,7 +195,7 @@ VENDOR = (
         "ABSENCE_NOT_PROVEN",
         "warning",
         "Rows missing from the list of {entity}: {missing}. A second look at it is no proof that they are gone: {why}.",
-        "Nothing is marked removed; the next backfill looks again. If this comes back, run one at a quieter hour.",
+        "Nothing is marked removed; the next backfill looks again. If this comes back, run one at a quieter hour, or where it is cut short raise DOORLOOP_PAGE_SIZE or the limits.",
     ),
     Code(
         "STAMP_AHEAD",
@@ -236,7 +236,7 @@ VENDOR = (
     Code(
         "MASS_REMOVAL_OUTDATED",
         "refused",
-        "Since the question was asked, a newer full copy of {entity} has run.",
+        "What the question about {entity} rests on is outdated: {why}.",
         "Run a backfill: it asks again, or finds that nothing is missing any more.",
     ),
     Code(

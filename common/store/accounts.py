@@ -116,6 +116,16 @@ def supersede(link: Link, integration: str, account_key: str, kind: str, *, enti
     link.execute(SQL["supersede_confirmations"], question)
 
 
+def is_asked_about_removal(
+    link: Link, integration: str, account_key: str, entity: str, *, within_seconds: float
+) -> bool:
+    """Whether an admin may still answer what an entity's reading asked: may the missing rows be marked removed?"""
+    question = {**_account(integration, account_key), "entity": entity, "within_seconds": within_seconds}
+    row = link.execute(SQL["is_asked"], question).fetchone()
+    assert row is not None
+    return bool(row["is_asked"])
+
+
 def read_question(link: Link, confirmation_id: str) -> Row | None:
     """One open question, locked for its answer."""
     return link.execute(SQL["read_confirmation"], {"id": confirmation_id}).fetchone()

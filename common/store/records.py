@@ -200,10 +200,13 @@ def _statements(target: Target) -> dict[str, bytes]:
         if name not in ("account_key", "id")
     )
     here = sql.SQL("account_key = %(account_key)s AND _removed_at IS NULL")
-    # What a later run brought or changed was not there to be met: an admin may answer days after the pass.
+    # Nor what any later reading met, brought or changed: an admin answers long after the pass, and others may be open.
     unseen = sql.SQL(
         "{here} AND NOT EXISTS (SELECT FROM ("
-        "SELECT unnest(ids) AS id FROM control.seen_ids WHERE pass_id = %(pass_id)s) AS seen WHERE seen.id = t.id) "
+        "SELECT unnest(s.ids) AS id FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id "
+        "JOIN control.passes AS this ON this.id = %(pass_id)s AND this.integration = p.integration "
+        "AND this.account_key = p.account_key AND this.entity = p.entity AND this.id <= p.id"
+        ") AS seen WHERE seen.id = t.id) "
         "AND _run_id NOT IN (SELECT id FROM control.runs WHERE started_at > ("
         "SELECT started_at FROM control.passes WHERE id = %(pass_id)s))"
     ).format(here=here)

@@ -28,11 +28,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Place:
-    """Where to begin: a pass (None in a dry run) and the first page to read; ``restarted`` says why not later."""
+    """Where to begin: a pass (None in a dry run) and the first page to read; ``restarted`` says why not later.
+
+    ``has_all``: every page has come, and the list was being looked at once more.
+    """
 
     pass_: Row | None
     page: int
     restarted: str | None = None
+    has_all: bool = False
 
 
 class Bookmark:
@@ -55,6 +59,8 @@ class Bookmark:
             return Place(None, 1)
         pass_ = self._open(sort_by)
         why = self._why_not(pass_, sort_by)
+        if why is None and pass_["looked_again_to"] is not None:
+            return Place(pass_, pass_["next_page"], has_all=True)
         if why is None and pass_["next_page"] > 1:
             before = fetch(pass_["next_page"] - 1)
             same = passes.digest_of(before.ids) == pass_["last_page_digest"]
@@ -121,8 +127,6 @@ class Bookmark:
             return "the page size has changed"
         if pass_["sort"] != sort_by or pass_["filter"] != self._filters():
             return "order or filter have changed"
-        if pass_["sort"] == CREATED and pass_["pages_seen"] == pass_["next_page"]:  # page 0 (`note_second_look`)
-            return "it was cut off in a second look at the list"
         if pass_["sort"] == CREATED and pass_["pages_seen"] != pass_["next_page"] - 1:
             return "the database crashed and forgot which records were seen"
         return None

@@ -8,18 +8,18 @@ from typing import Any
 from common.errors import BreakerHolds, Deferred, EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
 from common.states import EntityState
-from common.store import leases, passes, runs
+from common.store import accounts, leases, passes, runs
 from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Entity
-from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order
+from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order, Place
 from daemon.sync.list_copy import ListCopy, OrderBroken
 from daemon.sync.patient import Patient
 from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled
 from daemon.sync.reporter import RunReporter
-from daemon.sync.second_look import SecondLook, look_again
+from daemon.sync.second_look import SecondLook
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter
@@ -107,18 +107,28 @@ class EntityReading:
         place = self._bookmark.find(sort_by, self._copy.fetch(sort_by))
         if place.restarted is not None:
             self._warnings.add("PASS_RESTARTED", why=place.restarted)
-        with self._database.transaction(self._lease.writer_name) as link:
-            resumed = place.page if place.page > 1 else None
-            pass_id = place.pass_["id"] if place.pass_ else None
-            runs.start_entity(link, self._lease.run_id, self._entity.name, pass_id=pass_id, resumed_at_page=resumed)
-            is_first = not passes.was_read_before(link, self._lease, self._entity.name, pass_id)
-            leases.fence(link, self._lease)
+        reading = self._begun(place, newest_first)
+        if place.has_all:
+            return self._settle(reading, place.page - 1, sort_by, may_defer=False)
+        page = self._copy.copy(reading, sort_by)
+        return self._settle(reading, page.number, sort_by, may_defer=True)
+
+    def _begun(self, place: Place, newest_first: NewestFirst | None) -> Reading:
+        """The reading from that place, knowing what earlier runs of its pass met."""
+        name, lease = self._entity.name, self._lease
+        resumed = place.page if place.page > 1 else None
+        pass_id = place.pass_["id"] if place.pass_ else None
+        account = (lease.integration, lease.account_key)
+        with self._database.transaction(lease.writer_name) as link:
+            runs.start_entity(link, lease.run_id, name, pass_id=pass_id, resumed_at_page=resumed)
+            is_first = not passes.was_read_before(link, lease, name, pass_id)
+            seconds = self._order.pass_seconds
+            is_asked = accounts.is_asked_about_removal(link, *account, name, within_seconds=seconds)
+            leases.fence(link, lease)
         if is_first:
             self._copy.expect_changes()
-        if resumed:
-            self._reporter.event(
-                "info", "resumed", f"{self._entity.name}: going on at page {resumed}", entity=self._entity.name
-            )
+        if resumed and not place.has_all:
+            self._reporter.event("info", "resumed", f"{name}: going on at page {resumed}", entity=name)
         reading = Reading(
             place.pass_,
             first_page=place.page,
@@ -126,19 +136,19 @@ class EntityReading:
             sees_ids=newest_first is None,
             page_size=self._copy.page_size,
             is_first=is_first,
+            is_asked=is_asked,
         )
-        if resumed and reading.sees_ids and reading.pass_id is not None:
-            with self._database.transaction(self._lease.writer_name) as link:
-                for ids in passes.stream_seen(link, reading.pass_id):
+        if resumed and reading.sees_ids and pass_id is not None:
+            with self._database.transaction(lease.writer_name) as link:
+                for _, ids in passes.stream_seen(link, pass_id):
                     reading.remember(ids)
-        page = self._copy.copy(reading, sort_by)
-        return self._settle(reading, page, sort_by)
+        return reading
 
-    def _settle(self, reading: Reading, last: SortedPage, sort_by: str) -> Settled:
+    def _settle(self, reading: Reading, last_page: int, sort_by: str, *, may_defer: bool) -> Settled:
         settled = self._proven(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
-            page = self._copy.fetch(sort_by)(last.number)
+            page = self._copy.fetch(sort_by)(last_page)
             if page.rows:
                 told = page.page.total
                 reading.paging.total = reading.paging.total if told is None else told
@@ -146,7 +156,7 @@ class EntityReading:
             settled = self._proven(reading)
             assert settled is not None
         if settled.is_doubtful:
-            settled = self._proven(reading, second=self._look_again(reading, sort_by))
+            settled = self._proven(reading, second=self._look_again(reading, sort_by, may_defer=may_defer))
             assert settled is not None
         if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
             self._writer.settle_new_rows()
@@ -168,19 +178,23 @@ class EntityReading:
     ) -> Settled | None:
         return self._patient(lambda: self._proof.of(reading, may_read_again=may_read_again, second=second))
 
-    def _look_again(self, reading: Reading, sort_by: str) -> SecondLook:
+    def _look_again(self, reading: Reading, sort_by: str, *, may_defer: bool) -> SecondLook:
+        """``may_defer``: this run has read pages of the list, so that, should it be put off, the next comes further."""
         name = self._entity.name
-        self._reporter.event(
-            "info",
-            "second_look",
-            f"{name}: read once more before rows are marked removed",
-            entity=name,
-        )
-        met = self._patient(lambda: self._proof.begin_second_look(reading))
+        msg = f"{name}: read once more before rows are marked removed"
+        self._reporter.event("info", "second_look", msg, entity=name)
+        reader = self._patient(lambda: self._proof.begin_second_look(reading))
+        first, pass_id = reader.same_to, reading.pass_id
         try:
-            return look_again(self._copy.pages_again(sort_by), met)
-        except (Deferred, BreakerHolds, EntityRefused, TransientFault) as fault:
-            # All of it was read once, and stands. Waiting to look again, a small budget would never come to an end.
+            pages = self._copy.pages_again(sort_by, reader.next_page, rows_per_page=reading.paging.rows_per_page)
+            return reader.read(pages, most_more=self._copy.page_size)
+        except Deferred as signal:
+            if pass_id is not None and (may_defer or reader.same_to > first):
+                self._patient(lambda: self._proof.note_second_look(pass_id, reader.same_to))
+                raise
+            # The next run would come no further, nor any after it.
+            return SecondLook(f"it was cut short ({signal.code})")
+        except (BreakerHolds, EntityRefused, TransientFault) as fault:
             return SecondLook(f"it was cut short ({fault.code})")
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from common.store import leases, passes, runs
 from common.store.database import Link
 from common.store.leases import Lease
 from daemon.integrations.base import Entity
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Proof, Settled, settle, would_settle
-from daemon.sync.second_look import Met, SecondLook
+from daemon.sync.second_look import Met, SecondLook, SecondReader
 from daemon.sync.writer import PageWriter
 
 
@@ -37,20 +35,27 @@ class Proving:
         met, total = reading.met_in_dry_run, reading.paging.total
         if met is None or total is None:
             return Settled()
+        more = Met(second.more if second else ())
         with self._writer.transaction() as link:
             proof = self._proof(reading, second)
-            settled = would_settle(link, self._lease, self._writer.target, proof, met=Met(hashes=met))
+            settled = would_settle(link, self._lease, self._writer.target, proof, met=Met(hashes=met), more=more)
         return None if settled.drift is not None and may_read_again else settled
 
-    def begin_second_look(self, reading: Reading) -> Met:
-        """The ids that the pages brought. It is noted: should the look be cut off, the next reading begins anew."""
+    def begin_second_look(self, reading: Reading) -> SecondReader:
+        """Knowing what the pages brought. It is noted: should the look be cut off, the next run begins with it."""
         if reading.pass_id is None:
-            return Met(hashes=reading.met_in_dry_run or ())
+            return SecondReader(met=Met(hashes=reading.met_in_dry_run or ()))
         with self._writer.transaction() as link:
-            met = Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id)))
-            passes.note_second_look(link, reading.pass_id)
+            same_to = passes.begin_second_look(link, reading.pass_id)
+            reader = SecondReader(passes.stream_seen(link, reading.pass_id), same_to=same_to)
             leases.fence(link, self._lease)
-        return met
+        return reader
+
+    def note_second_look(self, pass_id: int, same_to: int) -> None:
+        """Where the next run is to go on with it."""
+        with self._writer.transaction() as link:
+            passes.note_second_look(link, pass_id, same_to)
+            leases.fence(link, self._lease)
 
     def _end_pass(
         self, reading: Reading, pass_id: int, *, may_read_again: bool, second: SecondLook | None
@@ -61,12 +66,14 @@ class Proving:
                 return self._tried[1]
             settled, proof = Settled(), self._proof(reading, second)
             if reading.sees_ids:
+                if second is not None and second.more:
+                    passes.see_more(link, pass_id, second.more)
                 settled = settle(link, self._lease, self._writer.target, proof, pass_id=pass_id)
                 if settled.is_doubtful:
                     return settled
                 if settled.drift is not None and may_read_again:
                     return None
-                self._forget_seen(link, pass_id)
+                self._forget_seen(link, reading, pass_id)
             keeps = not reading.sees_ids or self._leads_on(reading, settled)
             transaction = passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=keeps)
             if transaction is not None:
@@ -92,9 +99,12 @@ class Proving:
             unproven=second.unproven if second else None,
         )
 
-    def _forget_seen(self, link: Link, pass_id: int) -> None:
-        """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out."""
+    def _forget_seen(self, link: Link, reading: Reading, pass_id: int) -> None:
+        """Of a backfill its ids are kept, by which an admin's yes to a mass removal is carried out.
+
+        So are those of any later reading, while the question is open: what it met is not gone.
+        """
         if self._removes:
             passes.forget_seen(link, self._lease, self._entity.name, keep_pass_id=pass_id)
-        else:
+        elif not reading.is_asked:
             passes.forget_pass(link, pass_id)

@@ -22,7 +22,8 @@ CLOCKS_DIFFER = timedelta(hours=1)
 class Reading:
     """The state of one list.
 
-    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: no reading before it brought records.
+    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: no reading before it brought records;
+    ``is_asked``: an admin may still say that what an earlier reading missed is gone: what this one meets is remembered.
     """
 
     def __init__(
@@ -34,20 +35,20 @@ class Reading:
         sees_ids: bool,
         page_size: int,
         is_first: bool = False,
+        is_asked: bool = False,
     ) -> None:
         self.pass_id: int | None = pass_["id"] if pass_ else None
-        self.first_page = first_page
-        self.sees_ids = sees_ids
+        self.first_page, self.sees_ids, self.is_asked = first_page, sees_ids, is_asked
         self._page_size, self._is_first, self._pages_read = page_size, is_first, 0
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._newest_first = newest_first
-        self._cap: datetime | None = pass_["started_at"] if pass_ else None
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
         self.removable: bool = pass_["removable"] if pass_ else True
         self.shrank = False
         """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
         self._began: datetime | None = pass_["started_at"] if pass_ else None
+        self._cap = self._began
         self._first_total: int | None = None
         self._born = 0
         self.ahead: tuple[datetime, str] | None = None
@@ -195,7 +196,7 @@ class Reading:
             rows_per_page=self.paging.rows_per_page,
             total=self.paging.total,
             watermark_candidate=self._candidate,
-            see_ids=self.sees_ids,
+            see_ids=self.sees_ids or self.is_asked,
             removable=self.removable,
             again=again,
             began_at=self._began,

@@ -95,8 +95,11 @@ def drift_of(ids: int, total: int, *, removable: bool) -> tuple[int, str] | None
     return None if removable else _moved(ids)
 
 
-def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met: Met) -> Settled:
-    """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5)."""
+def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met: Met, more: Met) -> Settled:
+    """What ``settle`` would do, judged from the hashes of the ids that a dry run met; writes nothing (law 5).
+
+    ``more``: what only a second look met.
+    """
     assert proof.total is not None
     drift = drift_of(len(met), proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
@@ -104,7 +107,7 @@ def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met:
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):
         here += 1
-        missing += id_ not in met
+        missing += id_ not in met and id_ not in more
     if not missing:
         return Settled()
     undecided = _undecided(proof, missing)

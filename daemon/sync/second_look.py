@@ -10,19 +10,25 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from heapq import merge
+from itertools import chain, groupby
 
 from common.errors import PagesUnreliable
 from daemon.sync.sorting import SortedPage
+
+PART = 65_536
+"""Hashes sorted at a time: a million at once would take forty megabytes for a moment."""
 
 
 class Met:
     """Which ids were met, by their hashes: eight bytes each, where a set would take a hundred."""
 
     def __init__(self, ids: Iterable[str] = (), *, hashes: Iterable[int] = ()) -> None:
-        self._hashes = array("q", (hash_ for hash_, _ in groupby(sorted([*map(hash, ids), *hashes]))))
+        every = array("q", chain(map(hash, ids), hashes))
+        parts = [array("q", sorted(every[start : start + PART])) for start in range(0, len(every), PART)]
+        self._hashes = array("q", (hash_ for hash_, _ in groupby(merge(*parts))))
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -35,25 +41,67 @@ class Met:
 
 @dataclass(frozen=True)
 class SecondLook:
-    """What it was good for. ``unproven``: why it does not show that the first reading met all; None: it does."""
+    """What it was good for. ``unproven``: why it does not show that the first reading met all; None: it does.
+
+    ``more``: ids that were added to the list since; their rows, if we have any, are not gone.
+    """
 
     unproven: str | None = None
+    more: tuple[str, ...] = ()
 
 
-def look_again(pages: Iterator[SortedPage], met: Met) -> SecondLook:
-    """Read the pages until they differ from what was met, or to the last; so a list that has no end is left early.
+class SecondReader:
+    """Reads a list once more. ``same_to``: up to which page each brought what it had brought before."""
 
-    ``Deferred``, ``StopRequested`` and what ends an entity pass through.
-    """
-    hashes = array("q")
-    try:
-        for page in pages:
-            if page.page.total != len(met):
-                return SecondLook(f"it counts {page.page.total} records now, not {len(met)}")
-            hashes.extend(map(hash, page.ids))
-            if len(hashes) > len(met) or not all(id_ in met for id_ in page.ids):
-                return SecondLook(f"page {page.number} holds other records now")
-    except PagesUnreliable as error:
-        return SecondLook(f"its pages made no sense ({error.code})")
-    missed = len(met) - len(set(hashes))
-    return SecondLook(f"{missed} of its records were not in it any more" if missed else None)
+    def __init__(self, pages: Iterable[tuple[int, Iterable[str]]] = (), *, same_to: int = 0, met: Met | None = None):
+        """``pages``: the first reading's, of which those up to ``same_to`` are known to have shown the same again.
+
+        ``met``: where those are not known by page, of a dry run.
+        """
+        self.same_to = same_to
+        self._again = array("q")
+        self._first: dict[int, int] = {}
+        hashes = array("q")
+        for number, ids in pages:
+            of_page = array("q", map(hash, ids))
+            hashes.extend(of_page)
+            self._first[number] = hash(frozenset(of_page))
+            if number < same_to:  # page `same_to` itself is read again: is it still the list that it was?
+                self._again.extend(of_page)
+        self._met = met or Met(hashes=hashes)
+
+    @property
+    def next_page(self) -> int:
+        """The page to begin at."""
+        return max(1, self.same_to)
+
+    def read(self, pages: Iterable[SortedPage], *, most_more: int) -> SecondLook:
+        """Read the pages until something of what was met must be missing, or to the last.
+
+        A list that gains up to ``most_more`` records is as good: what the first reading had lost would be missing all
+        the same. So a list that has no end is left early. ``Deferred``, ``StopRequested`` and what ends an entity pass
+        through; what came before is in ``same_to``.
+        """
+        more: dict[str, None] = {}
+        told = len(self._met)
+        try:
+            for page in pages:
+                total = page.page.total
+                if total is None or not told <= total <= len(self._met) + most_more:
+                    return SecondLook(f"it counts {total} records now, not {told}")
+                told = total
+                more.update(dict.fromkeys(id_ for id_ in page.ids if id_ not in self._met))
+                self._take(page)
+                if len(self._again) > total or len(more) > total - len(self._met):
+                    return SecondLook(f"page {page.number} holds other records now")
+        except PagesUnreliable as error:
+            return SecondLook(f"its pages made no sense ({error.code})")
+        missed = len(self._met) + len(more) - len(Met(hashes=self._again))
+        return SecondLook(f"{missed} of its records did not come") if missed else SecondLook(more=tuple(more))
+
+    def _take(self, page: SortedPage) -> None:
+        hashes = array("q", map(hash, page.ids))
+        self._again.extend(hashes)
+        is_next = page.number in (self.same_to, self.same_to + 1)
+        if is_next and self._first.get(page.number) == hash(frozenset(hashes)):
+            self.same_to = page.number

@@ -129,6 +129,13 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind =
 -- One question, locked.
 SELECT * FROM control.confirmations WHERE id = %(id)s AND state = 'open' FOR UPDATE
 
+-- name: is_asked
+-- Whether an admin may still say that what a reading missed is gone.
+SELECT EXISTS (
+    SELECT FROM control.confirmations
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = 'mass_removal' AND entity = %(entity)s
+      AND state = 'open' AND created_at > clock_timestamp() - make_interval(secs => %(within_seconds)s)) AS is_asked
+
 -- name: open_confirmations
 -- Every question that waits.
 SELECT * FROM control.confirmations

@@ -260,7 +260,7 @@ SELECT next_page FROM control.passes WHERE id = %(pass_id)s
 
 -- name: stream_seen
 -- What earlier runs of a pass met, page by page.
-SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
+SELECT page, ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 
 -- name: end_pass
 -- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it). A list that moved
@@ -271,10 +271,19 @@ SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL,
 WHERE id = %(pass_id)s AND state = 'open'
 RETURNING pg_current_xact_id()::text AS xact_id
 
+-- name: begin_second_look
+-- The list of a pass is being read once more, or again: from the page up to which it showed the same.
+UPDATE control.passes SET looked_again_to = coalesce(looked_again_to, 0) WHERE id = %(pass_id)s
+RETURNING looked_again_to
+
 -- name: note_second_look
--- No page has the number 0: one that is there says that the whole list had come and was being looked at once more.
-INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, 0, '{}')
-ON CONFLICT (pass_id, page) DO NOTHING
+-- Up to where that look came.
+UPDATE control.passes SET looked_again_to = %(page)s WHERE id = %(pass_id)s
+
+-- name: see_more
+-- What only a second look at the list met; no page has the number 0.
+INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, 0, %(ids)s)
+ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids
 
 -- name: forget_seen
 -- Ids of passes that can no longer need them.
@@ -288,8 +297,10 @@ WHERE p.id = s.pass_id AND p.integration = %(integration)s AND p.account_key = %
 DELETE FROM control.seen_ids WHERE pass_id = %(pass_id)s
 
 -- name: count_distinct_ids
--- How many different records a pass met.
-SELECT count(DISTINCT id) AS ids FROM control.seen_ids AS s, unnest(s.ids) AS id WHERE s.pass_id = %(pass_id)s
+-- How many different records a pass met on its pages.
+SELECT count(DISTINCT id) AS ids
+FROM control.seen_ids AS s, unnest(s.ids) AS id
+WHERE s.pass_id = %(pass_id)s AND s.page > 0
 
 -- name: count_unseen
 -- How many of these ids the pass has not met before this page.
