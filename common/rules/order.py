@@ -22,10 +22,15 @@ class NewestFirst:
         self._enough = max(watermark, _EARLIEST) - OVERLAP
         self._last: datetime | None = None
         self._old_pages = 0
+        self._ends_new = False
         self.proven = True
+        self.is_deep = False
+        """Whether a page behind a wholly new one was read: a new record may have moved past the reader in between."""
 
     def observe(self, stamps: Sequence[datetime | None]) -> None:
         """Take a page's stamps in, in their order. A record without one counts as new and proves nothing."""
+        self.is_deep = self.is_deep or self._ends_new
+        self._ends_new = bool(stamps) and (stamps[-1] is None or stamps[-1] >= self._enough)
         for stamp in stamps:
             if stamp is None:
                 continue

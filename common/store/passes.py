@@ -93,12 +93,20 @@ def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:
     link.execute(SQL["see_more"], {"pass_id": pass_id, "ids": list(ids)})
 
 
-def end(link: Link, pass_id: int, state: str, total: int | None = None, *, keep_watermark: bool = True) -> str | None:
+def end(
+    link: Link,
+    pass_id: int,
+    state: str,
+    total: int | None = None,
+    *,
+    keep_watermark: bool = True,
+    deep: bool = False,
+) -> str | None:
     """Complete or abandoned; returns the transaction (``runs.is_committed``), None when it had ended before.
 
-    Without its watermark the next delta looks again at all that this reading looked at.
+    Without its watermark, or where it was ``deep``, the next delta looks again at all that this reading looked at.
     """
-    params = {"pass_id": pass_id, "state": state, "total": total, "keep_watermark": keep_watermark}
+    params = {"pass_id": pass_id, "state": state, "total": total, "keep_watermark": keep_watermark, "deep": deep}
     row = link.execute(SQL["end_pass"], params).fetchone()
     return str(row["xact_id"]) if row else None
 

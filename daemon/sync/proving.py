@@ -75,7 +75,8 @@ class Proving:
                     return None
                 self._forget_seen(link, reading, pass_id)
             keeps = not reading.sees_ids or self._leads_on(reading, settled)
-            transaction = passes.end(link, pass_id, "complete", reading.paging.total, keep_watermark=keeps)
+            total = reading.paging.total
+            transaction = passes.end(link, pass_id, "complete", total, keep_watermark=keeps, deep=reading.is_deep)
             if transaction is not None:
                 self._tried = (transaction, settled)
             leases.fence(link, self._lease)

@@ -70,6 +70,11 @@ class Reading:
         """Whether the list, asked for newest first, did not come so."""
         return self._newest_first is not None and not self._newest_first.proven
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether a change may have moved past the reader of a list newest first: one on a page behind a new one."""
+        return self._newest_first is not None and (self._newest_first.is_deep or self.first_page > 1)
+
     def observe(self, page: SortedPage) -> bool:
         """Take the page in; true when it is the last one needed. Raises ``PagesUnreliable``."""
         total = page.page.total

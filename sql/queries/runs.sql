@@ -267,7 +267,7 @@ SELECT page, ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 -- under its reader may have hidden a record: no watermark may pass over it.
 UPDATE control.passes
 SET state = %(state)s, finished_at = clock_timestamp(), last_page_digest = NULL, total = coalesce(%(total)s, total),
-    watermark_candidate = CASE WHEN %(keep_watermark)s THEN watermark_candidate END
+    watermark_candidate = CASE WHEN %(keep_watermark)s THEN watermark_candidate END, deep = %(deep)s
 WHERE id = %(pass_id)s AND state = 'open'
 RETURNING pg_current_xact_id()::text AS xact_id
 
@@ -338,13 +338,17 @@ LEFT JOIN LATERAL (
 ) AS delta ON true
 
 -- name: watermark
--- Up to when the entity's changes are known: the top of the latest complete reading. One that was yet to come when it
--- was read is a record's wrong stamp, which no version writes any more.
-SELECT watermark_candidate AS watermark FROM control.passes
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
-  AND state = 'complete' AND mode IN ('delta', 'backfill') AND watermark_candidate <= started_at + interval '1 hour'
-ORDER BY finished_at DESC
-LIMIT 1
+-- Up to when the entity's changes are known: the top of the latest complete reading, or where that was a deep delta, the one
+-- before it. One that was yet to come when it was read is a record's wrong stamp, which no version writes any more.
+WITH tops AS (
+    SELECT watermark_candidate AS top, deep, finished_at FROM control.passes
+    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+      AND state = 'complete' AND mode IN ('delta', 'backfill') AND watermark_candidate <= started_at + interval '1 hour'
+    ORDER BY finished_at DESC
+    LIMIT 2)
+SELECT min(top) AS watermark
+FROM (SELECT top, lag(deep, 1, true) OVER (ORDER BY finished_at DESC) AS counts FROM tops) AS t
+WHERE counts
 
 -- name: was_read_before
 -- Whether a reading other than this one brought records of the entity. A watermark would not tell: one whose records carry

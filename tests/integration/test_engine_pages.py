@@ -11,6 +11,7 @@ import pytest
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
+from tests.integration.small_vendor import SmallVendor, id_of, tenant
 from tests.truth import assert_tables_equal_truth, one, rows, table
 
 
@@ -223,20 +224,55 @@ def test_a_list_that_moves_under_its_first_delta_leaves_no_watermark(database_ur
         assert [row["gone"] for row in marks] == [True, False]
 
 
-def test_a_delta_leaves_no_seen_ids_and_spares_those_of_a_backfill(
-    copier: Engine, drill: DrillServer, database: Database
-) -> None:
-    """Law 4: an admin's yes to a mass removal is carried out by the ids that the backfill met, whatever ran since."""
+def test_a_hidden_change_comes_with_the_next_delta(database_url: str) -> None:
+    """Law 2: changes that fill pages may hide behind a list that loses one record and gains an old one: read twice."""
+    old = [tenant(number) for number in reversed(range(200))]  # newest first, however it is asked for
+    with (
+        SmallVendor(old) as vendor,
+        engine(None, database_url, **vendor.reach, DOORLOOP_MAX_CONCURRENCY="1") as copier,
+    ):
+        copier.run(entities=["tenants"])
+        stamps = [f"2025-06-01T{23 - place // 60:02d}:{59 - place % 60:02d}:00.000Z" for place in range(150)]
+        vendor.records[:150] = [{**one, "updatedAt": at} for one, at in zip(vendor.records, stamps, strict=False)]
+
+        def move(page: int) -> None:
+            if page == 5:
+                vendor.records.remove(vendor.records[5])
+                vendor.records.append(tenant(0, id=id_of(999)))
+                vendor.after_page = lambda _: None
+
+        vendor.after_page = move
+        changed = [copier.run("delta", entities=["tenants"]) for _ in range(3)]
+    assert [run.warnings("tenants") for run in changed] == [[], [], []]
+    assert [run.counts("tenants")[1] for run in changed] == [149, 1, 0]
+
+
+def test_a_delta_leaves_no_seen_ids(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: a whole list read by a delta concludes nothing from its ids, and keeps none; a backfill's are kept."""
+    copier.run()
+    drill.set_fault("ignore_sort")
+    copier.run("delta")
+    copier.run(since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert modes_of_seen_ids(database) == {"backfill"}
+
+
+def test_seen_ids_are_kept_while_a_question_is_open(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: an admin's yes is carried out by the ids that the backfill met, and by what was met since."""
     copier.run()
     drill.mutate("owners", delete=25)
     assert copier.run().code == "MASS_REMOVAL"
     drill.set_fault("ignore_sort")
     copier.run("delta")
     copier.run(since=datetime(2020, 1, 1, tzinfo=UTC))
-    seen = rows(
-        database, "SELECT DISTINCT p.mode FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id"
-    )
-    assert [row["mode"] for row in seen] == ["backfill"]
+    assert modes_of_seen_ids(database) == {"backfill", "delta", "since"}
     (question,) = copier.questions()
     assert copier.confirm(str(question["id"]))
     assert_tables_equal_truth(database, drill, ["owners"])
+    copier.run()
+    assert modes_of_seen_ids(database) == {"backfill"}
+
+
+def modes_of_seen_ids(database: Database) -> set[str]:
+    """Of which readings ids are kept."""
+    kept = "SELECT DISTINCT p.mode FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id"
+    return {row["mode"] for row in rows(database, kept)}

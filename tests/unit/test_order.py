@@ -69,6 +69,21 @@ def test_a_record_without_stamp_counts_as_new() -> None:
     assert not order.seen_enough
 
 
+def test_a_delta_is_deep_once_it_reads_behind_a_new_page() -> None:
+    """What a moving list hides there may be new; behind a page that ends old it is old, too."""
+    for pages, deep in (
+        ([(5, -9)], False),
+        ([(5, -11), (-12, -13)], False),
+        ([(5, 4), (-12, -13)], True),
+        ([(5, None), (-12, -13)], True),
+        ([(5, 4), (-12, -13), (-14,)], True),
+    ):
+        order = NewestFirst(WATERMARK)
+        for page in pages:
+            order.observe(minutes(*page))
+        assert order.is_deep is deep
+
+
 def test_an_empty_page_is_not_old() -> None:
     """No records prove nothing."""
     order = NewestFirst(WATERMARK)
