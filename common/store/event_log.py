@@ -116,7 +116,6 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
             copy.write_row(
                 (number, event.ts, *where, event.level, event.code, masked_text(event.msg), event.rows, data)
             )
-    link.execute(SQL["notify_events"], {"last_id": last_id})
     return last_id
 
 

@@ -1,6 +1,6 @@
 """Collects what happens and writes it in small flushes, so that no page waits for its telemetry.
 
-A flush is one transaction of its own, at most five a second; readers are woken once per flush.
+A flush is one transaction of its own, at most four a second; readers are woken once per flush.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common.store.event_log import Event, Flush, GroupedError, RateSample, Tally
 from common.store.leases import Lease
 from daemon.guard.rate_note import RateNote
 
-FLUSH_SECONDS = 0.2
+FLUSH_SECONDS = 0.25
 MOST_WAITING = 20_000
 """Lines kept while the database is away; older ones are counted and dropped, so memory stays bounded."""
 
@@ -71,11 +71,15 @@ class Reporter:
             self._events.append(event)
         self._rouse()
 
-    def sample(self, sample: RateSample) -> None:
-        """One rate-limit sample."""
+    def sample(self, sample: RateSample, entity: str | None = None, *, failures: int = 0) -> None:
+        """One rate-limit sample; ``entity``: of a request that was sent for it, which the five-minute series counts."""
         with self._lock:
             if len(self._samples) < MOST_WAITING:
                 self._samples.append(sample)
+            if entity is not None:
+                tally = self._tallies[sample.integration, sample.account_key, entity]
+                tally.requests += 1
+                tally.failures += failures
         self._rouse()
 
     def group(self, error: GroupedError) -> None:
@@ -85,21 +89,10 @@ class Reporter:
                 self._errors.append(error)
         self._rouse()
 
-    def tally(
-        self,
-        account: tuple[str, str],
-        entity: str,
-        *,
-        requests: int = 0,
-        failures: int = 0,
-        rows: int = 0,
-        dead: int = 0,
-    ) -> None:
-        """Add to the five-minute series of an account (integration, key)."""
+    def tally(self, account: tuple[str, str], entity: str, *, rows: int, dead: int) -> None:
+        """Add a page to the five-minute series of an account (integration, key)."""
         with self._lock:
             tally = self._tallies[(*account, entity)]
-            tally.requests += requests
-            tally.failures += failures
             tally.rows += rows
             tally.dead += dead
 
@@ -237,8 +230,7 @@ class RunReporter:
         with self._lock:
             self.requests += 1
             self.waited_seconds += note.waited_seconds
-        self._reporter.tally(self._account, entity, requests=1, failures=int(failed))
-        self._sample(note)
+        self._sample(note, entity, failures=int(failed))
 
     def waiting(self, *, entity: str, seconds: float, why: str) -> None:
         """A request begins to wait (called by the guard)."""
@@ -249,10 +241,11 @@ class RunReporter:
         self.put_off = signal
         self._sample(note)
 
-    def _sample(self, note: RateNote) -> None:
+    def _sample(self, note: RateNote, entity: str | None = None, *, failures: int = 0) -> None:
         self._note = note
         integration, account_key = self._account
-        self._reporter.sample(RateSample(self._clock.now(), integration, account_key, self._lease.run_id, *note))
+        sample = RateSample(self._clock.now(), integration, account_key, self._lease.run_id, *note)
+        self._reporter.sample(sample, entity, failures=failures)
 
     def gave_up(self, *, entity: str, error: TransientFault) -> None:
         """A request failed for the last time, and the breaker ends the run (called by the guard)."""

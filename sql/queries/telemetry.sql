@@ -1,16 +1,14 @@
 -- Events and samples, written by the reporter's flushes; each flush is a transaction of its own, never a page's.
 
 -- name: take_event_ids
--- Reserve the next ids. The row stays locked until the flush commits, so ids become visible in order, without gaps.
-UPDATE control.event_head SET last_id = last_id + %(count)s RETURNING last_id
+-- Reserve the next ids, and have readers told once per flush, whatever its size. The row stays locked until the flush
+-- commits, so ids become visible in order, without gaps.
+UPDATE control.event_head SET last_id = last_id + %(count)s
+RETURNING last_id, pg_notify('icc_events', last_id::text) AS told
 
 -- name: copy_events
 -- The lines of a flush.
 COPY control.events (id, ts, integration, account_key, run_id, entity, page, level, code, msg, rows, data) FROM STDIN
-
--- name: notify_events
--- One note per flush, whatever its size.
-SELECT pg_notify('icc_events', %(last_id)s::text)
 
 -- name: copy_samples
 -- Rate-limit samples of a flush.
