@@ -11,7 +11,7 @@ import pytest
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
-from tests.integration.small_vendor import SmallVendor, id_of, tenant
+from tests.integration.small_vendor import Answer, SmallVendor, id_of, tenant
 from tests.truth import assert_tables_equal_truth, one, rows, table
 
 
@@ -270,6 +270,28 @@ def test_seen_ids_are_kept_while_a_question_is_open(copier: Engine, drill: Drill
     assert_tables_equal_truth(database, drill, ["owners"])
     copier.run()
     assert modes_of_seen_ids(database) == {"backfill"}
+
+
+def test_a_delta_that_goes_on_after_the_question_is_a_later_reading(database_url: str) -> None:
+    """Law 4: its pass is older than the backfill's that asked; what it met since is not gone all the same."""
+    settings = {"DOORLOOP_MAX_CONCURRENCY": "1", "ICC_RETRY_ATTEMPTS": "1"}
+    with (
+        SmallVendor([tenant(number) for number in reversed(range(100))]) as vendor,
+        engine(None, database_url, **vendor.reach, **settings) as copier,
+    ):
+        copier.run(entities=["tenants"])
+        stamps = [f"2025-06-01T23:{59 - place:02d}:00.000Z" for place in range(50)]
+        vendor.records[:50] = [{**one, "updatedAt": at} for one, at in zip(vendor.records, stamps, strict=False)]
+        vendor.bend_page = lambda page: Answer({}, 500) if page == 3 else None
+        assert copier.run("delta", entities=["tenants"]).state == "incomplete"
+        vendor.bend_page = lambda _: None
+        away, vendor.records[60:85] = vendor.records[60:85], []
+        assert copier.run(entities=["tenants"]).code == "MASS_REMOVAL"
+        (question,) = copier.questions()
+        vendor.records[60:60] = away[:12]
+        run = copier.run("delta", entities=["tenants"])
+        assert (run.entities["tenants"]["resumed_at_page"], run.state) == (3, "succeeded")
+        assert copier.confirm(str(question["id"]))["removed"] == 13
 
 
 def modes_of_seen_ids(database: Database) -> set[str]:
