@@ -23,6 +23,8 @@ class NewestFirst:
         self._last: datetime | None = None
         self._old_pages = 0
         self._ends_new = False
+        self._is_known = False
+        """Whether it begins with what is as new as the watermark, or falls: equal old stamps may be any list's."""
         self.proven = True
         self.is_deep = False
         """Whether a page behind a wholly new one was read: a new record may have moved past the reader in between."""
@@ -36,14 +38,15 @@ class NewestFirst:
                 continue
             if self._last is not None and _rises(self._last, stamp):
                 self.proven = False
+            self._is_known = self._is_known or stamp >= self._enough or (self._last is not None and stamp < self._last)
             self._last = stamp
         old = bool(stamps) and all(stamp is not None and stamp < self._enough for stamp in stamps)
         self._old_pages = self._old_pages + 1 if old else 0
 
     @property
     def seen_enough(self) -> bool:
-        """Two whole pages, one after the other, older than the watermark less its overlap."""
-        return self._old_pages >= OLD_PAGES_TO_STOP
+        """Two whole pages, one after the other, older than the watermark less its overlap, of a list in some order."""
+        return self._old_pages >= OLD_PAGES_TO_STOP and self._is_known
 
 
 def _rises(before: datetime, stamp: datetime) -> bool:

@@ -116,7 +116,7 @@ class EntityReading:
     def _begun(self, place: Place, newest_first: NewestFirst | None) -> Reading:
         """The reading from that place, knowing what earlier runs of its pass met."""
         name, lease = self._entity.name, self._lease
-        resumed = place.page if place.page > 1 else None
+        resumed = place.page if place.page > 1 and not place.has_all else None
         pass_id = place.pass_["id"] if place.pass_ else None
         account = (lease.integration, lease.account_key)
         with self._database.transaction(lease.writer_name) as link:
@@ -127,7 +127,7 @@ class EntityReading:
             leases.fence(link, lease)
         if is_first:
             self._copy.expect_changes()
-        if resumed and not place.has_all:
+        if resumed:
             self._reporter.event("info", "resumed", f"{name}: going on at page {resumed}", entity=name)
         reading = Reading(
             place.pass_,
@@ -138,7 +138,7 @@ class EntityReading:
             is_first=is_first,
             is_asked=is_asked,
         )
-        if resumed and reading.sees_ids and pass_id is not None:
+        if place.page > 1 and reading.sees_ids and pass_id is not None:
             with self._database.transaction(lease.writer_name) as link:
                 for _, ids in passes.stream_seen(link, pass_id):
                     reading.remember(ids)

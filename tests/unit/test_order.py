@@ -69,6 +69,18 @@ def test_a_record_without_stamp_counts_as_new() -> None:
     assert not order.seen_enough
 
 
+def test_old_pages_of_one_stamp_are_not_enough() -> None:
+    """A list in any other order may begin with them: it is read on until it falls, rises or ends."""
+    order = NewestFirst(WATERMARK)
+    for _ in range(3):
+        order.observe(minutes(-60, -60))
+        assert (order.seen_enough, order.proven) == (False, True)
+    order.observe(minutes(-60, -61))
+    assert order.seen_enough
+    order.observe(minutes(-5))
+    assert not order.proven
+
+
 def test_a_delta_is_deep_once_it_reads_behind_a_new_page() -> None:
     """What a moving list hides there may be new; behind a page that ends old it is old, too."""
     for pages, deep in (
