@@ -45,6 +45,7 @@ class Reader:
         self.after = after
         self.tail = tail
         self.told_id = after or 0
+        self.knows_state = False
         self.is_cut = False
         self.on_cut: Callable[[], None] = lambda: None
         self._waiting: deque[bytes] = deque()
@@ -113,7 +114,8 @@ class Hub:
         if self._follower is None and not self._is_over:
             self._follower = Follower(self._database, _FromThread(self, asyncio.get_running_loop())).start()
         self._per_caller[reader.caller] += 1
-        reader.put(self._state())
+        if self._away is not None:
+            self._tell_state(reader)
         self._waiting[reader] = LOOKS_BEFORE_RESYNC
         self._let_in()
         if self._is_over:
@@ -178,7 +180,7 @@ class Hub:
         """The database is away, or back: every stream says so and stays."""
         self._away = away
         for reader in self._everybody():
-            reader.put(self._state())
+            self._tell_state(reader)
 
     def _let_in(self) -> None:
         """Whoever can be told where it goes on. One that is ahead has its last line from elsewhere: look first."""
@@ -194,6 +196,8 @@ class Hub:
             self._open(reader, self._position)
 
     def _open(self, reader: Reader, position: int) -> None:
+        if not reader.knows_state:  # not sooner: what is written after "live" must come, and here its part begins
+            self._tell_state(reader)
         first_kept = self._kept[0].id if self._kept else position + 1
         if reader.after is None:
             self._send(reader, self._tail(reader))
@@ -217,6 +221,10 @@ class Hub:
     def _send(self, reader: Reader, lines: list[Line]) -> None:
         if lines:
             reader.put(reader.wanted.joined(lines), told_id=lines[-1].id, is_owed=True)
+
+    def _tell_state(self, reader: Reader) -> None:
+        reader.knows_state = True
+        reader.put(self._state())
 
     def _state(self) -> bytes:
         now = self._clock.now()
