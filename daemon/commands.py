@@ -175,8 +175,7 @@ class CommandDesk:
             self._check(command)
             if command["action"] != Action.RUN:
                 return None
-            with link.transaction():  # a refusal undoes what `begin` had written, and only that
-                plan = self._desk.begin(link, command)
+            plan = self._desk.begin(link, command)
         except Refused as refused:
             if isinstance(refused, DeadRunInTheWay) and not is_last_try:
                 raise

@@ -63,36 +63,40 @@ class RunDesk:
 
     def begin(self, link: Link, command: Row) -> RunPlan:
         """Lease and run row for a `run` command, in the transaction that claimed it. Raises ``Refused``."""
-        integration, account_key, wish = command["integration"], command["account_key"], command["payload"]
-        account = self._accounts[integration]
+        wish, account = command["payload"], self._accounts[command["integration"]]
         # The gate that took the wish may be another process's, with other settings.
         if is_backfill_by_hand(wish, wish["source"]) and not self._settings.allow_manual_backfill:
             raise Refused("BACKFILL_NOT_ALLOWED")
-        if not accounts.claim_source(link, integration, account_key, account.source_kind):
-            held = "drill" if account.source_kind == "live" else "live"
-            raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=account.source_kind)
-        seen = leases.read(link, integration, account_key)
-        refuse_while_held(seen)
-        run_id = str(uuid.uuid4())
-        lease = leases.take(
-            link, seen, daemon_id=self._daemon_id, run_id=run_id, lease_seconds=self._settings.lease_seconds
-        )
-        if lease is None:
-            raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
         since = datetime.fromisoformat(wish["since"]) if wish.get("since") else None
-        if runs.insert(link, self._row(command, lease, since)) is None:  # active, but the lease is not its own any more
-            raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died")
+        lease = self._take(link, self._row(command, since), account.source_kind)
         order = Order(wish["mode"], since, wish["dry_run"], self._settings.icc_pass_hours * 3600)
         return RunPlan(lease, tuple(wish["entities"]), order)
 
-    def _row(self, command: Row, lease: Lease, since: datetime | None) -> Row:
-        """The run row of a command."""
+    def _take(self, link: Link, run: Row, source_kind: str) -> Lease:
+        """The lease of a run that has begun. Raises ``Refused``, with nothing written, saying what is in the way."""
+        lease_seconds = self._settings.lease_seconds
+        try:
+            # Taken before anything is looked at: what is in the way is asked for only when something is.
+            lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
+            if lease is None:
+                refuse_other_kind(accounts.read(link, run["integration"], run["account_key"]), source_kind)
+                refuse_while_held(leases.read(link, run["integration"], run["account_key"]))
+                # The account's very first time, or free by now.
+                lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
+        except runs.ActiveWithoutLease as dead:
+            raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died") from dead
+        if lease is None:
+            raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
+        return lease
+
+    def _row(self, command: Row, since: datetime | None) -> Row:
+        """The run row of a command, without its term."""
         wish = command["payload"]
         continues = wish.get("continues_run_id")
         return {
-            "id": lease.run_id,
-            "integration": lease.integration,
-            "account_key": lease.account_key,
+            "id": str(uuid.uuid4()),
+            "integration": command["integration"],
+            "account_key": command["account_key"],
             "mode": wish["mode"],
             "entities": wish["entities"],
             "since": since,
@@ -102,7 +106,6 @@ class RunDesk:
             "command_id": command["id"],
             "continues_run_id": continues,
             "daemon_id": self._daemon_id,
-            "term": lease.term,
             "version": VERSION,
         }
 
@@ -237,6 +240,13 @@ class RunDesk:
         until = self._clock.monotonic() + wait_seconds
         for run in active:
             run.ended.wait(max(0.0, until - self._clock.monotonic()))
+
+
+def refuse_other_kind(account: Row | None, wanted: str) -> None:
+    """Raises ``Refused`` when the account has rows of the other kind, ``live`` or ``drill``."""
+    held = account["source_kind"] if account else None
+    if held not in (None, wanted):
+        raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=wanted)
 
 
 def refuse_while_held(seen: Row) -> None:

@@ -52,12 +52,6 @@ def publish(
     link.execute(SQL["publish"], params)
 
 
-def claim_source(link: Link, integration: str, account_key: str, kind: str) -> bool:
-    """From now on only ``live`` or only ``drill`` rows; false when the other kind is here already."""
-    params = {**_account(integration, account_key), "source_kind": kind}
-    return link.execute(SQL["claim_source"], params).fetchone() is not None
-
-
 def pause(link: Link, integration: str, account_key: str, *, by: str, reason: str) -> bool:
     """Nothing of the account starts by itself from now on; false when that was so already."""
     params = {**_account(integration, account_key), "by": by, "reason": mask(reason)}

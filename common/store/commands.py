@@ -60,7 +60,6 @@ def log_action(
 def submit(link: Link, command: Row) -> None:
     """Store a sealed command and wake the daemons when the transaction commits."""
     link.execute(SQL["submit"], {**command, "payload": Jsonb(command["payload"])})
-    link.execute(SQL["wake_daemons"], {"id": command["id"]})
 
 
 def same_question(

@@ -47,20 +47,6 @@ def read(link: Link, integration: str, account_key: str) -> Row:
     return row
 
 
-def take(link: Link, seen: Row, *, daemon_id: str, run_id: str, lease_seconds: float) -> Lease | None:
-    """Raise the term over the one that was seen; None when somebody else was quicker."""
-    params = {
-        "integration": seen["integration"],
-        "account_key": seen["account_key"],
-        "seen_term": seen["term"],
-        "daemon_id": daemon_id,
-        "run_id": run_id,
-        "lease_seconds": lease_seconds,
-    }
-    row = link.execute(SQL["take_lease"], params).fetchone()
-    return Lease(seen["integration"], seen["account_key"], run_id, row["term"]) if row else None
-
-
 def renew(database: Database, lease: Lease, lease_seconds: float) -> None:
     """Keep the lease for another while; commits. Raises ``LeaseLost`` when the term moved on."""
     with database.statement() as link:

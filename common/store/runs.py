@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from common.states import RunState
+from common.store import leases
 from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.masked import masked_json
@@ -16,21 +17,29 @@ from common.store.statements import statements
 SQL = statements("runs")
 
 
+class ActiveWithoutLease(Exception):
+    """A run of the account is active, but has lost its lease: its process died, or is as good as dead."""
+
+
 def _json(value: Any) -> Jsonb | None:
     return None if value is None else masked_json(value)
 
 
-def insert(link: Link, run: Row) -> datetime | None:
-    """A run that starts now, with its entities waiting; returns its start by the database's clock.
+def begin(link: Link, run: Row, *, source_kind: str, lease_seconds: float) -> Lease | None:
+    """Take the account's lease and start a run, its entities waiting; from now on only ``live`` or ``drill`` rows come.
 
-    None, and nothing is written, while another run of the account is active.
+    None when somebody holds the lease, rows of the other kind are here, or nobody has ever asked for the lease. Raises
+    ``ActiveWithoutLease``; then, too, nothing is written.
     """
-    row = link.execute(SQL["insert_run"], run).fetchone()
+    row = link.execute(SQL["begin_run"], {**run, "source_kind": source_kind, "lease_seconds": lease_seconds}).fetchone()
     if row is None:
         return None
+    lease = Lease(run["integration"], run["account_key"], run["id"], row["term"])
+    if row["started_at"] is None:
+        leases.free(link, lease)
+        raise ActiveWithoutLease
     link.execute(SQL["insert_run_entities"], {"run_id": run["id"], "entities": run["entities"]})
-    started_at: datetime = row["started_at"]
-    return started_at
+    return lease
 
 
 def finish(

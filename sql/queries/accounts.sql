@@ -25,13 +25,6 @@ SET settings = %(settings)s || jsonb_build_object('backfills_refused_by', (
     published_at = clock_timestamp()
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 
--- name: claim_source
--- Rows of this kind only, from now on; no row when the other kind is here already.
-UPDATE control.accounts_synced SET source_kind = %(source_kind)s
-WHERE integration = %(integration)s AND account_key = %(account_key)s
-  AND (source_kind IS NULL OR source_kind = %(source_kind)s)
-RETURNING source_kind
-
 -- name: forget_source
 -- The account is as if nothing had ever been copied.
 UPDATE control.accounts_synced

@@ -9,14 +9,14 @@ VALUES (%(actor)s, %(role)s, %(source)s, %(address)s, %(action)s, %(integration)
 RETURNING id
 
 -- name: submit
--- A sealed command; NOTIFY wakes the daemons when the transaction commits.
-INSERT INTO control.commands (id, integration, account_key, action, payload, actor, audit_id, expires_at, seal, addressed_to)
-VALUES (%(id)s, %(integration)s, %(account_key)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, %(expires_at)s, %(seal)s,
-        %(addressed_to)s)
-
--- name: wake_daemons
--- Tell listening daemons that a command waits.
-SELECT pg_notify('icc_commands', %(id)s)
+-- A sealed command; NOTIFY wakes the listening daemons when the transaction commits.
+WITH submitted AS (
+    INSERT INTO control.commands (id, integration, account_key, action, payload, actor, audit_id, expires_at, seal,
+                                  addressed_to)
+    VALUES (%(id)s, %(integration)s, %(account_key)s, %(action)s, %(payload)s, %(actor)s, %(audit_id)s, %(expires_at)s,
+            %(seal)s, %(addressed_to)s)
+    RETURNING id)
+SELECT pg_notify('icc_commands', id::text) FROM submitted
 
 -- name: database_now
 -- The database's clock, by which commands expire and leases run out.

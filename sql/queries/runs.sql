@@ -13,14 +13,6 @@ LEFT JOIN control.daemons AS d ON d.id = l.holder
 LEFT JOIN control.runs AS r ON r.id = l.run_id
 WHERE l.integration = %(integration)s AND l.account_key = %(account_key)s
 
--- name: take_lease
--- Raise the term and hold it; only if nobody raised it since it was read.
-UPDATE control.leases
-SET term = term + 1, holder = %(daemon_id)s, run_id = %(run_id)s, acquired_at = clock_timestamp(),
-    expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(seen_term)s
-RETURNING term
-
 -- name: renew_lease
 -- Still here; no row when the term moved on.
 UPDATE control.leases
@@ -60,14 +52,32 @@ RETURNING term
 SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
 WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 
--- name: insert_run
--- A run that starts now; no row while another one of the account is active.
-INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
-                          command_id, continues_run_id, daemon_id, term, started_at, version)
-VALUES (%(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running', %(trigger)s,
-        %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, %(term)s, clock_timestamp(), %(version)s)
-ON CONFLICT (integration, account_key) WHERE state IN ('running', 'stopping') DO NOTHING
-RETURNING started_at
+-- name: begin_run
+-- A lease that nobody holds, its term raised, and the run that has it from now on: no row when it is held, or when rows of
+-- the other kind are here; no start while another run is active that has lost its lease. Looked at and taken at once: who
+-- comes second waits for the row and finds its holder. Together, since a command's run is to begin soon.
+WITH source AS (
+    UPDATE control.accounts_synced SET source_kind = %(source_kind)s
+    WHERE integration = %(integration)s AND account_key = %(account_key)s
+      AND (source_kind IS NULL OR source_kind = %(source_kind)s)
+    RETURNING integration, account_key),
+lease AS (
+    UPDATE control.leases AS l
+    SET term = l.term + 1, holder = %(daemon_id)s, run_id = %(id)s, acquired_at = clock_timestamp(),
+        expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+    FROM source AS s
+    WHERE l.integration = s.integration AND l.account_key = s.account_key AND l.holder IS NULL
+    RETURNING l.term),
+run AS (
+    INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
+                              command_id, continues_run_id, daemon_id, term, started_at, version)
+    SELECT %(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running',
+           %(trigger)s, %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, term, clock_timestamp(),
+           %(version)s
+    FROM lease
+    ON CONFLICT (integration, account_key) WHERE state IN ('running', 'stopping') DO NOTHING
+    RETURNING started_at)
+SELECT lease.term, run.started_at FROM lease LEFT JOIN run ON true
 
 -- name: insert_run_entities
 -- What it is going to read, in order.
