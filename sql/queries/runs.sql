@@ -93,11 +93,19 @@ WHERE id = %(run_id)s AND term = %(term)s AND state IN ('running', 'stopping')
 RETURNING started_at, finished_at
 
 -- name: end_run_for
--- The end of a run written by somebody else: its owner died or did not stop in time.
-UPDATE control.runs
-SET state = %(state)s, finished_at = clock_timestamp(), error = coalesce(%(error)s, error)
-WHERE id = %(run_id)s AND state IN ('running', 'stopping')
-RETURNING id
+-- The end of a run written by somebody else: its owner died or did not stop in time, and had not yet written what it did:
+-- that is counted from its telemetry. Samples are stamped by the owner's clock, which may be behind.
+UPDATE control.runs AS r
+SET state = %(state)s, finished_at = clock_timestamp(), error = coalesce(%(error)s, error),
+    requests = told.requests, waited_seconds = told.waited_seconds,
+    retries = (SELECT count(*) FROM control.events AS e WHERE e.run_id = r.id AND e.code = 'request_retried')
+FROM (
+    SELECT count(*) FILTER (WHERE s.decision <> 'deferred') AS requests, coalesce(sum(s.waited_seconds), 0) AS waited_seconds
+    FROM control.runs AS own
+    JOIN control.rate_limit_samples AS s USING (integration, account_key)
+    WHERE own.id = %(run_id)s AND s.run_id = own.id AND s.ts > own.started_at - interval '1 hour') AS told
+WHERE r.id = %(run_id)s AND r.state IN ('running', 'stopping')
+RETURNING r.id
 
 -- name: close_open_entities
 -- Entities a run did not get to the end of; the one that it failed at before anything of it came is failed as well.

@@ -189,15 +189,21 @@ def test_a_silent_run_is_interrupted_though_no_daemon_lives(yard: Yard, drill: D
 
 
 def test_the_service_rescues_what_its_killed_self_left(yard: Yard, drill: DrillServer, database: Database) -> None:
-    """Law 2: a service killed in mid-run ends that run when it starts again, at once, and can run anew."""
+    """Law 2: a service killed in mid-run ends that run when it starts again, at once, and can run anew.
+
+    The killed run's row says how many requests it had sent, as far as they were told.
+    """
     drill.set_fault("hang", entity="owners", only_page=5)
     first = yard.service(ICC_LEASE_SECONDS="300")
     yard.press_run()
     yard.wait_for_page(4, first)
+    sent = "SELECT 1 FROM control.rate_limit_samples WHERE decision = 'sent'"
+    wait_for(lambda: len(rows(database, sent)) >= 5, "whose account it is and four pages are told")
     first.kill()
     drill.clear_faults()
     yard.service(ICC_LEASE_SECONDS="300")
-    assert yard.runs()[0]["state"] == "interrupted"
+    killed = yard.runs()[0]
+    assert (killed["state"], killed["requests"], killed["retries"]) == ("interrupted", len(rows(database, sent)), 0)
     yard.press_run()
     yard.wait_for_state("succeeded")
     assert_tables_equal_truth(database, drill, ["owners"])
