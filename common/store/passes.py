@@ -127,6 +127,13 @@ def count_distinct_ids(link: Link, pass_id: int) -> int:
     return int(row["ids"]) if row else 0
 
 
+def remembers_all(link: Link, pass_id: int) -> bool:
+    """Whether the ids met on every page of a pass of a whole list are still there."""
+    row = link.execute(SQL["remembers_all"], {"pass_id": pass_id}).fetchone()
+    assert row is not None
+    return bool(row["remembers_all"])
+
+
 def count_unseen(link: Link, pass_id: int, page: int, ids: list[str]) -> int:
     """How many of these ids no earlier page brought."""
     row = link.execute(SQL["count_unseen"], {"pass_id": pass_id, "page": page, "ids": ids}).fetchone()

@@ -22,7 +22,7 @@ from daemon.sync.reporter import RunReporter
 from daemon.sync.second_look import SecondLook
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
-from daemon.sync.writer import PageWriter
+from daemon.sync.writer import PageWriter, TakenBack
 
 MANY_NEW_ROWS = 10_000
 
@@ -176,7 +176,10 @@ class EntityReading:
     def _proven(
         self, reading: Reading, *, may_read_again: bool = False, second: SecondLook | None = None
     ) -> Settled | None:
-        return self._patient(lambda: self._proof.of(reading, may_read_again=may_read_again, second=second))
+        settled = self._patient(lambda: self._proof.of(reading, may_read_again=may_read_again, second=second))
+        if settled is not None and settled.is_forgotten:
+            raise TakenBack("it crashed, and forgot which records were seen")
+        return settled
 
     def _look_again(self, reading: Reading, sort_by: str, *, may_defer: bool) -> SecondLook:
         """``may_defer``: this run has read pages of the list, so that, should it be put off, the next comes further."""

@@ -66,6 +66,8 @@ class Proving:
                 return self._tried[1]
             settled, proof = Settled(), self._proof(reading, second)
             if reading.sees_ids:
+                if not passes.remembers_all(link, pass_id):
+                    return Settled(is_forgotten=True)
                 if second is not None and second.more:
                     passes.see_more(link, pass_id, second.more)
                 settled = settle(link, self._lease, self._writer.target, proof, pass_id=pass_id)

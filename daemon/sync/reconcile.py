@@ -17,13 +17,15 @@ class Settled:
     """What was settled. ``drift``: (distinct ids, the vendor's total in words) when they prove nothing; ``asked``:
     (missing, here) when an admin has to decide; ``removed``: rows marked removed; ``unproven``: (rows that are missing,
     why the second look at the list is no proof that they are gone); ``is_doubtful``: nothing was settled yet, since the
-    list may have moved under its reader: it is to be looked at once more."""
+    list may have moved under its reader: it is to be looked at once more; ``is_forgotten``: nor was it here, since what
+    was seen is not there any more."""
 
     removed: int = 0
     drift: tuple[int, str] | None = None
     asked: tuple[int, int] | None = None
     unproven: tuple[int, str] | None = None
     is_doubtful: bool = False
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True)

@@ -320,6 +320,12 @@ SELECT count(DISTINCT id) AS ids
 FROM control.seen_ids AS s, unnest(s.ids) AS id
 WHERE s.pass_id = %(pass_id)s AND s.page > 0
 
+-- name: remembers_all
+-- Whether what was seen on each page of a pass is still there: a crash of the server empties an unlogged table.
+SELECT p.next_page - 1 = (SELECT count(*) FROM control.seen_ids AS s WHERE s.pass_id = p.id AND s.page > 0) AS remembers_all
+FROM control.passes AS p
+WHERE p.id = %(pass_id)s
+
 -- name: count_unseen
 -- How many of these ids the pass has not met before this page.
 SELECT count(*) AS unseen

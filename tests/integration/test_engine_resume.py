@@ -132,6 +132,23 @@ def test_seen_ids_lost_in_a_crash_start_again(copier: Engine, drill: DrillServer
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def test_seen_ids_lost_in_mid_run_are_met_again(copier: Engine, drill: DrillServer, database: Database) -> None:
+    """Law 4: a run that outlives a crash of the database reads its list anew, and says so; what is gone is marked."""
+    copier.run()
+    drill.mutate("owners", delete=3)
+    drill.set_fault("slow", entity="owners", only_page=4, delay_seconds=1)
+    plan = copier.begin()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(copier.finish, plan)
+        seen = "SELECT count(*) AS pages FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id "
+        wait_for(lambda: one(database, f"{seen} WHERE p.state = 'open'")["pages"] == 3, "three pages")
+        with database.transaction() as link:
+            link.execute("TRUNCATE control.seen_ids")
+        run = running.result(60)
+    assert (run.state, run.warnings("owners"), run.counts("owners")[3]) == ("succeeded", ["PASS_RESTARTED"], 3)
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
 def test_delta_and_backfill_never_resume_each_other(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Design §4: each mode has its own unfinished reading."""
     cut(copier, drill, page=4)
