@@ -69,7 +69,13 @@ class RunDesk:
             raise Refused("BACKFILL_NOT_ALLOWED")
         since = datetime.fromisoformat(wish["since"]) if wish.get("since") else None
         lease = self._take(link, self._row(command, since), account.source_kind)
-        order = Order(wish["mode"], since, wish["dry_run"], self._settings.icc_pass_hours * 3600)
+        order = Order(
+            wish["mode"],
+            since,
+            wish["dry_run"],
+            self._settings.icc_pass_hours * 3600,
+            continues=wish.get("continues_run_id") is not None,
+        )
         return RunPlan(lease, tuple(wish["entities"]), order)
 
     def _take(self, link: Link, run: Row, source_kind: str) -> Lease:

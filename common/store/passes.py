@@ -67,25 +67,18 @@ def next_page(link: Link, pass_id: int) -> int:
     return int(row["next_page"])
 
 
-def stream_seen(link: Link, pass_id: int) -> Iterator[tuple[int, list[str]]]:
-    """The pages of a pass with the ids met on them, some at a time, in any order."""
+def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
+    """The ids met on each page of a pass, some pages at a time, in any order."""
     with link.cursor(name="icc_seen") as cursor:
         cursor.itersize = 20
         cursor.execute(SQL["stream_seen"], {"pass_id": pass_id})
         for row in cursor:
-            yield row["page"], row["ids"]
+            yield row["ids"]
 
 
-def begin_second_look(link: Link, pass_id: int) -> int:
-    """The whole list has come and is read once more; returns up to which page an earlier run found it the same."""
-    row = link.execute(SQL["begin_second_look"], {"pass_id": pass_id}).fetchone()
-    assert row is not None
-    return int(row["looked_again_to"])
-
-
-def note_second_look(link: Link, pass_id: int, page: int) -> None:
-    """Up to which page the list shows the same records in its second look."""
-    link.execute(SQL["note_second_look"], {"pass_id": pass_id, "page": page})
+def begin_second_look(link: Link, pass_id: int) -> None:
+    """Every page of the pass has come, and its list is being read once more."""
+    link.execute(SQL["begin_second_look"], {"pass_id": pass_id})
 
 
 def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:

@@ -18,19 +18,23 @@ CREATED, UPDATED = "createdAt", "updatedAt"
 
 @dataclass(frozen=True)
 class Order:
-    """What a run was asked to do with each entity. ``pass_seconds``: an older unfinished reading starts again."""
+    """What a run was asked to do with each entity. ``pass_seconds``: an older unfinished reading starts again.
+
+    ``continues``: it goes on with a run that was put off.
+    """
 
     mode: str
     since: datetime | None
     dry_run: bool
     pass_seconds: float
+    continues: bool = False
 
 
 @dataclass(frozen=True)
 class Place:
     """Where to begin: a pass (None in a dry run) and the first page to read; ``restarted`` says why not later.
 
-    ``has_all``: every page has come, and the list was being looked at once more.
+    ``has_all``: every page has come, and the list is to be looked at once more.
     """
 
     pass_: Row | None
@@ -59,18 +63,24 @@ class Bookmark:
             return Place(None, 1)
         pass_ = self._open(sort_by)
         why = self._why_not(pass_, sort_by)
-        if why is None and pass_["looked_again_to"] is not None:
-            return Place(pass_, pass_["next_page"], has_all=True)
+        if why is None and pass_["has_all"]:
+            if self._order.continues:
+                return Place(pass_, pass_["next_page"], has_all=True)
+            return self._afresh(pass_, sort_by)
         if why is None and pass_["next_page"] > 1:
             before = fetch(pass_["next_page"] - 1)
             same = passes.digest_of(before.ids) == pass_["last_page_digest"]
             why = None if same else "the page before it has changed"
         if why is None:
             return Place(pass_, pass_["next_page"])
+        return self._afresh(pass_, sort_by, why=why if pass_["next_page"] > 1 else None)
+
+    def _afresh(self, pass_: Row, sort_by: str, *, why: str | None = None) -> Place:
+        """The place to begin at in another pass; ``why``: what an earlier run read is read again."""
         with self._database.transaction(self._lease.writer_name) as link:
             passes.end(link, pass_["id"], "abandoned")
             fresh = self._insert(link, sort_by)
-        return Place(fresh, 1, restarted=why if pass_["next_page"] > 1 else None)
+        return Place(fresh, 1, restarted=why)
 
     def is_in_whole_list(self, sort_by: str) -> bool:
         """Whether the open pass is in the middle of a list sorted so; it then goes on instead of starting another."""

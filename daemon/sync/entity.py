@@ -140,7 +140,7 @@ class EntityReading:
         )
         if place.page > 1 and reading.sees_ids and pass_id is not None:
             with self._database.transaction(lease.writer_name) as link:
-                for _, ids in passes.stream_seen(link, pass_id):
+                for ids in passes.stream_seen(link, pass_id):
                     reading.remember(ids)
         return reading
 
@@ -182,18 +182,18 @@ class EntityReading:
         return settled
 
     def _look_again(self, reading: Reading, sort_by: str, *, may_defer: bool) -> SecondLook:
-        """``may_defer``: this run has read pages of the list, so that, should it be put off, the next comes further."""
+        """``may_defer``: this run has read the list before, so that its continuation, which need not, may come further.
+
+        Such a one begins at page 1 again: what was the same hours ago may not be now.
+        """
         name = self._entity.name
         msg = f"{name}: read once more before rows are marked removed"
         self._reporter.event("info", "second_look", msg, entity=name)
         reader = self._patient(lambda: self._proof.begin_second_look(reading))
-        first, pass_id = reader.same_to, reading.pass_id
         try:
-            pages = self._copy.pages_again(sort_by, reader.next_page, rows_per_page=reading.paging.rows_per_page)
-            return reader.read(pages, most_more=self._copy.page_size)
+            return reader.read(self._copy.pages_again(sort_by), most_more=self._copy.page_size)
         except Deferred as signal:
-            if pass_id is not None and (may_defer or reader.same_to > first):
-                self._patient(lambda: self._proof.note_second_look(pass_id, reader.same_to))
+            if may_defer and reading.pass_id is not None:
                 raise
             # The next run would come no further, nor any after it.
             return SecondLook(f"it was cut short ({signal.code})")

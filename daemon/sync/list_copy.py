@@ -131,12 +131,9 @@ class ListCopy:
             self._behind.begin(works)
             self._settle(reading)
 
-    def pages_again(self, sort_by: str, number: int, *, rows_per_page: int | None) -> Iterator[SortedPage]:
-        """The list's pages once more from that one on, for their ids: nothing is written. Raises as ``copy`` does.
-
-        ``rows_per_page``: what page 1 brings, as far as it is known.
-        """
-        paging = Paging(rows_per_page=rows_per_page if number > 1 else None)
+    def pages_again(self, sort_by: str) -> Iterator[SortedPage]:
+        """The list's pages once more, for their ids: nothing is written. Raises as ``copy`` does."""
+        paging, number = Paging(), 1
         self._sorter.expects_changes = False
         self._fetcher.begin(self._paged(sort_by), number)
         self._fetcher.ask(number, None)

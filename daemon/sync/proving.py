@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from common.store import leases, passes, runs
 from common.store.database import Link
 from common.store.leases import Lease
@@ -42,20 +44,14 @@ class Proving:
         return None if settled.drift is not None and may_read_again else settled
 
     def begin_second_look(self, reading: Reading) -> SecondReader:
-        """Knowing what the pages brought. It is noted: should the look be cut off, the next run begins with it."""
+        """Knowing whom the reading met. It is noted: a continuation of the run begins with that look."""
         if reading.pass_id is None:
-            return SecondReader(met=Met(hashes=reading.met_in_dry_run or ()))
+            return SecondReader(Met(hashes=reading.met_in_dry_run or ()))
         with self._writer.transaction() as link:
-            same_to = passes.begin_second_look(link, reading.pass_id)
-            reader = SecondReader(passes.stream_seen(link, reading.pass_id), same_to=same_to)
+            passes.begin_second_look(link, reading.pass_id)
+            reader = SecondReader(Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id))))
             leases.fence(link, self._lease)
         return reader
-
-    def note_second_look(self, pass_id: int, same_to: int) -> None:
-        """Where the next run is to go on with it."""
-        with self._writer.transaction() as link:
-            passes.note_second_look(link, pass_id, same_to)
-            leases.fence(link, self._lease)
 
     def _end_pass(
         self, reading: Reading, pass_id: int, *, may_read_again: bool, second: SecondLook | None

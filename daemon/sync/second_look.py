@@ -51,38 +51,20 @@ class SecondLook:
 
 
 class SecondReader:
-    """Reads a list once more. ``same_to``: up to which page each brought what it had brought before."""
+    """Reads a list once more, all of it. ``met``: whom the first reading met."""
 
-    def __init__(self, pages: Iterable[tuple[int, Iterable[str]]] = (), *, same_to: int = 0, met: Met | None = None):
-        """``pages``: the first reading's, of which those up to ``same_to`` are known to have shown the same again.
-
-        ``met``: where those are not known by page, of a dry run.
-        """
-        self.same_to = same_to
-        self._again = array("q")
-        self._first: dict[int, int] = {}
-        hashes = array("q")
-        for number, ids in pages:
-            of_page = array("q", map(hash, ids))
-            hashes.extend(of_page)
-            self._first[number] = hash(frozenset(of_page))
-            if number < same_to:  # page `same_to` itself is read again: is it still the list that it was?
-                self._again.extend(of_page)
-        self._met = met or Met(hashes=hashes)
-
-    @property
-    def next_page(self) -> int:
-        """The page to begin at."""
-        return max(1, self.same_to)
+    def __init__(self, met: Met) -> None:
+        self._met = met
 
     def read(self, pages: Iterable[SortedPage], *, most_more: int) -> SecondLook:
         """Read the pages until something of what was met must be missing, or to the last.
 
         A list that gains up to ``most_more`` records is as good: what the first reading had lost would be missing all
-        the same. So a list that has no end is left early. ``Deferred``, ``StopRequested`` and what ends an entity pass
-        through; what came before is in ``same_to``.
+        the same. So a list that has no end is left early. As many must come as it counts: what came back on a page
+        that was read already would else be taken for gone. ``Deferred``, ``StopRequested`` and what ends an entity
+        pass through.
         """
-        more: dict[str, None] = {}
+        again, more = array("q"), dict[str, None]()
         told = len(self._met)
         try:
             for page in pages:
@@ -91,17 +73,13 @@ class SecondReader:
                     return SecondLook(f"it counts {total} records now, not {told}")
                 told = total
                 more.update(dict.fromkeys(id_ for id_ in page.ids if id_ not in self._met))
-                self._take(page)
-                if len(self._again) > total or len(more) > total - len(self._met):
+                again.extend(map(hash, page.ids))
+                if len(again) > total or len(more) > total - len(self._met):
                     return SecondLook(f"page {page.number} holds other records now")
         except PagesUnreliable as error:
             return SecondLook(f"its pages made no sense ({error.code})")
-        missed = len(self._met) + len(more) - len(Met(hashes=self._again))
-        return SecondLook(f"{missed} of its records did not come") if missed else SecondLook(more=tuple(more))
-
-    def _take(self, page: SortedPage) -> None:
-        hashes = array("q", map(hash, page.ids))
-        self._again.extend(hashes)
-        is_next = page.number in (self.same_to, self.same_to + 1)
-        if is_next and self._first.get(page.number) == hash(frozenset(hashes)):
-            self.same_to = page.number
+        came = len(Met(hashes=again))
+        missed = len(self._met) + len(more) - came
+        if missed:
+            return SecondLook(f"{missed} of its records did not come")
+        return SecondLook(more=tuple(more)) if came == told else SecondLook(f"it counts {told} records now, not {came}")

@@ -278,7 +278,7 @@ SELECT next_page FROM control.passes WHERE id = %(pass_id)s
 
 -- name: stream_seen
 -- What earlier runs of a pass met, page by page.
-SELECT page, ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
+SELECT ids FROM control.seen_ids WHERE pass_id = %(pass_id)s
 
 -- name: end_pass
 -- Complete or abandoned; what was seen is kept for a complete backfill (a confirmed mass removal needs it). A list that moved
@@ -290,13 +290,8 @@ WHERE id = %(pass_id)s AND state = 'open'
 RETURNING pg_current_xact_id()::text AS xact_id
 
 -- name: begin_second_look
--- The list of a pass is being read once more, or again: from the page up to which it showed the same.
-UPDATE control.passes SET looked_again_to = coalesce(looked_again_to, 0) WHERE id = %(pass_id)s
-RETURNING looked_again_to
-
--- name: note_second_look
--- Up to where that look came.
-UPDATE control.passes SET looked_again_to = %(page)s WHERE id = %(pass_id)s
+-- Every page of a pass has come, and its list is being read once more.
+UPDATE control.passes SET has_all = true WHERE id = %(pass_id)s
 
 -- name: see_more
 -- What only a second look at the list met; no page has the number 0.

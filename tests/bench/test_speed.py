@@ -12,14 +12,17 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("page_size", [100, 1000])
-def test_full_identical_and_changed(database: Database, page_size: int) -> None:
+@pytest.mark.parametrize(("latency_seconds", "connections"), [(0.0, 2), (0.05, 8)], ids=["no latency", "50 ms"])
+def test_full_identical_and_changed(
+    database: Database, page_size: int, latency_seconds: float, connections: int
+) -> None:
     """Issue "An engine …": full load ≤ 0.55 ×, identical ≤ 0.25 ×, with every law and all telemetry on."""
-    with vendor(ROWS, page_size) as url:
+    with vendor(ROWS, page_size, latency_seconds) as url:
         plain, again = plain_loop(url, database, page_size), plain_loop(url, database, page_size)
-        full, same = copy(url, database, page_size), copy(url, database, page_size)
+        full, same = copy(url, database, page_size, connections), copy(url, database, page_size, connections)
         tell(url, "change?share=0.01")
-        changed = copy(url, database, page_size)
-    print(f"\n{ROWS} rows, page size {page_size}, no latency")
+        changed = copy(url, database, page_size, connections)
+    print(f"\n{ROWS} rows, page size {page_size}, {latency_seconds * 1000:.0f} ms latency, {connections} connections")
     print(plain.told("plain loop, full", ROWS))
     print(again.told("plain loop, again", ROWS))
     print(full.told("full load", ROWS, plain))

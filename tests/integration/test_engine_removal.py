@@ -339,11 +339,33 @@ def cut_second_looks(drill: DrillServer, patch: pytest.MonkeyPatch, *, kill: boo
     patch.setattr(ListCopy, "pages_again", cut)
 
 
+def test_a_second_look_that_is_put_off_begins_anew_in_the_runs_continuation(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laws 2 and 4: nothing is removed then; the continuation reads the whole list for that look, and no list before it.
+
+    What came back in between, on whichever page, is met there.
+    """
+    back, *gone = drill.mutate("owners", delete=3, add=3).deleted
+    with monkeypatch.context() as patch:
+        cut_second_looks(drill, patch)
+        assert copier.run().state == "deferred"
+    assert removed(database) == set()
+    drill.clear_faults()
+    drill.log.clear()
+    drill.mutate("owners", restore_ids=[back])
+    run = copier.continue_by_schedule()
+    assert run is not None
+    assert len([entry for entry in drill.log.entries() if entry.path.endswith("/owners")]) == 4
+    assert (run.state, run.warnings("owners"), run.counts("owners")[3]) == ("succeeded", [], 2)
+    assert removed(database) == set(gone)
+
+
 @pytest.mark.parametrize("kill", [False, True], ids=["deferred", "killed"])
-def test_a_second_look_that_is_cut_short_is_taken_by_the_next_run(
+def test_a_second_look_of_another_run_is_not_gone_on_with(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, kill: bool
 ) -> None:
-    """Laws 2 and 4: nothing is removed then; the next run begins with that look, and reads no list before it."""
+    """Law 2: who asks for a backfill gets the list read anew, not the end of one that was read hours ago."""
     gone = drill.mutate("owners", delete=2, add=2).deleted
     with monkeypatch.context() as patch:
         cut_second_looks(drill, patch, kill=kill)
@@ -354,10 +376,10 @@ def test_a_second_look_that_is_cut_short_is_taken_by_the_next_run(
             assert copier.run().state == "deferred"
     assert removed(database) == set()
     let_it_begin(drill, database)
+    (later,) = drill.mutate("owners", delete=1).deleted
     run = copier.run()
-    assert len([entry for entry in drill.log.entries() if entry.path.endswith("/owners")]) == 3
-    assert (run.state, run.warnings("owners"), run.counts("owners")[3]) == ("succeeded", [], 2)
-    assert removed(database) == set(gone)
+    assert (run.state, run.warnings("owners"), run.counts("owners")[3]) == ("succeeded", [], 3)
+    assert removed(database) == {*gone, later}
 
 
 def test_a_second_look_that_fits_into_no_run_holds_nothing_up(
@@ -368,15 +390,39 @@ def test_a_second_look_that_fits_into_no_run_holds_nothing_up(
     Else a budget that is too small for it would be spent on it each hour, for ever.
     """
     gone = drill.mutate("owners", delete=2, add=2).deleted
-    for state, warnings in (("deferred", []), ("succeeded", ["ABSENCE_NOT_PROVEN"])):
-        with monkeypatch.context() as patch:
-            cut_second_looks(drill, patch)
-            run = copier.run(entities=["owners"])
-        assert (run.state, run.warnings("owners")) == (state, warnings)
-        let_it_begin(drill, database)
+    with monkeypatch.context() as patch:
+        cut_second_looks(drill, patch)
+        assert copier.run().state == "deferred"
+        drill.clear_faults()
+        run = copier.continue_by_schedule()
+    assert run is not None
+    assert (run.state, run.warnings("owners")) == ("succeeded", ["ABSENCE_NOT_PROVEN"])
     assert removed(database) == set()
+    let_it_begin(drill, database)
     assert copier.run().counts("owners")[3] == 2
     assert removed(database) == set(gone)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_comes_back_behind_the_second_reader_is_not_removed(
+    copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    """Law 4: a list that was short while it was read, and is whole again on pages that the second look has passed."""
+    away = [record["id"] for record in drill.records("owners")][:15]
+    drill.mutate("owners", delete_ids=away)
+    real = ListCopy.pages_again
+
+    def returning(self: ListCopy, *where: Any, **how: Any) -> Iterator[SortedPage]:
+        pages = real(self, *where, **how)
+        yield next(pages)
+        drill.mutate("owners", restore_ids=away)
+        yield from pages
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ListCopy, "pages_again", returning)
+        run = copier.run(dry_run=dry_run)
+    assert (run.warnings("owners"), run.counts("owners")[3]) == (["ABSENCE_NOT_PROVEN"], 0)
+    assert removed(database) == set()
 
 
 def test_what_was_added_meanwhile_keeps_nothing_from_being_removed(

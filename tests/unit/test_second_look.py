@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from common.errors import Deferred, PagesUnreliable
+from common.errors import PagesUnreliable
 from daemon.integrations.base import Page
 from daemon.sync.second_look import PART, Met, SecondLook, SecondReader
 from daemon.sync.sorting import SortedPage
@@ -23,7 +23,7 @@ def page(number: int, *ids: str, total: int | None) -> SortedPage:
 
 def look(pages: Iterable[SortedPage], *, most_more: int = 1) -> SecondLook:
     """A second look after a first one of two pages."""
-    return SecondReader([(1, ["a", "b"]), (2, ["c"])]).read(pages, most_more=most_more)
+    return SecondReader(Met(["a", "b", "c"])).read(pages, most_more=most_more)
 
 
 def test_the_same_records_twice_are_proof() -> None:
@@ -52,6 +52,7 @@ def test_a_list_that_only_grew_is_proof_too() -> None:
         ([page(1, "a", "hidden", total=3), page(2, "c", total=3)], "page 1 holds other records now"),
         ([page(1, "a", "b", total=3), page(2, "b", total=3)], "1 of its records did not come"),
         ([page(1, "a", "b", total=3), page(2, total=3)], "1 of its records did not come"),
+        ([page(1, "a", "b", total=3), page(2, "c", total=4)], "it counts 4 records now, not 3"),
     ],
     ids=[
         "grew much",
@@ -62,6 +63,7 @@ def test_a_list_that_only_grew_is_proof_too() -> None:
         "shows what was hidden",
         "one twice",
         "fewer than told",
+        "one came back behind the reader",
     ],
 )
 def test_anything_else_is_none(pages: list[SortedPage], why: str) -> None:
@@ -79,7 +81,7 @@ def test_a_list_without_end_is_left(total: int, pages_asked: list[int]) -> None:
             asked.append(number)
             yield page(number, "a", "b", total=total)
 
-    assert SecondReader([(1, ["a", "b"])]).read(pages(), most_more=20).unproven is not None
+    assert SecondReader(Met(["a", "b"])).read(pages(), most_more=20).unproven is not None
     assert asked == pages_asked
 
 
@@ -90,9 +92,7 @@ def test_pages_that_make_no_sense_prove_nothing() -> None:
         yield page(1, "a", total=1)
         raise PagesUnreliable("REPEATED_PAGE", page=2)
 
-    assert SecondReader([(1, ["a"])]).read(pages(), most_more=1) == SecondLook(
-        "its pages made no sense (REPEATED_PAGE)"
-    )
+    assert SecondReader(Met(["a"])).read(pages(), most_more=1) == SecondLook("its pages made no sense (REPEATED_PAGE)")
 
 
 def test_who_was_met_is_known_by_id_or_hash() -> None:
@@ -106,26 +106,3 @@ def test_many_ids_are_sorted_in_parts() -> None:
     ids = [f"id{number}" for number in range(PART + 10)]
     met = Met([*ids, *ids[:20]])
     assert (len(met), ids[0] in met, ids[-1] in met, "no" in met) == (len(ids), True, True, False)
-
-
-def test_it_is_known_how_far_the_list_was_the_same() -> None:
-    """A look that is put off goes on there, its last page read again."""
-    first = [(1, ["a", "b"]), (2, ["c", "d"]), (3, ["e"])]
-    reader = SecondReader(first)
-
-    def pages() -> Iterator[SortedPage]:
-        yield page(1, "b", "a", total=5)
-        yield page(2, "c", "d", total=5)
-        raise Deferred(AT, "BUDGET_SPENT")
-
-    with pytest.raises(Deferred):
-        reader.read(pages(), most_more=1)
-    assert (reader.same_to, reader.next_page) == (2, 2)
-    following = SecondReader(first, same_to=2)
-    rest = [page(2, "c", "d", total=5), page(3, "e", total=5)]
-    assert (following.read(rest, most_more=1), following.same_to) == (SecondLook(), 3)
-    moved = [page(2, "c", "e", total=5), page(3, "d", total=5)]
-    following = SecondReader(first, same_to=2)
-    assert (following.read(moved, most_more=1), following.same_to) == (SecondLook(), 2)
-    lost = [page(2, "c", "e", total=5), page(3, "x", total=5)]
-    assert SecondReader(first, same_to=2).read(lost, most_more=1).unproven == "page 3 holds other records now"

@@ -103,8 +103,8 @@ class Pass(SQLModel, table=True):
     began_at: datetime | None = moment(null=True)
     first_total: int | None = big(null=True)
     born: int = big(made=True)
-    looked_again_to: int | None = whole(null=True)
     deep: bool = flag(made=True)
+    has_all: bool = flag(made=True)
 
 
 class SeenIds(SQLModel, table=True):
