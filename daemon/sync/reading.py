@@ -14,6 +14,7 @@ from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
 SURE_FROM_IDS = 5
+LIMITS_ARE_ROUND = 10
 DATE_TELLS = timedelta(seconds=2)
 CLOCKS_DIFFER = timedelta(hours=1)
 """A stamp that lies further ahead than this is wrong, whoever's clock is off."""
@@ -126,12 +127,16 @@ class Reading:
     def is_open_ended(self, page: SortedPage) -> bool:
         """Whether more may stand behind the last page, so that it is to be looked at.
 
-        The page of a whole list is full, and only its total says that it is the last; or there is no total at all.
+        The page is full, and only the list's total says that it is the last; or there is no total at all. A vendor may
+        give fewer a page than it is asked for, and count them: so a whole list of one page is looked behind as well
+        where its length may be such a limit.
         """
         if self._newest_first is not None and self._newest_first.seen_enough:
             return False
-        full = self._page_size if page.number == 1 else self.paging.rows_per_page or 1
-        return self.paging.total is None or (self.sees_ids and page.rows >= full)
+        if page.number > 1:
+            return self.paging.total is None or page.rows >= (self.paging.rows_per_page or 1)
+        may_be_limited = self.sees_ids and page.rows > 0 and page.rows % LIMITS_ARE_ROUND == 0
+        return self.paging.total is None or page.rows >= self._page_size or may_be_limited
 
     def look_ahead_to(self, number: int) -> int | None:
         """How far pages may be fetched before it is known that they are needed; None: page ``number`` only.
