@@ -87,6 +87,24 @@ def test_a_record_that_is_missed_and_that_no_id_leads_to_is_not_gone(
         assert [letter["record_id"] for letter in letters(database)] == [id_of(41)]
 
 
+def test_a_record_that_a_requeue_met_is_not_removed_by_an_answer(
+    vendor: SmallVendor, database: Database, database_url: str
+) -> None:
+    """Law 4: it is here again as it was, so nothing of its row changed; the admin's yes, given later, spares it."""
+    with engine(None, database_url, **vendor.reach) as house:
+        serve(house.database)
+        house.run(entities=["tenants"])
+        vendor.records[20] = tenant(20, **BAD)
+        house.run(entities=["tenants"])
+        vendor.records = [tenant(number) for number in range(NUMBER) if not 10 <= number < 40]
+        assert house.run(entities=["tenants"]).code == "MASS_REMOVAL"
+        mend(vendor)
+        assert ended(house, press_requeue(house))["verdict"] == "1 of 1 recovered"
+        (question,) = house.questions()
+        assert house.confirm(str(question["id"]))["removed"] == 29
+    assert table(database, "tenants")[id_of(20)]["_removed_at"] is None
+
+
 def _page_without(vendor: SmallVendor, number: int, page: int) -> Answer:
     """A page of a list that hides one record and counts without it."""
     shown = [record for record in vendor.records if record["id"] != id_of(number)]
