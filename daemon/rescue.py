@@ -32,8 +32,9 @@ def bury_the_dead(database: Database, daemon: dict[str, Any]) -> int:
 
 def rescue_silent_runs(database: Database) -> int:
     """Active runs whose lease ran out or is not theirs any more. Returns how many were ended."""
-    with database.statement() as link:  # before every command is taken: no BEGIN and COMMIT around one look
+    with database.statement() as link:  # often, and nearly always in vain: no BEGIN and COMMIT around it
         silent = runs.orphans(link)
+        leases.free_forgotten(link)
     return sum(interrupt(database, row) for row in silent)
 
 

@@ -87,7 +87,9 @@ class RunDesk:
             if lease is None:
                 refuse_other_kind(accounts.read(link, run["integration"], run["account_key"]), source_kind)
                 refuse_while_held(leases.read(link, run["integration"], run["account_key"]))
-                # The account's very first time, or free by now.
+                # The account's very first time, or its row was deleted, or it is free by now.
+                label = self._accounts[run["integration"]].entry.label
+                accounts.ensure(link, run["integration"], run["account_key"], label)
                 lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
         except runs.ActiveWithoutLease as dead:
             raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died") from dead

@@ -53,6 +53,22 @@ def translated() -> Iterator[None]:
         raise DatabaseAway(_first_line(error)) from error
 
 
+@contextmanager
+def sound(link: Link) -> Iterator[None]:
+    """Whatever psycopg says of a connection that has gone means that it has gone, and leaves as ``DatabaseAway``.
+
+    Behind a pooler a lost server shows itself in the midst of anything: two answers to one BEGIN, a COPY that is none.
+    """
+    try:
+        yield
+    except (psycopg.InternalError, psycopg.ProgrammingError, psycopg.NotSupportedError, ValueError) as error:
+        try:
+            _is_well(link)
+        except psycopg.Error:
+            raise DatabaseAway(_first_line(error)) from error
+        raise
+
+
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
@@ -161,7 +177,7 @@ class Database:
 
         ``name``: what the server calls it meanwhile, for whoever may have to end it from outside.
         """
-        with translated(), self._lent() as link, link.transaction():
+        with translated(), self._lent() as link, sound(link), link.transaction():
             if name is not None:
                 link.execute("SELECT set_config('application_name', %s, true)", (name[:63],))
             yield link
@@ -169,7 +185,7 @@ class Database:
     @contextmanager
     def statement(self) -> Generator[Link]:
         """A pooled connection for one statement that commits by itself: a client frozen meanwhile holds no lock."""
-        with translated(), self._lent() as link:
+        with translated(), self._lent() as link, sound(link):
             link.autocommit = True
             yield link
 

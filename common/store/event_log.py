@@ -86,6 +86,12 @@ class Flush:
     tallies: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
     errors: Sequence[GroupedError] = ()
 
+    @property
+    def parts(self) -> tuple[Flush, ...]:
+        """Each kind by itself, and each error: what cannot be written then takes nothing else with it."""
+        singly = [Flush(errors=(error,)) for error in self.errors]
+        return (Flush(events=self.events), Flush(samples=self.samples), Flush(tallies=self.tallies), *singly)
+
 
 def write(database: Database, flush: Flush, now: datetime) -> int:
     """Store a flush and wake readers once; returns the last event id. Every text is masked here, on its way out."""

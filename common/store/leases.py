@@ -75,6 +75,11 @@ def revoke(link: Link, lease: Lease) -> bool:
     return link.execute(SQL["revoke_lease"], lease.params).fetchone() is not None
 
 
+def free_forgotten(link: Link) -> int:
+    """Free leases that have run out and whose run is over; returns how many."""
+    return link.execute(SQL["free_forgotten"]).rowcount
+
+
 def end_writers(database: Database, lease: Lease) -> int:
     """Terminate the database connections of a lease whose term is over; commits. Returns how many there were."""
     with database.transaction() as link:

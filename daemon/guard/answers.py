@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ _LOGIN_SIGNS = ('type="password"', "type='password'", "sign in", "log in")
 
 
 class NotANumber:
-    """Stands for NaN and Infinity, which JSON does not have and jsonb cannot hold."""
+    """Stands for NaN and Infinity, which JSON does not have and jsonb cannot hold, and for 1e99999999999999999999."""
 
     def __repr__(self) -> str:
         return "NaN"
@@ -83,7 +83,7 @@ def loads(body: bytes) -> Any:
 
 
 def _exactly(text: str, constant: Callable[[str], Any]) -> Any:
-    return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=constant, strict=False)
+    return json.loads(text, parse_float=_decimal, parse_int=_whole, parse_constant=constant, strict=False)
 
 
 def _cut_short(text: str) -> str:
@@ -114,6 +114,13 @@ def repeated_key(body: bytes) -> str | None:
     with suppress(ValueError, RecursionError):
         json.loads(body[:SAMPLE_BYTES].decode("utf-8", errors="replace"), object_pairs_hook=look)
     return found[0] if found else None
+
+
+def _decimal(digits: str) -> Decimal | NotANumber:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # its exponent has nineteen digits or more
+        return NotANumber()
 
 
 def _whole(digits: str) -> int | Decimal:

@@ -300,7 +300,7 @@ def _exact(value: Any) -> Any:
     if isinstance(value, TooDeep):
         raise BadRecord("RECORD_REFUSED", detail="it is nested too deeply")
     if isinstance(value, NotANumber):
-        raise BadRecord("RECORD_TYPE", field="a number", value="NaN or Infinity", kind="JSON number")
+        raise BadRecord("RECORD_TYPE", field="a number", value="NaN, Infinity or beyond all", kind="JSON number")
     raise TypeError(f"unexpected {type(value).__name__}")
 
 

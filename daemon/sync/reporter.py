@@ -119,6 +119,16 @@ class Reporter:
                 self._events = [*batch.events, *self._events][-MOST_WAITING:]
                 self._errors = [*batch.errors, *self._errors][-MOST_WAITING:]
             raise
+        except Exception:
+            log.exception("a flush of events failed; each kind is written by itself")
+            self._write_singly(batch)
+
+    def _write_singly(self, batch: Flush) -> None:
+        for part in batch.parts:
+            try:
+                event_log.write(self._database, part, self._clock.now())
+            except Exception:
+                log.exception("a part of a flush failed; its lines are lost")
 
     def _loop(self) -> None:
         while True:
@@ -131,8 +141,6 @@ class Reporter:
                 self._wake.set()
                 if self._closing.wait(1.0):
                     return
-            except Exception:
-                log.exception("a flush of events failed; its lines are lost")
             if closing:
                 return
             self._closing.wait(FLUSH_SECONDS)

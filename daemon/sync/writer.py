@@ -19,7 +19,7 @@ from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
 from common.excerpt import excerpt
 from common.store import dead_letters, leases, passes, records, runs
-from common.store.database import Database, Link, translated
+from common.store.database import Database, Link, sound, translated
 from common.store.dead_letters import DeadLetter
 from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
@@ -96,7 +96,7 @@ class PageWriter:
     def transaction(self) -> Iterator[Link]:
         """A transaction on the run's own connection, which a successor or a forced stop can cut."""
         link = self._connected()
-        with translated(), link.transaction():
+        with translated(), sound(link), link.transaction():
             yield link
 
     def write(self, works: Sequence[Work]) -> Iterator[tuple[Work, PageCount]]:

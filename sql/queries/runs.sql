@@ -47,6 +47,13 @@ SET term = term + 1, holder = NULL, run_id = NULL, acquired_at = NULL, expires_a
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND term = %(term)s AND run_id = %(run_id)s
 RETURNING term
 
+-- name: free_forgotten
+-- Leases that have run out and whose run is over: who ends a run by hand, with SQL, forgets its lease.
+UPDATE control.leases AS l
+SET term = l.term + 1, holder = NULL, run_id = NULL, acquired_at = NULL, expires_at = NULL
+WHERE l.expires_at <= clock_timestamp()
+  AND NOT EXISTS (SELECT FROM control.runs AS r WHERE r.id = l.run_id AND r.state IN ('running', 'stopping'))
+
 -- name: terminate_backends
 -- The server-side half of an old writer: no timeout cuts a COPY short.
 SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
@@ -55,19 +62,21 @@ WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 -- name: begin_run
 -- A lease that nobody holds, its term raised, and the run that has it from now on: no row when it is held, or when rows of
 -- the other kind are here; no start while another run is active that has lost its lease. Looked at and taken at once: who
--- comes second waits for the row and finds its holder. Together, since a command's run is to begin soon.
-WITH source AS (
-    UPDATE control.accounts_synced SET source_kind = %(source_kind)s
-    WHERE integration = %(integration)s AND account_key = %(account_key)s
-      AND (source_kind IS NULL OR source_kind = %(source_kind)s)
-    RETURNING integration, account_key),
-lease AS (
+-- comes second waits for the lease, as whoever forgets the account's rows does, and finds its holder. Together, since a
+-- command's run is to begin soon.
+WITH lease AS (
     UPDATE control.leases AS l
     SET term = l.term + 1, holder = %(daemon_id)s, run_id = %(id)s, acquired_at = clock_timestamp(),
         expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
-    FROM source AS s
-    WHERE l.integration = s.integration AND l.account_key = s.account_key AND l.holder IS NULL
-    RETURNING l.term),
+    FROM control.accounts_synced AS a
+    WHERE l.integration = %(integration)s AND l.account_key = %(account_key)s AND l.holder IS NULL
+      AND a.integration = l.integration AND a.account_key = l.account_key
+      AND (a.source_kind IS NULL OR a.source_kind = %(source_kind)s)
+    RETURNING l.integration, l.account_key, l.term),
+source AS (
+    UPDATE control.accounts_synced AS a SET source_kind = %(source_kind)s
+    FROM lease
+    WHERE a.integration = lease.integration AND a.account_key = lease.account_key),
 run AS (
     INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
                               command_id, continues_run_id, daemon_id, term, started_at, version)

@@ -395,6 +395,31 @@ def test_a_run_of_a_machine_that_died_does_not_stand_in_the_way(
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def test_a_run_ended_by_hand_holds_its_lease_no_longer_than_that(house: Engine, database: Database) -> None:
+    """A tired person ends a stuck run with SQL, and forgets its lease: once that has run out, the next run begins."""
+    stuck = house.begin()
+    ended = "UPDATE control.runs SET state = 'interrupted', finished_at = now() WHERE id = %s RETURNING id"
+    assert one(database, ended, stuck.lease.run_id)
+    rows(database, "UPDATE control.leases SET expires_at = now() - interval '1 second'")
+    assert house.run().state == "succeeded"
+
+
+def test_an_account_whose_row_was_deleted_is_known_again(house: Engine, database: Database) -> None:
+    """A run is not refused as if another one held it."""
+    rows(database, "DELETE FROM control.accounts_synced")
+    assert house.run().state == "succeeded"
+
+
+def test_a_refused_run_leaves_nothing_behind(house: Engine, database: Database) -> None:
+    """Which kind of rows an account has is decided by a run that begins, not by one that may not."""
+    plan = house.begin()
+    rows(database, "UPDATE control.accounts_synced SET source_kind = NULL")
+    with pytest.raises(Refused):
+        house.begin("delta")
+    assert one(database, "SELECT source_kind FROM control.accounts_synced")["source_kind"] is None
+    assert house.finish(plan).state == "succeeded"
+
+
 def test_the_listener_works_only_when_it_has_heard_itself(database_url: str, server_url: str) -> None:
     """Design §2: a LISTEN that a pooler swallows does not count as working; one that hears its own nonce does."""
     heard: list[tuple[str, str]] = []

@@ -249,29 +249,31 @@ def test_a_hidden_change_comes_with_the_next_delta(database_url: str) -> None:
 
 def test_a_total_that_is_too_small_hides_no_change(database_url: str) -> None:
     """Law 2: a delta that ends on a full page, since the total says so, is looked behind as a whole list is."""
-    with SmallVendor([tenant(number) for number in reversed(range(100))]) as vendor:
-        with engine(None, database_url, **vendor.reach) as copier:
-            copier.run(entities=["tenants"])
-            changes = {"name": "changed", "updatedAt": "2025-06-01T10:00:00.000Z"}
-            vendor.records[:70] = [{**one, **changes} for one in vendor.records[:70]]
-            vendor.bend_page = lambda number: Answer({"total": 20, "data": vendor.records[:20]}) if number == 1 else None
-            run = copier.run("delta", entities=["tenants"])
+    old = [tenant(number) for number in reversed(range(100))]
+    changes = {"name": "changed", "updatedAt": "2025-06-01T10:00:00.000Z"}
+    with SmallVendor(old) as vendor, engine(None, database_url, **vendor.reach) as copier:
+        copier.run(entities=["tenants"])
+        vendor.records[:70] = [{**one, **changes} for one in vendor.records[:70]]
+        first = Answer({"total": 20, "data": vendor.records[:20]})
+        vendor.bend_page = lambda number: first if number == 1 else None
+        run = copier.run("delta", entities=["tenants"])
     assert (run.state, run.counts("tenants")[1]) == ("succeeded", 70)
 
 
 def test_a_page_that_is_counted_for_the_list_is_looked_behind(database_url: str, database: Database) -> None:
     """Law 4: a vendor that gives fewer a page than it is asked for, and counts them, has not shown its whole list."""
-    with SmallVendor([tenant(number) for number in range(105)]) as vendor:
-        with engine(None, database_url, **vendor.reach, DOORLOOP_PAGE_SIZE="200") as copier:
-            copier.run(entities=["tenants"])
-            assert vendor.pages_asked == [1]  # 105 is no limit that somebody would set
+    every = [tenant(number) for number in range(105)]
 
-            def limited(number: int) -> Answer:
-                given = vendor.records[(number - 1) * 50 : number * 50]
-                return Answer({"total": len(given), "data": given})
+    def limited(number: int) -> Answer:
+        given = every[(number - 1) * 50 : number * 50]
+        return Answer({"total": len(given), "data": given})
 
-            vendor.bend_page = limited
-            run = copier.run(entities=["tenants"])
+    settings = {"DOORLOOP_PAGE_SIZE": "200"}
+    with SmallVendor(every) as vendor, engine(None, database_url, **vendor.reach, **settings) as copier:
+        copier.run(entities=["tenants"])
+        assert vendor.pages_asked == [1]  # 105 is no limit that somebody would set
+        vendor.bend_page = limited
+        run = copier.run(entities=["tenants"])
     assert (run.state, run.warnings("tenants")) == ("succeeded", ["COUNT_DRIFT"])
     assert run.counts("tenants") == (0, 0, 105, 0, 0)
     assert rows(database, "SELECT 1 FROM doorloop.tenants WHERE _removed_at IS NOT NULL") == []

@@ -15,6 +15,7 @@ import pytest
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
+from tests.integration.small_vendor import Answer, SmallVendor, id_of, tenant
 from tests.truth import Record, assert_tables_equal_truth, rows, table
 
 INCOMPRESSIBLE = "".join(random.Random(1).choices(string.ascii_letters, k=4000))
@@ -442,3 +443,15 @@ def test_a_page_that_is_read_again_counts_once_in_its_events(
         database, "SELECT msg FROM control.events WHERE run_id = %s AND code = 'page' ORDER BY id", run.run["id"]
     )
     assert "read again" in told[-1]["msg"]
+
+
+def test_a_number_beyond_all_spares_its_page(database_url: str, database: Database) -> None:
+    """Law 3: an exponent of nineteen digits ended every run that met it."""
+    with SmallVendor([tenant(number) for number in range(10)]) as vendor:
+        vendor.records[3]["rent"] = 12345.5
+        body = json.dumps({"total": 10, "data": vendor.records}).replace("12345.5", "1e9999999999999999999")
+        vendor.bend_page = lambda number: Answer(body.encode()) if number == 1 else None
+        with engine(None, database_url, **vendor.reach) as copier:
+            run = copier.run(entities=["tenants"])
+    assert (run.code, run.counts("tenants")) == ("NEW_DEAD_LETTERS", (9, 0, 0, 0, 1))
+    assert [(letter["record_id"], letter["code"]) for letter in letters(database)] == [(id_of(3), "RECORD_TYPE")]

@@ -342,7 +342,7 @@ def cut_second_looks(drill: DrillServer, patch: pytest.MonkeyPatch, *, kill: boo
 def test_a_second_look_that_is_put_off_begins_anew_in_the_runs_continuation(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Laws 2 and 4: nothing is removed then; the continuation reads the whole list for that look, and no list before it.
+    """Laws 2 and 4: nothing is removed then; the continuation reads the whole list for it, and none before.
 
     What came back in between, on whichever page, is met there.
     """

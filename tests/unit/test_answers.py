@@ -208,6 +208,14 @@ def test_a_tiny_number_is_not_made_zero(number: str) -> None:
     assert loads(b'{"text": "' + number.encode() + b'"}') == {"text": number}
 
 
+@pytest.mark.parametrize("number", ["1e9999999999999999999", "-1.5E-99999999999999999999"])
+def test_an_exponent_that_no_number_has_is_none(number: str) -> None:
+    """Law 3: its record is put aside, wherever the number stands; nothing else of the answer is lost."""
+    read = loads(b'{"a": %s, "b": [1]}' % number.encode())
+    assert isinstance(read["a"], NotANumber)
+    assert read["b"] == [1]
+
+
 def test_oddities_of_text_are_kept() -> None:
     """BOM, lone surrogates, bytes that are no UTF-8, control characters: read, not refused."""
     assert loads(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
