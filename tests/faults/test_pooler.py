@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Child, Yard, held, waits_for_a_lock
 from tests.faults.pooler import pooler
+from tests.faults.test_database_away import cut_connections
 from tests.faults.test_stop import assert_goes_on, assert_stops
 from tests.faults.test_takeover import assert_wakes_in_vain
 from tests.truth import assert_tables_equal_truth, one, rows
@@ -72,6 +74,27 @@ def test_two_services_and_their_pooled_connections(pooled: Yard, drill: DrillSer
     assert all("Traceback" not in service.stderr for service in services)
     drill.clear_faults()
     assert_goes_on(pooled, drill, None)  # another entity: from its first page
+
+
+def is_past(pooled: Yard, page: int) -> bool:
+    """Whether the last run has come so far, or to its end."""
+    return pooled.last.process.poll() is not None or pooled.page() >= page
+
+
+def test_server_connections_lost_behind_the_pooler(pooled: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 2: a lost server shows itself as two answers to one BEGIN, or a COPY that is none; the run goes on.
+
+    Pages come quickly, so that connections are lost in the midst of their transactions, too.
+    """
+    for _ in range(4):
+        drill.mutate("owners", change=390)
+        child = pooled.once(DOORLOOP_PAGE_SIZE="5")
+        for page in range(8, 80, 6):
+            wait_for(partial(is_past, pooled, page), f"page {page}")
+            cut_connections(database)
+        assert child.end() == 0, child.stdout + child.stderr
+        assert_tables_equal_truth(database, drill, ["owners"])
+    assert {run["state"] for run in pooled.runs()} == {"succeeded"}
 
 
 def test_a_frozen_writer_behind_a_pooler_is_cut(
