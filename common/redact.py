@@ -9,14 +9,15 @@ password parts of addresses, signatures and codes in query strings.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
+
+from common.escapes import Escape, Place, may_have_escapes, undoings, undone_in_place
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
@@ -56,24 +57,32 @@ _PATTERNS = (
 _SUSPICIOUS = ("authorization", "bearer", "?", "&", "#", "://", "eyj", "hc_", "icc_")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
-_ESCAPE = re.compile(
-    # However often each was escaped again (&amp;#45; or %252D). Group by group: a mark of HTML; the code of a byte in
-    # an address; that of a character in JSON; a sign that JSON may put a backslash before.
-    # Backslashes are taken by the run: begun at each of them, a text of nothing else would take hours.
-    r"&(?:amp;)*(#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)|%(?:25)*([0-9a-f]{2})"
-    r"|(?<!\\)\\++(?:u00|x)([0-9a-f]{2})|(?<!\\)\\++([\"'/])",
-    re.IGNORECASE,
-)
-
 _lock = threading.Lock()
 
 
 class _Held(NamedTuple):
-    """Secrets as they are looked for in a folded text; ``plain`` are those for a text whose escapes are undone."""
+    """Secrets as they are looked for in a folded text.
+
+    ``forms`` may stand in any text, ``written`` have an escape in them, ``plain`` are for a text whose escapes are
+    undone.
+    """
 
     fold: Callable[[str], str]
-    forms: tuple[str, ...]
-    plain: tuple[str, ...]
+    forms: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+
+    def holding(self, secret: str) -> _Held:
+        """These and one more."""
+        forms = set(map(self.fold, _forms_of(secret)))
+        written = set(filter(may_have_escapes, forms))
+        plain = map(self.fold, (secret, *(undone for undone, _ in undoings(secret)), *_in_base64(secret)))
+        return _Held(
+            self.fold,
+            tuple({*self.forms, *(forms - written)}),
+            tuple({*self.written, *written}),
+            tuple({*self.plain, *plain}),
+        )
 
 
 class _All(tuple[_Held, ...]):
@@ -97,41 +106,40 @@ def register(*secrets: str | None) -> None:
         for secret in secrets:
             if secret and len(secret) >= _SHORTEST_SECRET:
                 fold = _as_it_is if secret.isalpha() and len(secret) < _LONGER_THAN_WORDS else str.casefold
-                before = held.get(fold, _Held(fold, (), ()))
-                forms = {*before.forms, *map(fold, _forms_of(secret))}
-                plain = {*before.plain, fold(secret), fold(_undone(secret))}
-                held[fold] = _Held(fold, tuple(forms), tuple(plain))
+                held[fold] = held.get(fold, _Held(fold)).holding(secret)
         # Words last: one that is part of a key must not leave the key's tail behind.
         _held = _All(sorted(held.values(), key=lambda one: one.fold is _as_it_is))
 
 
-_credentials: tuple[str, ...] = ()
+_credentials = _Held(str.lower)
 """In lower case: a vendor that spells the key otherwise shows it all the same."""
 
 
 def keep_out_of_data(*credentials: str | None) -> None:
     """Remember what no vendor's record may carry into a table: the key that it was asked with, and its like."""
     global _credentials  # noqa: PLW0603 -- one mask per process is the point
-    long = [one for one in credentials if one and len(one) >= _SHORTEST_CREDENTIAL]
     with _lock:
-        _credentials = tuple({*_credentials, *(form.lower() for one in long for form in _forms_of(one))})
+        for one in credentials:
+            if one and len(one) >= _SHORTEST_CREDENTIAL:
+                _credentials = _credentials.holding(one)
 
 
 def is_in_data(text: str) -> bool:
-    """Whether a record's JSON, or its id, holds one of those credentials in any form it could leave us in."""
-    text = text.lower()
-    for form in _credentials:  # noqa: SIM110 -- asked of every id and every new record: a generator takes twice as long
-        if form in text:
+    """Whether a record's JSON, or its id, holds one of those credentials in any form or behind any escapes."""
+    lower = text.lower()
+    # Asked of every id and every new record: to call functions for these lines makes an id half as dear again.
+    for form in _credentials.forms:
+        if form in lower:
             return True
+    if "%" in text or "\\" in text or "&" in text:
+        return _is_one_in(lower, _credentials.written) or _is_behind_escapes(text, _credentials)
     return False
 
 
 def data_without(value: Any) -> Any:
     """A JSON value without them. Only they are hidden: what merely looks like a credential is the vendor's data."""
     if isinstance(value, str):
-        for form in _credentials:
-            value = re.sub(re.escape(form), HIDDEN, value, flags=re.IGNORECASE)
-        return value
+        return _without(value, _credentials)
     if isinstance(value, dict):
         return {data_without(key): data_without(inner) for key, inner in value.items()}
     return [data_without(inner) for inner in value] if isinstance(value, list) else value
@@ -147,6 +155,12 @@ def _forms_of(secret: str) -> set[str]:
     forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw), quote_plus(raw, safe="/")):
         forms.update((quoted, _PERCENT.sub(lambda match: match[0].lower(), quoted)))
+    return forms | _in_base64(secret)
+
+
+def _in_base64(secret: str) -> set[str]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms: set[str] = set()
     # Inside a longer text its base64 shifts by 0, 1 or 2 bytes; characters made of its own bits alone stay the same.
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw + b"\0\0").decode()
@@ -168,13 +182,7 @@ def _mask_short(text: str, held: tuple[_Held, ...]) -> str:
 
 def _masked(text: str, held_now: tuple[_Held, ...]) -> str:
     for held in held_now:
-        folded = held.fold(text)
-        for form in held.forms:
-            if form in folded:
-                text = _hidden(text, held.fold, held.forms, undo=False)
-                break
-        if "%" in text or "\\" in text or "&" in text:
-            text = _hidden_in_escapes(text, held)
+        text = _without(text, held)
     if _is_suspicious(text.lower()):
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
@@ -188,30 +196,34 @@ def _is_suspicious(lower: str) -> bool:
     return False
 
 
-def _hidden_in_escapes(text: str, held: _Held) -> str:
-    undone = _undone(text)
-    if undone == text:
-        return text
-    folded = held.fold(undone)
-    found = any(secret in folded for secret in held.plain)
-    return _hidden(text, held.fold, held.plain, undo=True) if found else text
+def _without(text: str, held: _Held) -> str:
+    folded, escaped = held.fold(text), may_have_escapes(text)
+    if _is_one_in(folded, held.forms) or (escaped and _is_one_in(folded, held.written)):
+        text = _hidden(text, held.fold, held.forms + held.written)
+    if escaped:
+        for undone, escapes in undoings(text):
+            if _is_one_in(held.fold(undone), held.plain):
+                text = _hidden(text, held.fold, held.plain, escapes)
+    return text
 
 
-def _undone(text: str) -> str:
-    """The text with the characters that its escapes stand for."""
-    return _ESCAPE.sub(_character, text)
+def _is_behind_escapes(text: str, held: _Held) -> bool:
+    for undone, _ in undoings(text):  # noqa: SIM110 -- as in ``_is_one_in``
+        if _is_one_in(held.fold(undone), held.plain):
+            return True
+    return False
 
 
-def _character(escape: re.Match[str]) -> str:
-    mark, byte, code, sign = escape.groups()
-    if mark:
-        return html.unescape(f"&{mark}")
-    return str(sign) if sign else chr(int(byte or code, 16))
+def _is_one_in(text: str, secrets: tuple[str, ...]) -> bool:
+    for secret in secrets:  # noqa: SIM110 -- asked of every text: a generator takes twice as long
+        if secret in text:
+            return True
+    return False
 
 
-def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], *, undo: bool) -> str:
-    """The text without these, which were found in it folded, perhaps with its escapes undone."""
-    view, places = _view(text, fold, undo=undo)
+def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], escapes: Sequence[Escape] = ()) -> str:
+    """The text without these, which were found in it folded, perhaps with its ``escapes`` undone."""
+    view, places = _view(text, fold, escapes)
     spans = []
     for secret in secrets:
         start = view.find(secret)
@@ -227,25 +239,13 @@ def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], *, 
     return "".join((*kept, text[end:]))
 
 
-def _view(text: str, fold: Callable[[str], str], *, undo: bool) -> tuple[str, list[tuple[int, int]]]:
-    """The text folded, and of each character of that the place in the text. Only for texts that hold a secret."""
-    view: list[str] = []
-    places: list[tuple[int, int]] = []
-
-    def take(shown: str, start: int, end: int) -> None:
-        folded = fold(shown)
-        view.append(folded)
-        places.extend([(start, end)] * len(folded))
-
-    done = 0
-    for escape in _ESCAPE.finditer(text) if undo else ():
-        for place in range(done, escape.start()):
-            take(text[place], place, place + 1)
-        take(_character(escape), escape.start(), escape.end())
-        done = escape.end()
-    for place in range(done, len(text)):
-        take(text[place], place, place + 1)
-    return "".join(view), places
+def _view(text: str, fold: Callable[[str], str], escapes: Sequence[Escape]) -> tuple[str, list[Place]]:
+    """The text undone and folded, and of each character of that the place in it. Only for texts that hold a secret."""
+    places = [(place, place + 1) for place in range(len(text))]
+    for escape in escapes:
+        text, places = undone_in_place(text, places, escape)
+    folded = [fold(character) for character in text]
+    return "".join(folded), [place for place, shown in zip(places, folded, strict=True) for _ in shown]
 
 
 def mask_value(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 from typing import Any
 from urllib.parse import quote
@@ -22,12 +23,20 @@ FORMS = {
     "in an address": quote(KEY, safe=""),
     "in base64": base64.b64encode(b"u:" + KEY.encode()).decode(),
     "in another case": KEY.upper(),
+    "in JSON again": json.dumps(KEY)[1:-1].replace("/", "\\/"),
+    "in JSON, by codes": "".join(f"\\u{ord(character):04X}" for character in KEY),
+    "in an address twice": quote(quote(KEY, safe=""), safe=""),
+    "in an address, by codes": "".join(f"%{ord(character):02x}" for character in KEY),
+    "in HTML": html.escape(KEY).replace("/", "&#47;").replace("+", "&plus;"),
+    "in HTML, by codes": "".join(f"&#{ord(character)};" for character in KEY),
+    "in HTML in JSON": html.escape(KEY).replace("&", "\\u0026"),
+    "in base64 in JSON": base64.b64encode(b"u:???" + KEY.encode()).decode().replace("/", "\\/"),
 }
 
 
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redact, "_credentials", ())
+    monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
     redact.keep_out_of_data(KEY, "short", None)
 
 

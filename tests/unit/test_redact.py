@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -25,6 +27,7 @@ each_example_its_own = settings(suppress_health_check=[HealthCheck.function_scop
 def _forget_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mask is one per process: what a test registers is forgotten again."""
     monkeypatch.setattr(redact, "_held", ())
+    monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
 
 
 def forget() -> None:
@@ -218,3 +221,58 @@ def test_a_vendors_longest_text_is_masked_in_one_sweep(repeated: str) -> None:
     redact.register("sk-live-0123456789")
     text = repeated * 300_000
     assert redact.mask(f"{text} sk-live-0123456789") == f"{text} {redact.HIDDEN}"
+
+
+ESCAPERS: list[Callable[[str], str]] = [
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    lambda text: quote(text, safe=""),
+    lambda text: "".join(f"%{ord(character):02X}" for character in text),
+    html.escape,
+    lambda text: "".join(f"&#{ord(character)};" for character in text),
+]
+
+
+@given(escapers=st.lists(st.sampled_from(ESCAPERS), max_size=3), before=surroundings, after=surroundings)
+@each_example_its_own
+def test_a_credential_is_found_in_data_behind_escapes_of_escapes(
+    escapers: list[Callable[[str], str]], before: str, after: str
+) -> None:
+    """Law 10: however a vendor wrote our key, in a text of a record, in a key of it or in an id; all else is kept."""
+    forget()
+    for remember in (register, redact.keep_out_of_data):
+        remember(KEY)
+    echo = KEY
+    for escape in escapers:
+        echo = escape(echo)
+    text = f"<{before}> {echo} <{after}> 5% \n &amp;"
+    kept = f"<{before}> {HIDDEN} <{after}> 5% \n &amp;"
+    assert redact.is_in_data(text)
+    assert redact.is_in_data(json.dumps({"a": 1, "b": [{"c": text}]}))
+    assert redact.is_in_data(json.dumps({"b": {text: 1}}).replace("&", "\\u0026").replace("/", "\\/"))
+    assert redact.data_without({text: [text, {"c": text}]}) == {kept: [kept, {"c": kept}]}
+    assert mask(text) == kept
+
+
+def test_a_record_without_an_escape_is_not_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 10, at its price: each record and each id is asked about, and nearly none of them has an escape."""
+    redact.keep_out_of_data(KEY)
+    monkeypatch.setattr(redact, "undoings", lambda text: pytest.fail(f"escapes were looked for in {text}"))
+    assert not redact.is_in_data(json.dumps({"id": "5f0c", "notes": "Anna; Berta/Carl #4 + x=1 u002d", "total": 1.5}))
+
+
+@pytest.mark.parametrize("text", ["Smith &amp; Sons", "50%25 off", 'said \\"no\\"', "C:\\\\x", "a%20b&c=%2F\\u0041"])
+def test_data_with_other_escapes_stays_as_it_is(text: str) -> None:
+    """Law 3: what is not our key is the vendor's data, to the letter."""
+    redact.keep_out_of_data(KEY)
+    assert not redact.is_in_data(text)
+    assert redact.data_without({text: text}) == {text: text}
+
+
+@pytest.mark.parametrize("repeated", ["\\", "&", "&amp;", "%25", "amp;", "\\u00", '\\"', "%5C", "&#92;", "&#37;25"])
+def test_a_vendors_longest_text_is_searched_in_one_sweep(repeated: str) -> None:
+    """Law 10 must not cost law 3: work that grows with the square of a record's length would stand the daemon still."""
+    redact.keep_out_of_data("sk-live-0123456789")
+    text = repeated * 100_000
+    assert not redact.is_in_data(text)
+    assert redact.data_without(f"{text} sk-live%2D0123456789 -") == f"{text} {HIDDEN} -"
