@@ -80,21 +80,17 @@ class RunDesk:
 
     def _take(self, link: Link, run: Row, source_kind: str) -> Lease:
         """The lease of a run that has begun. Raises ``Refused``, with nothing written, saying what is in the way."""
-        lease_seconds = self._settings.lease_seconds
-        try:
-            # Taken before anything is looked at: what is in the way is asked for only when something is.
-            lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
-            if lease is None:
-                refuse_other_kind(accounts.read(link, run["integration"], run["account_key"]), source_kind)
-                refuse_while_held(leases.read(link, run["integration"], run["account_key"]))
-                # The account's very first time, or its row was deleted, or it is free by now.
-                label = self._accounts[run["integration"]].entry.label
-                accounts.ensure(link, run["integration"], run["account_key"], label)
-                lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
-        except runs.ActiveWithoutLease as dead:
-            raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died") from dead
+        lease_seconds, integration, account_key = self._settings.lease_seconds, run["integration"], run["account_key"]
+        # Taken before anything is looked at: what is in the way is asked for only when something is.
+        lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
         if lease is None:
-            raise Refused("ALREADY_RUNNING", since="just now", by="somebody else")
+            refuse_other_kind(accounts.read(link, integration, account_key), source_kind)
+            refuse_while_held(leases.read(link, integration, account_key))
+            # The account's very first time, or its row was deleted, or it is free by now.
+            accounts.ensure(link, integration, account_key, self._accounts[integration].entry.label)
+            lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
+        if lease is None:  # a run is active, but the lease is not its own any more
+            raise DeadRunInTheWay("ALREADY_RUNNING", since="some time ago", by="a process that died")
         return lease
 
     def _row(self, command: Row, since: datetime | None) -> Row:
@@ -260,10 +256,10 @@ def refuse_other_kind(account: Row | None, wanted: str) -> None:
 def refuse_while_held(seen: Row) -> None:
     """Raises ``Refused`` when a run holds the lease that was read, saying by whom and since when."""
     if seen["holder"] is not None:
-        since = f"{seen['started_at']:%H:%M:%S} UTC"
+        since = f"{seen['started_at']:%H:%M:%S} UTC" if seen["started_at"] else "some time ago"
         if seen["ran_out"]:
             raise DeadRunInTheWay("ALREADY_RUNNING", since=since, by="a process that died")
-        raise Refused("ALREADY_RUNNING", since=since, by=seen["requested_by"])
+        raise Refused("ALREADY_RUNNING", since=since, by=seen["requested_by"] or "a run that was deleted")
 
 
 def _give_back(opened: Opened) -> None:

@@ -76,9 +76,11 @@ def stream_seen(link: Link, pass_id: int) -> Iterator[list[str]]:
             yield row["ids"]
 
 
-def begin_second_look(link: Link, pass_id: int) -> None:
-    """Every page of the pass has come, and its list is being read once more."""
-    link.execute(SQL["begin_second_look"], {"pass_id": pass_id})
+def begin_second_look(link: Link, pass_id: int) -> int:
+    """Every page of the pass has come, and its list is being read once more; returns for which time."""
+    row = link.execute(SQL["begin_second_look"], {"pass_id": pass_id}).fetchone()
+    assert row is not None
+    return int(row["looks"])
 
 
 def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:

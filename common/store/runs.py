@@ -8,17 +8,12 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from common.states import RunState
-from common.store import leases
 from common.store.database import Link, Row
 from common.store.leases import Lease
 from common.store.masked import masked_json
 from common.store.statements import statements
 
 SQL = statements("runs")
-
-
-class ActiveWithoutLease(Exception):
-    """A run of the account is active, but has lost its lease: its process died, or is as good as dead."""
 
 
 def _json(value: Any) -> Jsonb | None:
@@ -28,18 +23,14 @@ def _json(value: Any) -> Jsonb | None:
 def begin(link: Link, run: Row, *, source_kind: str, lease_seconds: float) -> Lease | None:
     """Take the account's lease and start a run, its entities waiting; from now on only ``live`` or ``drill`` rows come.
 
-    None when somebody holds the lease, rows of the other kind are here, or nobody has ever asked for the lease. Raises
-    ``ActiveWithoutLease``; then, too, nothing is written.
+    None, and nothing is written, when somebody holds the lease, rows of the other kind are here, a run is active that
+    has lost its lease, or nobody has ever asked for the lease.
     """
     row = link.execute(SQL["begin_run"], {**run, "source_kind": source_kind, "lease_seconds": lease_seconds}).fetchone()
     if row is None:
         return None
-    lease = Lease(run["integration"], run["account_key"], run["id"], row["term"])
-    if row["started_at"] is None:
-        leases.free(link, lease)
-        raise ActiveWithoutLease
     link.execute(SQL["insert_run_entities"], {"run_id": run["id"], "entities": run["entities"]})
-    return lease
+    return Lease(run["integration"], run["account_key"], run["id"], row["term"])
 
 
 def finish(

@@ -63,7 +63,7 @@ class Bookmark:
             return Place(None, 1)
         pass_ = self._open(sort_by)
         why = self._why_not(pass_, sort_by)
-        if why is None and pass_["has_all"]:
+        if why is None and pass_["looks"]:
             if self._order.continues:
                 return Place(pass_, pass_["next_page"], has_all=True)
             return self._afresh(pass_, sort_by)

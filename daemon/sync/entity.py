@@ -25,6 +25,7 @@ from daemon.sync.work import Work
 from daemon.sync.writer import PageWriter, TakenBack
 
 MANY_NEW_ROWS = 10_000
+MOST_LOOKS = 4
 
 
 @dataclass
@@ -109,9 +110,9 @@ class EntityReading:
             self._warnings.add("PASS_RESTARTED", why=place.restarted)
         reading = self._begun(place, newest_first)
         if place.has_all:
-            return self._settle(reading, place.page - 1, sort_by, may_defer=False)
+            return self._settle(reading, place.page - 1, sort_by)
         page = self._copy.copy(reading, sort_by)
-        return self._settle(reading, page.number, sort_by, may_defer=True)
+        return self._settle(reading, page.number, sort_by)
 
     def _begun(self, place: Place, newest_first: NewestFirst | None) -> Reading:
         """The reading from that place, knowing what earlier runs of its pass met."""
@@ -144,7 +145,7 @@ class EntityReading:
                     reading.remember(ids)
         return reading
 
-    def _settle(self, reading: Reading, last_page: int, sort_by: str, *, may_defer: bool) -> Settled:
+    def _settle(self, reading: Reading, last_page: int, sort_by: str) -> Settled:
         settled = self._proven(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
@@ -156,7 +157,7 @@ class EntityReading:
             settled = self._proven(reading)
             assert settled is not None
         if settled.is_doubtful:
-            settled = self._proven(reading, second=self._look_again(reading, sort_by, may_defer=may_defer))
+            settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
         if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
             self._writer.settle_new_rows()
@@ -181,21 +182,21 @@ class EntityReading:
             raise TakenBack("it crashed, and forgot which records were seen")
         return settled
 
-    def _look_again(self, reading: Reading, sort_by: str, *, may_defer: bool) -> SecondLook:
-        """``may_defer``: this run has read the list before, so that its continuation, which need not, may come further.
+    def _look_again(self, reading: Reading, sort_by: str) -> SecondLook:
+        """Put off, it is begun at page 1 again by the run's continuation: what was the same hours ago may not be now.
 
-        Such a one begins at page 1 again: what was the same hours ago may not be now.
+        An hour may begin with few requests left in it, so that is tried some times; but a budget that is too small for
+        the list would be spent on it for ever.
         """
         name = self._entity.name
         msg = f"{name}: read once more before rows are marked removed"
         self._reporter.event("info", "second_look", msg, entity=name)
-        reader = self._patient(lambda: self._proof.begin_second_look(reading))
+        reader, looks = self._patient(lambda: self._proof.begin_second_look(reading))
         try:
             return reader.read(self._copy.pages_again(sort_by), most_more=self._copy.page_size)
         except Deferred as signal:
-            if may_defer and reading.pass_id is not None:
+            if looks < MOST_LOOKS and reading.pass_id is not None:
                 raise
-            # The next run would come no further, nor any after it.
             return SecondLook(f"it was cut short ({signal.code})")
         except (BreakerHolds, EntityRefused, TransientFault) as fault:
             return SecondLook(f"it was cut short ({fault.code})")

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from common.errors import DatabaseAway, PagesUnreliable
+from common.errors import DatabaseAway, EntityRefused, PagesUnreliable
 from common.excerpt import name_in_words, value_in_words
 from common.rules.paging import Paging
 from common.rules.schema_diff import Mapped, Wording, schema_diff
@@ -196,10 +196,14 @@ class ListCopy:
         if not reading.is_open_ended(page):
             return False
         self._fetcher.ask(page.number + 1, None)
-        beyond = self._fetcher.look_at(page.number + 1)
         try:
+            beyond = self._fetcher.look_at(page.number + 1)
             self._check_new_ids(reading, beyond, [])
+        except EntityRefused:  # asked for out of doubt only: to some vendors a page behind the end is a mistake
+            return False
         except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
+            return False
+        if reading.is_mostly_old(beyond):  # so does this one, and a record was added meanwhile
             return False
         if beyond.ids and not page.rows:
             raise PagesUnreliable("EMPTY_PAGE_EARLY", page=page.number, pages=f"at least {beyond.number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from itertools import chain
 
 from common.store import leases, passes, runs
@@ -43,15 +44,15 @@ class Proving:
             settled = would_settle(link, self._lease, self._writer.target, proof, met=Met(hashes=met), more=more)
         return None if settled.drift is not None and may_read_again else settled
 
-    def begin_second_look(self, reading: Reading) -> SecondReader:
-        """Knowing whom the reading met. It is noted: a continuation of the run begins with that look."""
+    def begin_second_look(self, reading: Reading) -> tuple[SecondReader, int]:
+        """Knowing whom the reading met; and for which time. It is noted: a continuation of the run begins with that."""
         if reading.pass_id is None:
-            return SecondReader(Met(hashes=reading.met_in_dry_run or ()))
+            return SecondReader(Met(hashes=reading.met_in_dry_run or ())), 1
         with self._writer.transaction() as link:
-            passes.begin_second_look(link, reading.pass_id)
-            reader = SecondReader(Met(chain.from_iterable(passes.stream_seen(link, reading.pass_id))))
+            looks = passes.begin_second_look(link, reading.pass_id)
+            hashes = array("q", map(hash, chain.from_iterable(passes.stream_seen(link, reading.pass_id))))
             leases.fence(link, self._lease)
-        return reader
+        return SecondReader(Met(hashes=hashes)), looks
 
     def _end_pass(
         self, reading: Reading, pass_id: int, *, may_read_again: bool, second: SecondLook | None

@@ -151,6 +151,10 @@ class Reading:
         """Whether every id of the page may have been met before; false is certain."""
         return self._bloom.has_all(page.ids)
 
+    def is_mostly_old(self, page: SortedPage) -> bool:
+        """Whether half of its ids, or more, were met before: a next page has a few such at most, which moved."""
+        return bool(page.ids) and 2 * self._bloom.count(page.ids) >= len(page.ids)
+
     def remember(self, ids: Iterable[str]) -> None:
         """Ids that an earlier run of this pass met."""
         self._bloom.add(ids)
@@ -239,6 +243,10 @@ class Bloom:
         for id_ in ids:
             spot = hash(id_) & (self.BITS - 1)
             self._bytes[spot >> 3] |= 1 << (spot & 7)
+
+    def count(self, ids: Iterable[str]) -> int:
+        """How many of these may have been met."""
+        return sum(self.has_all((id_,)) for id_ in ids)
 
     def has_all(self, ids: Iterable[str]) -> bool:
         """Whether each of these may have been met."""

@@ -60,10 +60,10 @@ SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
 WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 
 -- name: begin_run
--- A lease that nobody holds, its term raised, and the run that has it from now on: no row when it is held, or when rows of
--- the other kind are here; no start while another run is active that has lost its lease. Looked at and taken at once: who
--- comes second waits for the lease, as whoever forgets the account's rows does, and finds its holder. Together, since a
--- command's run is to begin soon.
+-- A lease that nobody holds, its term raised, and the run that has it from now on: no row, and nothing written, when it is
+-- held, when rows of the other kind are here, or while another run is active that has lost its lease. Looked at and taken
+-- at once: who comes second waits for the lease, as whoever forgets the account's rows does, and finds its holder.
+-- Together, since a command's run is to begin soon.
 WITH lease AS (
     UPDATE control.leases AS l
     SET term = l.term + 1, holder = %(daemon_id)s, run_id = %(id)s, acquired_at = clock_timestamp(),
@@ -72,6 +72,9 @@ WITH lease AS (
     WHERE l.integration = %(integration)s AND l.account_key = %(account_key)s AND l.holder IS NULL
       AND a.integration = l.integration AND a.account_key = l.account_key
       AND (a.source_kind IS NULL OR a.source_kind = %(source_kind)s)
+      AND NOT EXISTS (
+          SELECT FROM control.runs AS r
+          WHERE r.integration = l.integration AND r.account_key = l.account_key AND r.state IN ('running', 'stopping'))
     RETURNING l.integration, l.account_key, l.term),
 source AS (
     UPDATE control.accounts_synced AS a SET source_kind = %(source_kind)s
@@ -83,10 +86,8 @@ run AS (
     SELECT %(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running',
            %(trigger)s, %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, term, clock_timestamp(),
            %(version)s
-    FROM lease
-    ON CONFLICT (integration, account_key) WHERE state IN ('running', 'stopping') DO NOTHING
-    RETURNING started_at)
-SELECT lease.term, run.started_at FROM lease LEFT JOIN run ON true
+    FROM lease)
+SELECT term FROM lease
 
 -- name: insert_run_entities
 -- What it is going to read, in order.
@@ -109,10 +110,11 @@ SET state = %(state)s, finished_at = clock_timestamp(), error = coalesce(%(error
     requests = told.requests, waited_seconds = told.waited_seconds,
     retries = (SELECT count(*) FROM control.events AS e WHERE e.run_id = r.id AND e.code = 'request_retried')
 FROM (
-    SELECT count(*) FILTER (WHERE s.decision <> 'deferred') AS requests, coalesce(sum(s.waited_seconds), 0) AS waited_seconds
+    SELECT count(*) AS requests, coalesce(sum(s.waited_seconds), 0) AS waited_seconds
     FROM control.runs AS own
     JOIN control.rate_limit_samples AS s USING (integration, account_key)
-    WHERE own.id = %(run_id)s AND s.run_id = own.id AND s.ts > own.started_at - interval '1 hour') AS told
+    WHERE own.id = %(run_id)s AND s.run_id = own.id AND s.decision <> 'deferred'
+      AND s.ts > own.started_at - interval '1 hour') AS told
 WHERE r.id = %(run_id)s AND r.state IN ('running', 'stopping')
 RETURNING r.id
 
@@ -191,9 +193,11 @@ WHERE run_id = %(run_id)s ORDER BY position
 
 -- name: due_continuations
 -- Deferred runs whose time has come, that nothing has continued or overtaken, and that nothing keeps from starting now: a
--- due time is taken once, so one that met an active run would never come again. A requeue is its bulk action's business.
+-- due time is taken once, so one that met an active run would never come again. A requeue is its bulk action's business, a list
+-- that was read and waits for an admin is the admin's.
 SELECT r.id, r.integration, r.account_key, r.mode, r.since, r.blocked_until,
-       array_agg(e.entity ORDER BY e.position) FILTER (WHERE e.state <> 'complete') AS entities
+       array_agg(e.entity ORDER BY e.position)
+           FILTER (WHERE e.state <> 'complete' AND e.error ->> 'code' IS DISTINCT FROM 'MASS_REMOVAL') AS entities
 FROM control.runs AS r
 JOIN control.run_entities AS e ON e.run_id = r.id
 WHERE r.state = 'deferred' AND NOT r.dry_run AND r.mode <> 'requeue' AND r.blocked_until <= clock_timestamp()
@@ -299,8 +303,9 @@ WHERE id = %(pass_id)s AND state = 'open'
 RETURNING pg_current_xact_id()::text AS xact_id
 
 -- name: begin_second_look
--- Every page of a pass has come, and its list is being read once more.
-UPDATE control.passes SET has_all = true WHERE id = %(pass_id)s
+-- Every page of a pass has come, and its list is being read once more, or again.
+UPDATE control.passes SET looks = looks + 1 WHERE id = %(pass_id)s
+RETURNING looks
 
 -- name: see_more
 -- What only a second look at the list met; no page has the number 0.

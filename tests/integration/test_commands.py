@@ -404,6 +404,16 @@ def test_a_run_ended_by_hand_holds_its_lease_no_longer_than_that(house: Engine, 
     assert house.run().state == "succeeded"
 
 
+def test_a_run_deleted_by_hand_is_still_a_run_in_the_way(house: Engine, database: Database) -> None:
+    """While its lease lasts; the refusal says what it can."""
+    stuck = house.begin()
+    rows(database, "DELETE FROM control.run_entities")
+    rows(database, "DELETE FROM control.runs WHERE id = %s", stuck.lease.run_id)
+    with pytest.raises(Refused) as refusal:
+        house.begin()
+    assert (refusal.value.code, "deleted" in refusal.value.cause) == ("ALREADY_RUNNING", True)
+
+
 def test_an_account_whose_row_was_deleted_is_known_again(house: Engine, database: Database) -> None:
     """A run is not refused as if another one held it."""
     rows(database, "DELETE FROM control.accounts_synced")

@@ -279,6 +279,37 @@ def test_a_page_that_is_counted_for_the_list_is_looked_behind(database_url: str,
     assert rows(database, "SELECT 1 FROM doorloop.tenants WHERE _removed_at IS NOT NULL") == []
 
 
+@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("size", ["20", "100"], ids=["full", "round"])
+def test_a_page_behind_the_end_that_is_refused_is_none(database_url: str, status: int, size: str) -> None:
+    """Issue 3: it is asked for out of doubt only; to some vendors that is a mistake."""
+    settings = {"DOORLOOP_PAGE_SIZE": size}
+    every = [tenant(number) for number in reversed(range(20))]
+    with SmallVendor(every) as vendor, engine(None, database_url, **vendor.reach, **settings) as copier:
+        vendor.bend_page = lambda number: Answer({"message": "no such page"}, status) if number > 1 else None
+        for mode in ("backfill", "delta", "backfill"):
+            run = copier.run(mode, entities=["tenants"])
+            assert (run.state, run.warnings("tenants")) == ("succeeded", [])
+        assert 2 in vendor.pages_asked
+
+
+def test_the_last_page_shown_again_with_a_new_record_is_no_next_page(database_url: str) -> None:
+    """Issue 3: a vendor that shows its last page, whatever page is asked for, and one was added meanwhile."""
+    settings = {"DOORLOOP_PAGE_SIZE": "100"}
+    every = [tenant(number) for number in range(20)]
+    with SmallVendor(every) as vendor, engine(None, database_url, **vendor.reach, **settings) as copier:
+
+        def shown(number: int) -> Answer | None:
+            if number == 2:
+                vendor.records.append(tenant(20))
+            return Answer({"total": len(vendor.records), "data": vendor.records}) if number > 1 else None
+
+        vendor.bend_page = shown
+        runs = [copier.run(entities=["tenants"]) for _ in range(2)]
+    assert [(run.state, run.warnings("tenants")) for run in runs] == [("succeeded", [])] * 2
+    assert [run.counts("tenants")[0] for run in runs] == [20, 1]
+
+
 def test_a_delta_leaves_no_seen_ids(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Law 4: a whole list read by a delta concludes nothing from its ids, and keeps none; a backfill's are kept."""
     copier.run()

@@ -13,9 +13,10 @@ import pytest
 from common.errors import Refused
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.entity import MOST_LOOKS
 from daemon.sync.list_copy import ListCopy
 from daemon.sync.sorting import SortedPage
-from tests.harness import Engine, engine
+from tests.harness import Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows, table
 
 
@@ -385,22 +386,39 @@ def test_a_second_look_of_another_run_is_not_gone_on_with(
 def test_a_second_look_that_fits_into_no_run_holds_nothing_up(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Laws 2 and 4: a run that has nothing else to do in a list gives the look up, and says so.
+    """Laws 2 and 4: tried some times, as an hour may begin with few requests left in it, it is given up, and said so.
 
     Else a budget that is too small for it would be spent on it each hour, for ever.
     """
     gone = drill.mutate("owners", delete=2, add=2).deleted
     with monkeypatch.context() as patch:
         cut_second_looks(drill, patch)
-        assert copier.run().state == "deferred"
-        drill.clear_faults()
-        run = copier.continue_by_schedule()
+        run: Outcome | None = copier.run()
+        for _ in range(MOST_LOOKS - 1):
+            assert run is not None
+            assert run.state == "deferred"
+            drill.clear_faults()
+            run = copier.continue_by_schedule()
     assert run is not None
     assert (run.state, run.warnings("owners")) == ("succeeded", ["ABSENCE_NOT_PROVEN"])
     assert removed(database) == set()
     let_it_begin(drill, database)
     assert copier.run().counts("owners")[3] == 2
     assert removed(database) == set(gone)
+
+
+def test_a_question_to_an_admin_is_not_read_again_by_a_continuation(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 3: its list has come whole; read again each hour, it would take the requests of the one that is put off."""
+    drill.mutate("owners", delete=25)
+    drill.set_fault("rate_limited", retry_after="3600", entity="units")
+    assert copier.run(entities=["owners", "units"]).state == "deferred"
+    drill.clear_faults()
+    drill.log.clear()
+    run = copier.continue_by_schedule()
+    assert run is not None
+    assert (run.state, list(run.entities)) == ("succeeded", ["units"])
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -104,7 +104,7 @@ class Pass(SQLModel, table=True):
     first_total: int | None = big(null=True)
     born: int = big(made=True)
     deep: bool = flag(made=True)
-    has_all: bool = flag(made=True)
+    looks: int = whole(made=True)
 
 
 class SeenIds(SQLModel, table=True):
