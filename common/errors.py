@@ -140,10 +140,14 @@ class Deferred(Exception):
     """Come back at ``until``: the run ends `deferred` and a next one continues it.
 
     ``fault`` is the vendor's answer that asked for it; None: our own count, or what another request was told.
+    ``run_until``: when this run goes on, where that is later than when others may.
     """
 
-    def __init__(self, until: datetime, code: str, fault: VendorFault | None = None) -> None:
+    def __init__(
+        self, until: datetime, code: str, fault: VendorFault | None = None, *, run_until: datetime | None = None
+    ) -> None:
         self.until = until
+        self.run_until = run_until or until
         self.code = code
         self.fault = fault
         super().__init__(self.reason.cause)

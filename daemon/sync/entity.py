@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from common.errors import BreakerHolds, Deferred, EntityRefused, IccError, PagesUnreliable, TransientFault
@@ -185,8 +186,8 @@ class EntityReading:
     def _look_again(self, reading: Reading, sort_by: str) -> SecondLook:
         """Put off, it is begun at page 1 again by the run's continuation: what was the same hours ago may not be now.
 
-        An hour may begin with few requests left in it, so that is tried some times; but a budget that is too small for
-        the list would be spent on it for ever.
+        Where our own budget is spent, that waits until an hour's requests are free. Tried some times, not for ever: a
+        list may be longer than what any hour has.
         """
         name = self._entity.name
         msg = f"{name}: read once more before rows are marked removed"
@@ -196,7 +197,8 @@ class EntityReading:
             return reader.read(self._copy.pages_again(sort_by), most_more=self._copy.page_size)
         except Deferred as signal:
             if looks < MOST_LOOKS and reading.pass_id is not None:
-                raise
+                hour = timedelta(hours=signal.code == "BUDGET_SPENT")
+                raise Deferred(signal.until, signal.code, signal.fault, run_until=signal.until + hour) from signal
             return SecondLook(f"it was cut short ({signal.code})")
         except (BreakerHolds, EntityRefused, TransientFault) as fault:
             return SecondLook(f"it was cut short ({fault.code})")

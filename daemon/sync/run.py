@@ -60,12 +60,15 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended. ``written`` false: it was ended by somebody else (a successor, or a forced stop)."""
+    """How a run ended. ``written`` false: it was ended by somebody else (a successor, or a forced stop).
+
+    ``blocked_until``: when it goes on by itself; ``put_off``: until when no run of the account may start, and why.
+    """
 
     state: RunState
     error: dict[str, Any] | None = None
     blocked_until: datetime | None = None
-    blocked_code: str | None = None
+    put_off: Deferred | None = None
     written: bool = True
 
 
@@ -154,7 +157,7 @@ class Run:
             error = reason.as_record()
         else:
             progress.warnings.append(self._reporter.warn(reason.code, **reason.facts))
-        return RunEnd(RunState.DEFERRED, error, blocked_until=signal.until, blocked_code=signal.code)
+        return RunEnd(RunState.DEFERRED, error, blocked_until=signal.run_until, put_off=signal)
 
     def _read_all(self, progress: _Progress) -> None:
         order = self.plan.order
@@ -277,20 +280,15 @@ class Run:
                 retries=self._reporter.retries,
                 waited_seconds=self._reporter.waited_seconds,
             )
-            until, code = self._block(end)
-            if code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
-                runs.block_account(link, lease, until, code)
+            # A page fetched ahead may have been put off although an earlier one, or a Stop, ended the run.
+            put_off = end.put_off or self._reporter.put_off
+            if put_off is None:
+                runs.block_account(link, lease, None, None)
+            elif put_off.code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
+                runs.block_account(link, lease, put_off.until, put_off.code)
             leases.fence(link, lease)
             leases.free(link, lease)
         return replace(end, written=written)
-
-    def _block(self, end: RunEnd) -> tuple[datetime | None, str | None]:
-        """Until when no run may start, and why. A page fetched ahead may have been told so although an earlier one, or
-        a Stop, ended the run."""
-        put_off = self._reporter.put_off
-        if end.blocked_until is None and put_off is not None:
-            return put_off.until, put_off.code
-        return end.blocked_until, end.blocked_code
 
     def _as_asked(self, link: Link, end: RunEnd) -> RunEnd:
         """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`."""

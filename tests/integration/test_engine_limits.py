@@ -183,6 +183,18 @@ def test_a_removal_waits_for_the_last_part(drill: DrillServer, database_url: str
         assert_tables_equal_truth(database, drill, ["owners"], gone=gone)
 
 
+def test_a_second_look_waits_for_an_hour_of_its_own(drill: DrillServer, database_url: str, database: Database) -> None:
+    """Law 4: a rolling hour gives its requests back in parts, too few for the list; others need not wait."""
+    with engine(drill, database_url) as copier:
+        copier.run()
+        drill.mutate("owners", delete=3)
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_HOUR="5") as copier:
+        run = copier.run()
+        assert run.state == "deferred"
+        blocked = one(database, "SELECT blocked_until FROM control.accounts_synced")["blocked_until"]
+        assert run.run["blocked_until"] - blocked == timedelta(hours=1)
+
+
 def test_another_run_in_between_does_not_end_the_continuation(
     copier: Engine, drill: DrillServer, database: Database
 ) -> None:
