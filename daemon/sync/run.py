@@ -37,7 +37,7 @@ from daemon.sync.convert import LineMaker
 from daemon.sync.delta_report import DeltaReport
 from daemon.sync.entity import EntityOutcome, EntityReading
 from daemon.sync.fetch_ahead import FetchAhead
-from daemon.sync.list_copy import ListCopy, pages_together
+from daemon.sync.list_copy import ListCopy, pages_ahead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
 from daemon.sync.requeue import REQUEUE, SHARE_SPENT, Requeue
@@ -166,7 +166,7 @@ class Run:
         self._reporter.event("info", "run_started", f"{order.mode} of {entities}{dry}")
         self._check_identity(progress)
         connector = self._connector
-        ahead = pages_together(connector.page_size)
+        ahead = pages_ahead(connector.page_size, connector.max_concurrency)
         fetcher = FetchAhead(connector.max_concurrency, self._stop_event, ahead=ahead)
         try:
             for name in self.plan.entities:
