@@ -84,7 +84,9 @@ class RunDesk:
         # Taken before anything is looked at: what is in the way is asked for only when something is.
         lease = runs.begin(link, run, source_kind=source_kind, lease_seconds=lease_seconds)
         if lease is None:
-            refuse_other_kind(accounts.read(link, integration, account_key), source_kind)
+            mixed = other_kind(accounts.read(link, integration, account_key), source_kind)
+            if mixed is not None:
+                raise Refused("DRILL_AND_REAL_ROWS", **mixed)
             refuse_while_held(leases.read(link, integration, account_key))
             # The account's very first time, or its row was deleted, or it is free by now.
             accounts.ensure(link, integration, account_key, self._accounts[integration].entry.label)
@@ -246,11 +248,10 @@ class RunDesk:
             run.ended.wait(max(0.0, until - self._clock.monotonic()))
 
 
-def refuse_other_kind(account: Row | None, wanted: str) -> None:
-    """Raises ``Refused`` when the account has rows of the other kind, ``live`` or ``drill``."""
+def other_kind(account: Row | None, wanted: str) -> dict[str, str] | None:
+    """What is held and what is wanted, ``live`` or ``drill``, when the account has rows of the other kind."""
     held = account["source_kind"] if account else None
-    if held not in (None, wanted):
-        raise Refused("DRILL_AND_REAL_ROWS", held=held, wanted=wanted)
+    return None if held in (None, wanted) else {"held": held, "wanted": wanted}
 
 
 def refuse_while_held(seen: Row) -> None:

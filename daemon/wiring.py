@@ -27,7 +27,7 @@ from daemon.forecast import over_budget
 from daemon.integrations.base import Account
 from daemon.integrations.registry import accounts_of
 from daemon.rescue import bury_the_dead
-from daemon.run_desk import RunDesk
+from daemon.run_desk import RunDesk, other_kind
 from daemon.sync.reporter import Reporter
 from daemon.version import VERSION
 
@@ -182,10 +182,9 @@ def publish(services: Services, forecasts: tuple[Finding, ...]) -> None:
 
 
 def _mixed_rows(row: dict[str, Any] | None, account: Account) -> tuple[Finding, ...]:
-    held = row["source_kind"] if row else None
-    if held is None or held == account.source_kind:
+    facts = other_kind(row, account.source_kind)
+    if facts is None:
         return ()
-    facts = {"held": held, "wanted": account.source_kind}
     return (Finding("DRILL_AND_REAL_ROWS", "error", facts, account.entry.key, holds=True),)
 
 
