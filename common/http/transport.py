@@ -24,6 +24,8 @@ from common.excerpt import excerpt
 from common.http.connections import AbortableAdapter, Sockets
 
 CHUNK_BYTES = 256 * 1024
+MOST_REFUSAL_BYTES = 1024 * 1024
+"""So much is read of an answer that is no success: it is only told."""
 MOST_REDIRECTS = 3
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -170,11 +172,15 @@ class Transport:
     def _body(self, response: requests.Response, path: str) -> bytes:
         chunks: list[bytes] = []
         size = 0
+        is_refusal = response.status_code >= 300
+        most = min(self._limits.body_bytes, MOST_REFUSAL_BYTES) if is_refusal else self._limits.body_bytes
         # read1 hands over what has come; waiting for whole chunks would let a dripping answer outlast its deadline.
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             size += len(chunk)
-            if size > self._limits.body_bytes:
-                raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
+            if size > most:
+                if is_refusal:
+                    break  # what came is enough to say what it is, and its length must not hide its status
+                raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=most // (1024 * 1024))
             chunks.append(chunk)
         return b"".join(chunks)
 

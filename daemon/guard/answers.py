@@ -134,11 +134,13 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
     """
     if not 200 <= answer.status < 300:
         raise _fault_of_status(answer, path, entity)
-    if answer.content_type == "text/html" or _is_html(answer.body):
+    if _is_html(answer.body):
         raise _fault_of_html(answer)
     try:
         return parse(answer.body)
     except ValueError:
+        if answer.content_type == "text/html":
+            raise _fault_of_html(answer) from None
         if answer.content_type and "json" not in answer.content_type:
             raise RunFault("NOT_JSON", content_type=answer.content_type, **_facts(answer, path)) from None
         raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None

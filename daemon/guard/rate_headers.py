@@ -35,8 +35,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
-    numbers = [part.strip() for part in text.split(",")]
-    if all(_NUMBER.match(part) for part in numbers):
+    numbers = [part for part in map(str.strip, text.split(",")) if part]
+    if numbers and all(_NUMBER.match(part) for part in numbers):
         return _bounded(max(float(part) for part in numbers))
     dates = [http_date(part) for part in _DATES.split(text)]
     known = [date for date in dates if date is not None]

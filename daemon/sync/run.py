@@ -24,6 +24,7 @@ from common.errors import (
     StopRequested,
     TransientFault,
 )
+from common.redact import mask
 from common.rules.identity import in_words, same_account
 from common.rules.outcome import run_state
 from common.states import EntityState, RunState
@@ -228,7 +229,8 @@ class Run:
 
     def _check_identity(self, progress: _Progress) -> None:
         """Whose account is it? A swapped key would mix two companies' rows (the worst day)."""
-        now = self._patient(self._connector.identity)
+        found = self._patient(self._connector.identity)
+        now = None if found is None else {field: mask(value) for field, value in found.items()}  # as it is stored
         if now is None:
             progress.warnings.append(self._reporter.warn("IDENTITY_UNKNOWN", status="no answer for this role"))
             return

@@ -32,10 +32,11 @@ def tenant(number: int, **changes: Any) -> dict[str, Any]:
 class Answer:
     """What is sent instead of the usual."""
 
-    def __init__(self, body: Any, status: int = 200, content_type: str = "application/json") -> None:
+    def __init__(self, body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> None:
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.status = status
         self.content_type = content_type
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class SmallVendor:
@@ -51,6 +52,7 @@ class SmallVendor:
         self.bend_page: Callable[[int], Answer | None] = lambda _: None
         self.after_page: Callable[[int], None] = lambda _: None
         self.asked: list[str | int] = []
+        self.me: dict[str, Any] = ME
         vendor = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -61,6 +63,8 @@ class SmallVendor:
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.content_type)
                 self.send_header("Content-Length", str(len(answer.body)))
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(answer.body)
 
@@ -97,7 +101,7 @@ class SmallVendor:
         parts = urlsplit(target)
         last = parts.path.rsplit("/", 1)[1]
         if last == "me":
-            return Answer(ME)
+            return Answer(self.me)
         if last == "tenants":
             query = dict(parse_qsl(parts.query))
             return self._page(int(query["page_number"]), int(query["page_size"]))

@@ -10,6 +10,7 @@ import pytest
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, engine
+from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import assert_tables_equal_truth, rows, table
 
 
@@ -228,3 +229,28 @@ def test_a_dripping_answer_ends_at_its_deadline(drill: DrillServer, database_url
         assert (run.state, run.error("owners")) == ("incomplete", "VENDOR_TIMEOUT")
         took = run.run["finished_at"] - run.run["started_at"]
         assert took.total_seconds() < 5
+
+
+def test_a_long_answer_does_not_hide_its_status(database_url: str, database: Database) -> None:
+    """Issue 3: a 500 is tried again however much it says; it is no page that is too large."""
+    failed: list[int] = []
+    with SmallVendor([tenant(number) for number in range(45)]) as vendor:
+
+        def page(number: int) -> Answer | None:
+            failed.append(number)
+            return Answer(b"oops " * 600_000, 500) if len(failed) == 1 else None
+
+        vendor.bend_page = page
+        with engine(None, database_url, **vendor.reach, ICC_MAX_BODY_MB="1") as copier:
+            run = copier.run(entities=["tenants"])
+    assert run.state == "succeeded", run.run["error"]
+    assert run.run["retries"] == 1
+
+
+def test_an_account_that_quotes_the_key_is_the_same_account(database_url: str, database: Database) -> None:
+    """It is stored masked, and would look like another one at every run to come."""
+    with SmallVendor([tenant(number) for number in range(5)]) as vendor:
+        vendor.me = {"id": None, "company": f"owner of {'k' * 24}"}
+        with engine(None, database_url, **vendor.reach) as copier:
+            states = [copier.run(entities=["tenants"]).state for _ in range(2)]
+    assert states == ["succeeded", "succeeded"]

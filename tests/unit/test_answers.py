@@ -131,6 +131,7 @@ def test_an_error_page_of_an_outage_is_tried_again(status: int) -> None:
         (b"[" * 100_000, "application/json", "INVALID_JSON"),
         (b"\xff\xfe\x00", "application/json", "INVALID_JSON"),
         (b"plain words", "text/plain", "NOT_JSON"),
+        (b"plain words", "text/html", "HTML_FROM_APP"),
         (b"%PDF-1.7", "application/pdf", "NOT_JSON"),
         (b"<?xml version='1.0'?><list/>", "application/xml", "NOT_JSON"),
     ],
@@ -142,7 +143,8 @@ def test_what_is_no_json_is_said_so(body: bytes, content_type: str, code: str) -
 
 def test_json_with_another_label_is_taken() -> None:
     """A vendor that labels its JSON text/plain is understood."""
-    assert parsed(answer(b'{"total": 0}', content_type="text/plain"), path="/", entity="x") == {"total": 0}
+    for label in ("text/plain", "text/html; charset=utf-8"):
+        assert parsed(answer(b'{"total": 0}', content_type=label), path="/", entity="x") == {"total": 0}
 
 
 @given(st.binary(max_size=60), st.sampled_from([200, 201, 204]))

@@ -26,6 +26,8 @@ DAY = LONGEST.total_seconds()
         ("999999999", DAY),
         ("9" * 400, DAY),
         ("5, 60, 7", 60),
+        ("2,", 2),
+        (",", None),
         ("-5", None),
         ("", None),
         ("   ", None),
