@@ -18,8 +18,13 @@ class Ramp:
     halved_at: float = float("-inf")
 
 
-def answered_well(ramp: Ramp, most: int) -> Ramp:
-    """A good answer; as many in a row as there are lanes are a clean batch, which opens one more, up to ``most``."""
+def answered_well(ramp: Ramp, most: int, *, sent_at: float) -> Ramp:
+    """A good answer; as many in a row as there are lanes are a clean batch, which opens one more, up to ``most``.
+
+    One to a request from before the last halving says nothing of the lanes since.
+    """
+    if sent_at < ramp.halved_at:
+        return ramp
     if ramp.clean + 1 < ramp.lanes:
         return replace(ramp, clean=ramp.clean + 1)
     return replace(ramp, lanes=max(ramp.lanes, min(ramp.lanes + 1, most)), clean=0)

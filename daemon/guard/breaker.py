@@ -45,6 +45,8 @@ class CircuitBreaker:
         self._successes: deque[float] = deque(maxlen=MOST_SUCCESSES)
         self._held_since: float | None = None
         self._seen = Breaker()
+        self._probe: str | None = None
+        """The last token with which a request of this run was sent to see whether the vendor is back."""
         self._last_fault: TransientFault | None = None
 
     def enter(self, stop: threading.Event, *, for_ping: bool) -> str:
@@ -109,7 +111,12 @@ class CircuitBreaker:
         return BreakerHolds("BREAKER_OPEN", last=f"the last one: {fault.cause.rstrip('.')}", last_code=fault.code)
 
     def _give_up_in_time(self, breaker: Breaker, wait_seconds: float) -> None:
-        """One cool-down since a request of this run was first held back, whoever waits; then the run ends."""
+        """One cool-down since a request of this run was first held back, whoever waits; then the run ends.
+
+        Not while its own probe is on its way: that decides, and it has an end of its own.
+        """
+        if breaker.probe_token is not None and breaker.probe_token == self._probe:
+            return
         now = self._clock.monotonic()
         with self._lock:
             if self._held_since is None:
@@ -132,7 +139,10 @@ class CircuitBreaker:
 
     def _ask(self, token: str) -> tuple[Breaker, Admission]:
         def rule(breaker: Breaker, now: float) -> tuple[Breaker, Admission]:
-            return admit(breaker, self._limits, now=now, token=token)
+            after, admission = admit(breaker, self._limits, now=now, token=token)
+            if admission.is_probe:
+                self._probe = token  # before anybody can read the row that names it
+            return after, admission
 
         course, admission = breakers.decide(self._database, *self._account, rule)
         self._notice(course)

@@ -72,7 +72,7 @@ class Lanes:
 
     def well(self, lane: Lane) -> None:
         """It brought a good answer."""
-        self._step(lane, lambda now: ramp.answered_well(now, self._most))
+        self._step(lane, lambda now: ramp.answered_well(now, self._most, sent_at=lane.entered_at))
 
     def limited(self, lane: Lane) -> None:
         """It was told to slow down."""

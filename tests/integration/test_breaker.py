@@ -18,6 +18,7 @@ from common.store.database import Database
 from daemon.guard.breaker import CircuitBreaker
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import ADMIN, Engine, engine
+from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import Record, assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
 
@@ -274,3 +275,41 @@ def test_attempts_used_up_before_the_breaker_opens_end_by_the_vendors_fault(
         run = copier.run(entities=["owners", "units"])
     assert (run.state, run.code) == ("incomplete", "VENDOR_ERROR")
     assert [run.entities[name]["state"] for name in ("owners", "units")] == ["failed", "complete"]
+
+
+def test_a_run_waits_for_its_own_probe(database_url: str, database: Database) -> None:
+    """Issue 3: a vendor that is back, and slow to say so, ends no run: the other request waits for the probe."""
+    with SmallVendor([tenant(number) for number in range(200)]) as vendor:
+        probes: list[int] = []
+
+        def page(number: int) -> Answer | None:
+            found = rows(database, "SELECT state FROM control.breakers")
+            now = found[0]["state"] if found else "closed"
+            if now == "half_open" and not probes:
+                probes.append(number)
+                NEVER.wait(2.5)  # longer than a cool-down and the second that a held request is given beyond it
+            return Answer({}, 500) if number > 2 and now == "closed" and not probes else None
+
+        vendor.bend_page = page
+        slow = {
+            "ICC_BREAKER_COOL_DOWN_SECONDS": "1",
+            "ICC_BREAKER_FAILURES": "3",
+            "ICC_RETRY_ATTEMPTS": "6",
+            "DOORLOOP_MAX_CONCURRENCY": "2",
+        }
+        with engine(None, database_url, **vendor.reach, **slow) as copier:
+            run = copier.run(entities=["tenants"])
+    assert len(probes) == 1
+    assert run.state == "succeeded", run.run["error"]
+
+
+def test_an_entity_that_failed_asks_no_more(database_url: str) -> None:
+    """Few failures are its own: its next pages, fetched ahead, must not open the breaker for the others."""
+    with SmallVendor([tenant(number) for number in range(400)]) as vendor:
+        vendor.bend_page = lambda number: Answer({}, 500) if number >= 5 else None
+        few = {"ICC_BREAKER_FAILURES": "5", "ICC_RETRY_ATTEMPTS": "3", "DOORLOOP_MAX_CONCURRENCY": "1"}
+        with engine(None, database_url, **vendor.reach, **few) as copier:
+            run = copier.run(entities=["tenants"])
+            copier.services.reporter.flush()
+    assert (run.entities["tenants"]["state"], run.error("tenants")) == ("partial", "VENDOR_ERROR")
+    assert [number for number in vendor.pages_asked if number > 5] == []

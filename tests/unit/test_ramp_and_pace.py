@@ -14,7 +14,7 @@ def climbed(answers: int, most: int) -> Ramp:
     """After so many good answers in a row."""
     ramp = Ramp()
     for _ in range(answers):
-        ramp = answered_well(ramp, most)
+        ramp = answered_well(ramp, most, sent_at=0.0)
     return ramp
 
 
@@ -30,8 +30,8 @@ def test_a_failure_spoils_its_batch() -> None:
     """Only a clean batch opens a lane: after a failure it is counted from the start."""
     nearly = climbed(5, 8)
     assert (nearly.lanes, nearly.clean) == (3, 2)
-    assert answered_well(nearly, 8).lanes == 4
-    assert answered_well(answered_badly(nearly), 8).lanes == 3
+    assert answered_well(nearly, 8, sent_at=0.0).lanes == 4
+    assert answered_well(answered_badly(nearly), 8, sent_at=0.0).lanes == 3
 
 
 def test_a_429_halves_it_once_for_a_burst() -> None:
@@ -42,6 +42,9 @@ def test_a_429_halves_it_once_for_a_burst() -> None:
     assert ramp.lanes == 4
     assert limited(ramp, sent_at=12.0, now=13.0).lanes == 2
     assert limited(Ramp(), sent_at=1.0, now=2.0).lanes == 1
+    for _ in range(8):  # good answers to requests from before say nothing of the lanes since
+        ramp = answered_well(ramp, 8, sent_at=10.5)
+    assert (ramp.lanes, ramp.clean) == (4, 0)
 
 
 @given(st.lists(st.sampled_from(["well", "badly", "limited"]), max_size=80), st.integers(1, 16))
@@ -52,7 +55,7 @@ def test_it_never_leaves_its_bounds(answers: list[str], most: int) -> None:
         if answer == "limited":
             ramp = limited(ramp, sent_at=at, now=at + 0.5)
         else:
-            ramp = answered_well(ramp, most) if answer == "well" else answered_badly(ramp)
+            ramp = answered_well(ramp, most, sent_at=at) if answer == "well" else answered_badly(ramp)
         assert 1 <= ramp.lanes <= most
 
 
