@@ -176,7 +176,7 @@ VENDOR = (
     Code(
         "NO_NEW_IDS",
         "entity partial",
-        "Page {page} brought only records of earlier pages.",
+        "Page {page} brought no record id that is new.",
         "The vendor's paging is unreliable at the moment; a later run reads it again.",
     ),
     Code(
@@ -208,6 +208,12 @@ VENDOR = (
         "warning",
         "{entity} lost records while it was read newest first, so a changed one may have moved past the reader.",
         "Nothing to do: the next delta looks again from where this one did.",
+    ),
+    Code(
+        "DUPLICATE_IDS",
+        "warning",
+        "{count} records of page {page} of {entity} had an id that stood on this page before; the last one of each is kept.",
+        "Nothing is lost where they are the same record; report it to the vendor if this comes back.",
     ),
     Code(
         "DUPLICATE_KEYS",

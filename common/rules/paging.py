@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from common.errors import PagesUnreliable
 
+ALL_BAD_FROM = 10
+"""So many records of which none can be used are no mishap: a page of them, or several pages without any id."""
+
 
 @dataclass
 class Paging:
@@ -18,6 +21,8 @@ class Paging:
     rows_per_page: int | None = None
     total: int | None = None
     _fingerprints: dict[int, int] = field(default_factory=dict)
+    _rows_without_id: int = 0
+    """On the last pages, as far as they brought no id at all."""
 
     @property
     def pages_expected(self) -> int | None:
@@ -32,7 +37,8 @@ class Paging:
         return bool(self.total and self.rows_per_page and self.total % self.rows_per_page == 0)
 
     def observe(self, number: int, ids: tuple[str, ...], rows: int, total: int | None) -> None:
-        """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one or is empty too early."""
+        """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one, is empty too early, or brings no
+        id after others that brought none: nobody could tell such pages apart, and they might never end."""
         if total is not None:
             self.total = total
         if self.rows_per_page is None:
@@ -43,6 +49,10 @@ class Paging:
             if missing and (number == 1 or (expected is not None and number < expected)):
                 raise PagesUnreliable("EMPTY_PAGE_EARLY", page=number, pages=expected or number)
             return
+        before, self._rows_without_id = self._rows_without_id, 0 if ids else self._rows_without_id + rows
+        # Where all are on one page, that page's own records are put aside as what they are.
+        if before and rows < ALL_BAD_FROM <= self._rows_without_id:
+            raise PagesUnreliable("NO_NEW_IDS", page=number)
         if ids:
             # 64 bits per page, not per record: memory stays flat whatever the list's length.
             fingerprint = hash(frozenset(ids))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from common.clock import Clock
 from common.errors import BreakerHolds, Deferred, RateLimited, StopRequested, TransientFault
@@ -19,13 +19,21 @@ from common.http.transport import Answer, Transport
 from common.rules.breaker import Outcome
 from common.rules.retry import at_least, waits
 from daemon.guard.answers import loads, parsed
-from daemon.guard.lanes import Lanes
+from daemon.guard.lanes import LOOK_SECONDS, Lanes
 from daemon.guard.limiter import Limiter, Permit
 from daemon.guard.quota_headers import Quota, quota
 from daemon.guard.rate_note import RateNote, of_deferral, of_request
 
 WITHOUT_HINT_SECONDS = 60.0
 """How long to stay away after repeated 429s that name no time."""
+
+
+class Reply(NamedTuple):
+    """What a request brought: its JSON, its answer, and its place in the vendor's quota and our budget."""
+
+    body: Any
+    answer: Answer
+    rate: RateNote
 
 
 class Witness(Protocol):
@@ -121,8 +129,9 @@ class Guard:
         for_ping: bool = False,
         attempts: int | None = None,
         parse: Callable[[bytes], Any] = loads,
-    ) -> tuple[Any, Answer]:
-        """The JSON of ``path``, by ``parse``, and its answer; tried again while trying again may help.
+        wanted: Callable[[], bool] | None = None,
+    ) -> Reply:
+        """What ``path`` brings, its JSON made by ``parse``; tried again while trying again may help and it is wanted.
 
         Raises a ``VendorFault`` (when attempts are used up the last one, or ``BreakerHolds``), ``Deferred`` or
         ``StopRequested``.
@@ -139,13 +148,11 @@ class Guard:
                 self._defer_if_long(fault, pause)
                 if attempt >= most:
                     self._give_up(fault, entity, for_ping=for_ping)
-                self._prepare_another(fault, entity, attempt, pause)
-            if self._clock.wait(self._stop, pause):
-                raise StopRequested
+                self._prepare_another(fault, entity, attempt, pause, wanted)
 
     def _try(
         self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool, parse: Callable[[bytes], Any]
-    ) -> tuple[Any, Answer]:
+    ) -> Reply:
         """One attempt in a lane of its own."""
         lane = self._lanes.enter(self._stop, for_ping=for_ping)
         try:
@@ -164,24 +171,25 @@ class Guard:
 
     def _admitted(
         self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool, parse: Callable[[bytes], Any]
-    ) -> tuple[Any, Answer]:
+    ) -> Reply:
         """One attempt between breaker and breaker."""
         token = self._breaker.enter(self._stop, for_ping=for_ping)
         outcome, failed = Outcome.NEUTRAL, None
         try:
-            answer = self._send(path, params, entity, for_ping=for_ping)
+            answer, rate = self._send(path, params, entity, for_ping=for_ping)
             body = parsed(answer, path=path, entity=entity, parse=parse)
             outcome = Outcome.SUCCESS
-            return body, answer
+            return Reply(body, answer, rate)
         except RateLimited:
             raise
         except TransientFault as fault:
-            outcome, failed = Outcome.FAILURE, fault
+            if not 400 <= (fault.status or 0) < 500:  # a 408 or 425 is an answer to this request, not a vendor down
+                outcome, failed = Outcome.FAILURE, fault
             raise
         finally:
             self._breaker.leave(token, outcome, failed)
 
-    def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> Answer:
+    def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> tuple[Answer, RateNote]:
         if self._stop.is_set():
             raise StopRequested
         if self._put_off is not None:  # another thread of this run was told to come back later: so were we
@@ -193,14 +201,14 @@ class Guard:
             self._used(permits.pop(), entity, answer)
             permits.append(self._permit(entity, for_ping=for_ping))
 
-        answer = None
         try:
             url = self._base_url + path
             answer = self._transport.get(url, params=params, headers=self._headers, redirected=redirected)
-            return answer
-        finally:
+        except BaseException:
             if permits:  # else the next one was not to be had
-                self._used(permits.pop(), entity, answer)
+                self._used(permits.pop(), entity, None)
+            raise
+        return answer, self._used(permits.pop(), entity, answer)
 
     def _permit(self, entity: str, *, for_ping: bool) -> Permit:
         try:
@@ -212,7 +220,7 @@ class Guard:
         except Deferred as deferral:
             raise self._deferral(deferral) from None
 
-    def _used(self, permit: Permit, entity: str, answer: Answer | None) -> None:
+    def _used(self, permit: Permit, entity: str, answer: Answer | None) -> RateNote:
         """A request is over; ``answer`` None when none came."""
         told = None
         try:
@@ -221,17 +229,31 @@ class Guard:
                 self._limiter.heed(told)
         finally:
             self._limiter.give_back(permit)
-            self._witness.sent(entity=entity, note=of_request(permit, told), answer=answer)
+            note = of_request(permit, told)
+            self._witness.sent(entity=entity, note=note, answer=answer)
+        return note
 
     def _pause(self, fault: TransientFault, drawn_seconds: float) -> float:
         # Only what the vendor asks for may be long enough to defer the run.
         own = min(drawn_seconds, self._patience.longest_wait_seconds)
         return at_least(own, fault.retry_after_seconds, self._dice)
 
-    def _prepare_another(self, fault: TransientFault, entity: str, attempt: int, pause: float) -> None:
-        if isinstance(fault, RateLimited):
-            self._limiter.hold(pause)
+    def _prepare_another(
+        self, fault: TransientFault, entity: str, attempt: int, pause: float, wanted: Callable[[], bool] | None
+    ) -> None:
+        """Tell of it and wait for it. Raises the fault as soon as nobody wants the answer any more."""
+        if wanted is not None and not wanted():
+            raise fault
+        if isinstance(fault, RateLimited) or fault.retry_after_seconds is not None:
+            self._limiter.hold(pause)  # a vendor that names a time means all of our requests
         self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
+        while pause > 0:
+            part = pause if wanted is None else min(pause, LOOK_SECONDS)
+            if self._clock.wait(self._stop, part):
+                raise StopRequested
+            if wanted is not None and not wanted():
+                raise fault
+            pause -= part
 
     def _defer_if_long(self, fault: TransientFault, pause: float) -> None:
         # What the vendor asks for is judged without the little that we add to it: a minute is not "over a minute".

@@ -17,6 +17,7 @@ from common.config import Finding
 from common.rules.budget import BudgetLimits
 from common.store.database import Database
 from daemon.guard.guard import Witness
+from daemon.guard.rate_note import RateNote
 
 Kind = Literal["text", "boolean", "integer", "numeric", "date", "timestamp", "texts"]
 
@@ -73,6 +74,8 @@ class Page:
     bare_array: bool = False
     repeated_key: str | None = None
     """A key that a record names twice, where a sample showed one."""
+    rate: RateNote | None = None
+    """Where its request stood in the vendor's quota and our budget."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class PageRequest:
     size: int
     sort_by: str
     descending: bool
+    wanted: Callable[[], bool] | None = None
+    """Tells whether it still is: what is not wanted any more is not tried again. None: it always is."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from common.errors import StopRequested
 from daemon.integrations.base import Page
@@ -16,9 +17,12 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class PagedList:
-    """How a page of a list is fetched by its number, and how one that has come is taken apart."""
+    """How a page of a list is fetched by its number, and how one that has come is taken apart.
 
-    fetch: Callable[[int], Page]
+    ``fetch`` is told, too, how to ask whether the page is still wanted.
+    """
+
+    fetch: Callable[[int, Callable[[], bool]], Page]
     sort: Callable[[Page], SortedPage]
 
 
@@ -40,6 +44,8 @@ class FetchAhead:
         self._results: dict[int, SortedPage | BaseException] = {}
         self._list: PagedList | None = None
         self._asked = 0
+        self._failed: int | None = None
+        """The first page of the list that could not be had; nobody takes one behind it."""
         self._window = threads + ahead
         self._threads = [threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(threads)]
         self._threads.append(threading.Thread(target=self._take_apart, name="sort", daemon=True))
@@ -51,7 +57,7 @@ class FetchAhead:
         with self._done:
             self._list = list_
             self._results.clear()
-            self._asked = first_page - 1
+            self._asked, self._failed = first_page - 1, None
 
     def ask(self, current: int, last: int | None) -> None:
         """Have ``current`` fetched, and pages up to a window ahead of it, those never beyond ``last`` (None: none)."""
@@ -96,13 +102,24 @@ class FetchAhead:
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:
             list_, number = job
-            if list_ is not self._list or self._stop.is_set():
+            if self._stop.is_set() or not self._is_wanted(list_, number):
                 continue
             try:
-                page: Page | BaseException = list_.fetch(number)
+                page: Page | BaseException = list_.fetch(number, partial(self._is_wanted, list_, number))
             except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits for this page
                 page = error
+                self._note_failed(list_, number)
             self._come.put((list_, number, page))
+
+    def _is_wanted(self, list_: PagedList, number: int) -> bool:
+        """Whether anybody will take that page: of a list that ends in an error, none behind it."""
+        with self._done:
+            return list_ is self._list and (self._failed is None or number < self._failed)
+
+    def _note_failed(self, list_: PagedList, number: int) -> None:
+        with self._done:
+            if list_ is self._list and (self._failed is None or number < self._failed):
+                self._failed = number
 
     def _take_apart(self) -> None:
         while (come := self._come.get()) is not None:

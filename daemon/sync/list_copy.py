@@ -113,11 +113,12 @@ class ListCopy:
     def fetch(self, sort_by: str) -> Fetch:
         """A function that fetches a page by its number and takes it apart, in the thread that calls it."""
         list_ = self._paged(sort_by)
-        return lambda number: list_.sort(list_.fetch(number))
+        return lambda number: list_.sort(list_.fetch(number, lambda: True))
 
     def _paged(self, sort_by: str) -> PagedList:
-        def fetch(number: int) -> Page:
-            request = PageRequest(self._entity, number, self.page_size, sort_by, descending=sort_by == UPDATED)
+        def fetch(number: int, wanted: Callable[[], bool]) -> Page:
+            descending = sort_by == UPDATED
+            request = PageRequest(self._entity, number, self.page_size, sort_by, descending=descending, wanted=wanted)
             return self._connector.page(request)
 
         return PagedList(fetch, self._sorter.sort)
@@ -275,7 +276,10 @@ class ListCopy:
             changed=count.changed,
             dead=count.dead,
             again=work.checkpoint.again,
+            rate=page.page.rate,
         )
+        if page.duplicates:
+            self.warnings.once("DUPLICATE_IDS", page=page.number, count=page.duplicates)
         if page.page.repeated_key is not None:
             self.warnings.add("DUPLICATE_KEYS", field=name_in_words(page.page.repeated_key))
         if self._sorter.met_credential:

@@ -158,7 +158,6 @@ class RunReporter:
         self.requests = 0
         self.retries = 0
         self.waited_seconds = 0.0
-        self._note: RateNote | None = None
         self.put_off: Deferred | None = None
         """What told this run to come back later, whether it ended by that or by something else."""
 
@@ -220,16 +219,28 @@ class RunReporter:
         return record
 
     def page(
-        self, entity: str, page: int, pages: int | None, *, rows: int, changed: int, dead: int, again: bool
+        self,
+        entity: str,
+        page: int,
+        pages: int | None,
+        *,
+        rows: int,
+        changed: int,
+        dead: int,
+        again: bool,
+        rate: RateNote | None,
     ) -> None:
-        """A page was committed; ``rows`` are those that count: none of one that is read ``again``."""
+        """A page was committed; ``rows`` are those that count: of one that is read ``again`` what is new.
+
+        ``rate`` is of the request that brought it.
+        """
         of = f"/{pages}" if pages else ""
         changes = f"{changed} changed" if changed else "unchanged"
         put_aside = f", {dead} put aside" if dead else ""
         brought = "read again" if again else f"{rows} rows"
         msg = f"{entity} page {page}{of}: {brought}, {changes}{put_aside}"
-        rate: dict[str, Any] = {"rateLimit": self._note.as_event()} if self._note else {}
-        self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests, **rate)
+        told: dict[str, Any] = {"rateLimit": rate.as_event()} if rate else {}
+        self.event("info", "page", msg, entity=entity, page=page, rows=rows, requests=self.requests, **told)
         self._reporter.tally(self._account, entity, rows=rows, dead=dead)
 
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
@@ -250,7 +261,6 @@ class RunReporter:
         self._sample(note)
 
     def _sample(self, note: RateNote, entity: str | None = None, *, failures: int = 0) -> None:
-        self._note = note
         integration, account_key = self._account
         sample = RateSample(self._clock.now(), integration, account_key, self._lease.run_id, *note)
         self._reporter.sample(sample, entity, failures=failures)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.clock import Clock
 from common.errors import BadRecord, EntityRefused, PagesUnreliable
-from common.rules.paging import Paging
+from common.rules.paging import ALL_BAD_FROM, Paging
 from common.rules.requeue import ListPlace, askable
 from common.store.bulk_actions import Waiting
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
@@ -19,7 +19,6 @@ from daemon.sync.reading import Reading
 from daemon.sync.reconcile import drift_of
 from daemon.sync.requeue_letters import RequeuedLetters
 from daemon.sync.sorting import SortedPage
-from daemon.sync.writer import ALL_BAD_FROM
 
 SORT = "createdAt"
 

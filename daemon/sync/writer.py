@@ -18,6 +18,7 @@ import structlog
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
 from common.excerpt import excerpt
+from common.rules.paging import ALL_BAD_FROM
 from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, sound, translated
 from common.store.dead_letters import DeadLetter
@@ -31,7 +32,6 @@ from daemon.sync.work import Checkpoint, PageCount, Work, all_new, count_each, s
 
 log = structlog.get_logger("writer")
 T = TypeVar("T")
-ALL_BAD_FROM = 10
 TIDY_EVERY_PAGES = 64
 RECONNECT_SECONDS = 0.5
 
@@ -220,8 +220,9 @@ class PageWriter:
         inserted = sum(change.is_new for change in written)
         updated = len(written) - inserted
         count = replace(count, inserted=inserted, updated=updated, dead=len(letters), dead_new=dead_new)
-        if work.checkpoint.again:  # its records were counted when the page was read first
-            count = PageCount(0, inserted=inserted, updated=updated, dead_new=dead_new)
+        if work.checkpoint.again:  # its records were counted when the page was read first, but for those that are new
+            news = inserted + updated + dead_new
+            count = PageCount(news, inserted=inserted, updated=updated, dead=dead_new, dead_new=dead_new)
         self._advance(link, [work], [count])
         return count
 

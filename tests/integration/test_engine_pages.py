@@ -361,3 +361,56 @@ def modes_of_seen_ids(database: Database) -> set[str]:
     """Of which readings ids are kept."""
     kept = "SELECT DISTINCT p.mode FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id"
     return {row["mode"] for row in rows(database, kept)}
+
+
+def test_a_record_twice_on_a_page_is_named(database_url: str, database: Database) -> None:
+    """Issue 3, guards: duplicate ids have a code of their own; the last one is kept, and the counters add up."""
+    records = [tenant(number) for number in range(45)]
+    with SmallVendor(records) as vendor:
+        page = [*records[:19], records[3] | {"name": "the later one"}]
+        vendor.bend_page = lambda number: Answer({"total": 45, "data": page}) if number == 1 else None
+        with engine(None, database_url, **vendor.reach) as copier:
+            run = copier.run(entities=["tenants"])
+    assert "DUPLICATE_IDS" in run.warnings("tenants")
+    row = run.entities["tenants"]
+    assert row["duplicates"] == 1
+    assert row["received"] == row["inserted"] + row["duplicates"] == 45
+    assert "the later one" in str(table(database, "tenants"))
+
+
+def test_the_counters_add_up_when_the_last_page_brings_more_the_second_time(
+    database_url: str, database: Database
+) -> None:
+    """Issue 3: totals, pages and rows are reconciled at the end of an entity."""
+    records = [tenant(number) for number in range(45)]
+    with SmallVendor(records[:42]) as vendor:
+
+        def grow(number: int) -> None:
+            if number == 3:
+                vendor.records = records
+
+        vendor.after_page = grow
+        vendor.bend_page = lambda number: Answer({"total": 45, "data": vendor.records[40:]}) if number == 3 else None
+        with engine(None, database_url, **vendor.reach) as copier:
+            run = copier.run(entities=["tenants"])
+    assert vendor.pages_asked.count(3) == 2
+    row = run.entities["tenants"]
+    assert (row["received"], row["inserted"]) == (45, 45)
+    told = rows(database, "SELECT sum(rows) AS told FROM control.events WHERE code = 'page'")
+    assert told[0]["told"] == 45
+
+
+@pytest.mark.parametrize("total", [None, 10**9])
+@pytest.mark.parametrize("mode", ["backfill", "delta"])
+def test_small_pages_without_ids_are_not_read_for_ever(
+    database_url: str, database: Database, mode: str, total: int | None
+) -> None:
+    """Issue 3, guards: a page without a new id ends the entity `partial`, where no record has an id at all, too."""
+    nameless = [{"name": f"T {number}"} for number in range(5)]
+    with SmallVendor([]) as vendor:
+        vendor.bend_page = lambda _: Answer(nameless if total is None else {"total": total, "data": nameless})
+        with engine(None, database_url, **vendor.reach) as copier:
+            run = copier.run(mode, entities=["tenants"])
+    assert (run.entities["tenants"]["state"], run.error("tenants")) == ("partial", "NO_NEW_IDS")
+    assert one(database, "SELECT count(*) AS letters FROM control.dead_letters")["letters"] == 5
+    assert len(vendor.pages_asked) < 10

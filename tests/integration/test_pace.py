@@ -18,6 +18,7 @@ from daemon import wiring
 from daemon.blocks import Blocks
 from daemon.integrations.doorloop.drill import DrillServer, LimitSettings
 from tests.harness import ADMIN, Engine, engine
+from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import Record, assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
 
@@ -285,3 +286,23 @@ def test_a_list_that_does_not_come_in_order_costs_more(
         assert copier.run("delta").warnings("owners") == ["ORDER_NOT_PROVEN"]
         (finding,) = wiring.forecast(configuration, database)
         assert finding.facts["needed"] == 17 + 18
+
+
+@pytest.mark.parametrize("connections", ["1", "4"])
+def test_a_page_event_carries_the_note_of_its_own_request(
+    database_url: str, database: Database, connections: str
+) -> None:
+    """Issue 3: samples ride on every page event: not the latest one, which is of a page fetched ahead."""
+    with SmallVendor([tenant(number) for number in range(300)]) as vendor:
+
+        def told(number: int) -> Answer:
+            page = vendor.records[(number - 1) * 20 : number * 20]
+            return Answer(
+                {"total": 300, "data": page}, X_RateLimit_Limit="1000", X_RateLimit_Remaining=f"{900 - number}"
+            )
+
+        vendor.bend_page = told
+        with engine(None, database_url, **vendor.reach, DOORLOOP_MAX_CONCURRENCY=connections) as copier:
+            copier.run(entities=["tenants"])
+            copier.services.reporter.flush()
+    assert [note["remaining"] for note in page_notes(database)] == [900 - number for number in range(1, 16)]

@@ -13,9 +13,10 @@ from common.errors import EntityRefused, RunFault, StopRequested, TransientFault
 from common.http.transport import Limits, Transport
 from common.rules.budget import BudgetLimits
 from daemon.guard.ceiling import Ceiling
-from daemon.guard.guard import Guard, Patience
+from daemon.guard.guard import Guard, Patience, Reply
 from daemon.guard.lanes import Lanes
-from daemon.guard.limiter import Limiter
+from daemon.guard.limiter import Limiter, Permit
+from daemon.guard.rate_note import of_request
 from daemon.guard.wire import opened
 from daemon.integrations.base import PageRequest
 from daemon.integrations.doorloop.client import DoorLoop
@@ -283,11 +284,11 @@ class Canned:
     def __init__(self, body: Any) -> None:
         self.body = body
 
-    def get(self, *_: Any, **__: Any) -> tuple[Any, Any]:
+    def get(self, *_: Any, **__: Any) -> Reply:
         """The body and some answer."""
         from tests.unit.answer_maker import answer
 
-        return self.body, answer()
+        return Reply(self.body, answer(), of_request(Permit(None, 0.0), None))
 
 
 def page_of(body: Any) -> Any:

@@ -125,9 +125,10 @@ def test_what_a_check_tells_of_keys_is_short() -> None:
     """Keys of the first record: a secret among them is hidden, a page long one cut, very many are not all told."""
 
     class Guard:
-        def get(self, *_: Any, **__: Any) -> tuple[Any, Any]:
+        def get(self, *_: Any, **__: Any) -> Any:
             keys = {SECRET: 1, "k" * 5_000: 1, **{f"key{number}": 1 for number in range(500)}}
-            return {"data": [keys], "total": 1}, type("Answer", (), {"status": 200})
+            reply = {"body": {"data": [keys], "total": 1}, "answer": type("Answer", (), {"status": 200})}
+            return type("Reply", (), reply)
 
     class Clock:
         def monotonic(self) -> float:

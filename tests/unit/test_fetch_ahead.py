@@ -29,7 +29,7 @@ def page(number: int) -> Page:
 
 def paged(fetch: Callable[[int], Page] = page) -> PagedList:
     """A list that is fetched so."""
-    return PagedList(fetch, SORTER.sort)
+    return PagedList(lambda number, _wanted: fetch(number), SORTER.sort)
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def test_an_error_in_taking_a_page_apart_comes_out_at_it() -> None:
         return SORTER.sort(came)
 
     with fetching(2) as (fetcher, _):
-        fetcher.begin(PagedList(page, sort), 1)
+        fetcher.begin(PagedList(lambda number, _wanted: page(number), sort), 1)
         fetcher.ask(1, 3)
         assert fetcher.take(1).number == 1
         with pytest.raises(RecursionError):
@@ -232,3 +232,57 @@ def test_closing_sends_nothing_for_pages_still_waiting() -> None:
     fetcher._threads[0].join(PATIENCE_SECONDS)
     assert not fetcher._threads[0].is_alive()
     assert asked == [1]
+
+
+def test_nothing_behind_a_page_that_failed_is_asked_for() -> None:
+    """The list ends there: more of it would be asked of a vendor in trouble, and hold up the next list."""
+    asked: list[int] = []
+    failing = threading.Event()
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        if number == 2:
+            failing.wait(PATIENCE_SECONDS)
+            raise TransientFault("VENDOR_TIMEOUT")
+        return page(number)
+
+    with fetching(1) as (fetcher, _):
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 9)
+        fetcher.take(1)
+        fetcher.ask(2, 9)
+        failing.set()
+        with pytest.raises(TransientFault):
+            fetcher.take(2)
+        fetcher.begin(paged(), 1)
+        fetcher.ask(1, 1)
+        assert fetcher.take(1).number == 1
+    assert asked == [1, 2]
+
+
+def test_who_fetches_is_told_when_nobody_wants_the_page_any_more() -> None:
+    """One that is tried again and again while an earlier page ends the list would be asked for in vain."""
+    both, failing = threading.Barrier(2), threading.Event()
+    wanted: list[bool] = []
+    seen = threading.Event()
+
+    def fetch(number: int, is_wanted: Callable[[], bool]) -> Page:
+        both.wait(PATIENCE_SECONDS)
+        if number == 1:
+            wanted.append(is_wanted())
+            failing.wait(PATIENCE_SECONDS)
+            raise TransientFault("VENDOR_TIMEOUT")
+        wanted.append(is_wanted())
+        failing.set()
+        while is_wanted():
+            assert not seen.wait(0.01)
+        seen.set()
+        raise TransientFault("VENDOR_TIMEOUT")
+
+    with fetching(2) as (fetcher, _):
+        fetcher.begin(PagedList(fetch, SORTER.sort), 1)
+        fetcher.ask(1, 2)
+        with pytest.raises(TransientFault):
+            fetcher.take(1)
+        assert seen.wait(PATIENCE_SECONDS)
+    assert wanted == [True, True]

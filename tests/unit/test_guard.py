@@ -12,6 +12,7 @@ import pytest
 
 from common.errors import BreakerHolds, Deferred, EntityRefused, RateLimited, RunFault, StopRequested, TransientFault
 from common.http.transport import Answer, Transport
+from common.rules.breaker import Outcome
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience
 from daemon.guard.lanes import Lanes
@@ -139,7 +140,7 @@ class Scene:
 
     def get(self, attempts: int | None = None, *, for_ping: bool = False) -> Any:
         """Ask for the owners."""
-        return self.guard.get("/owners", {}, entity="owners", attempts=attempts, for_ping=for_ping)[0]
+        return self.guard.get("/owners", {}, entity="owners", attempts=attempts, for_ping=for_ping).body
 
 
 def test_a_good_answer_costs_one_request() -> None:
@@ -263,7 +264,7 @@ def test_a_wait_is_never_below_the_servers(status: int, seed: int) -> None:
     scene.get()
     (wait,) = scene.clock.waits
     assert 7 <= wait <= 7.25
-    assert scene.permits.held == ([wait] if status == 429 else [])
+    assert scene.permits.held == [wait]
 
 
 @pytest.mark.parametrize(
@@ -367,3 +368,31 @@ def test_a_503_with_nothing_left_waits_for_the_reset_and_a_500_does_not() -> Non
     scene = Scene(answer(status=500, x_ratelimit_remaining="0", x_ratelimit_reset="9"), answer(b"[]"))
     scene.get()
     assert scene.clock.waits[0] <= 0.5
+
+
+@pytest.mark.parametrize(("status", "said", "held"), [(503, "3", 1), (500, "3", 1), (429, "3", 1), (503, "", 0)])
+def test_a_time_that_the_vendor_names_holds_every_request(status: int, said: str, held: int) -> None:
+    """Issue 3, Retry: never below a server-given `Retry-After`, in any lane; our own back-off is one request's."""
+    scene = Scene(answer(b"", status, **({"retry_after": said} if said else {})), answer(b"{}"))
+    assert scene.get() == {}
+    assert len(scene.permits.held) == held
+    assert all(seconds >= 3 for seconds in scene.permits.held)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(408, Outcome.NEUTRAL), (425, Outcome.NEUTRAL), (500, Outcome.FAILURE)]
+)
+def test_only_a_vendor_in_trouble_is_a_failure_to_the_breaker(status: int, outcome: Outcome) -> None:
+    """Issue 3, breaker: hard failures count; 429 and every other 4xx are neutral."""
+    scene = Scene(answer(b"", status), answer(b"{}"))
+    scene.get()
+    assert scene.breaker.outcomes == [outcome, Outcome.SUCCESS]
+
+
+@pytest.mark.parametrize("asked_before", [1, 2])
+def test_what_nobody_wants_any_more_is_not_tried_again(asked_before: int) -> None:
+    """An entity that has ended asks its vendor, in trouble, no more."""
+    scene = Scene(answer(b"", 500))
+    with pytest.raises(TransientFault):
+        scene.guard.get("/owners", {}, entity="owners", wanted=lambda: len(scene.vendor.asked) < asked_before)
+    assert len(scene.vendor.asked) == asked_before

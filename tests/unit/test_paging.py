@@ -130,3 +130,21 @@ def test_records_without_ids_do_not_look_repeated() -> None:
     paging = Paging()
     paging.observe(1, (), 10, 30)
     paging.observe(2, (), 10, 30)
+
+
+@pytest.mark.parametrize("total", [None, 999_999])
+@pytest.mark.parametrize("rows", [1, 4, 9])
+def test_pages_without_any_id_come_to_an_end(rows: int, total: int | None) -> None:
+    """A vendor that ignores paging and whose records have no ids would be read for ever."""
+    paging = Paging()
+    for number in range(1, 9 // rows + 1):
+        paging.observe(number, (), rows, total)
+    with pytest.raises(PagesUnreliable, match="no record id that is new"):
+        paging.observe(9 // rows + 1, (), rows, total)
+
+
+def test_some_pages_without_ids_between_good_ones_end_nothing() -> None:
+    """Their records are put aside, and the list goes on."""
+    paging = Paging()
+    for number in range(1, 40):
+        paging.observe(number, (str(number),) if number % 3 == 0 else (), 3, 120)

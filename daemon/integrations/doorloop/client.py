@@ -40,15 +40,17 @@ class DoorLoop:
     def identity(self) -> dict[str, str] | None:
         """The user behind the key; None when its role may not ask (unverified whether every role may)."""
         try:
-            body, _ = self._guard.get(IDENTITY_PATH, {}, entity="users")
+            reply = self._guard.get(IDENTITY_PATH, {}, entity="users")
         except EntityRefused:
             return None
-        return _identity_of(body)
+        return _identity_of(reply.body)
 
     def page(self, request: PageRequest) -> Page:
         """One page of a list."""
         entity = request.entity
-        body, answer = self._guard.get(entity.path, _params(request), entity=entity.name, parse=open_list)
+        body, answer, rate = self._guard.get(
+            entity.path, _params(request), entity=entity.name, parse=open_list, wanted=request.wanted
+        )
         records, total = _open_envelope(body, entity.path)
         return Page(
             number=request.number,
@@ -58,13 +60,13 @@ class DoorLoop:
             request_seconds=answer.elapsed_seconds,
             bare_array=isinstance(body, list),
             repeated_key=repeated_key(answer.body) if request.number == 1 else None,
+            rate=rate,
         )
 
     def record(self, entity: Entity, record_id: str) -> Any:
         """One record by its id (``GET /{resource}/{id}``, fact sheet §7), tried less often than a page."""
         path = f"{entity.path}/{quote(record_id, safe='')}"
-        body, _ = self._guard.get(path, {}, entity=entity.name, attempts=ATTEMPTS_PER_RECORD)
-        return body
+        return self._guard.get(path, {}, entity=entity.name, attempts=ATTEMPTS_PER_RECORD).body
 
     def ping(self) -> PingResult:
         """``/users/me`` and a one-row list, one try each: a person waits for it."""
@@ -78,8 +80,8 @@ class DoorLoop:
                     raise
             authenticated = True
             first = PageRequest(next(iter(ENTITIES.values())), 1, 1, "createdAt", descending=False)
-            body, _ = self._guard.get(first.entity.path, _params(first), entity="owners", for_ping=True, attempts=1)
-            records, _total = _open_envelope(body, first.entity.path)
+            reply = self._guard.get(first.entity.path, _params(first), entity="owners", for_ping=True, attempts=1)
+            records, _total = _open_envelope(reply.body, first.entity.path)
         except (IccError, Deferred, StopRequested) as error:
             return self._failed(error, started, authenticated)
         return PingResult(
@@ -95,10 +97,8 @@ class DoorLoop:
         started = self._clock.monotonic()
         first = PageRequest(ENTITIES[endpoint], 1, page_size, "createdAt", descending=False)
         try:
-            body, answer = self._guard.get(
-                first.entity.path, _params(first), entity=endpoint, for_ping=True, attempts=1
-            )
-            records, total = _open_envelope(body, first.entity.path)
+            reply = self._guard.get(first.entity.path, _params(first), entity=endpoint, for_ping=True, attempts=1)
+            records, total = _open_envelope(reply.body, first.entity.path)
         except (IccError, Deferred, StopRequested) as error:
             code, reason, remedy = _in_words(error)
             status = error.status if isinstance(error, VendorFault) else None
@@ -106,7 +106,7 @@ class DoorLoop:
             return CheckResult(False, endpoint, elapsed, status, code=code, reason=reason, remedy=remedy)
         found = sorted(records[0], key=str) if records and isinstance(records[0], dict) else []
         keys = tuple(map(name_in_words, found[:MOST_KEYS]))
-        return CheckResult(True, endpoint, self._elapsed_ms(started), answer.status, keys, len(records), total)
+        return CheckResult(True, endpoint, self._elapsed_ms(started), reply.answer.status, keys, len(records), total)
 
     def _failed(self, error: Exception, started: float, authenticated: bool | None) -> PingResult:
         code, reason, remedy = _in_words(error)
