@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-VERSION = 2
+VERSION = 3
 COMPARED = 200
 """So many characters of what is left are compared."""
 MAY_BE_CUT = 300
@@ -37,6 +37,10 @@ _CODE_OF = r"(?:error|err|status|sub|reason|result|fault|exception|response|http
 _CODE = (
     rf"(?<![a-z0-9_])(?:(?:{_CODE_OF}[ _-]?code|err_?no)(?:{_BETWEEN}|\s)|(?<![a-z][ -])code{_BETWEEN})"
     r"[a-z]{0,8}[_-]?\d{1,8}(?![\w.])"
+    # Codes without such a key: `"error": "E1001"`, and the families that databases, HTTP and Microsoft's sign-in have.
+    rf"|(?<![a-z0-9_])(?:error|err){_BETWEEN}[a-z]{{1,8}}[_-]?\d{{2,8}}(?![\w.])"
+    r"|(?<![a-z0-9_])(?:sqlstate[ :=\[]{0,3}[0-9a-z]{5}|(?:ora|pls|tns|aadsts)-?\d{3,8}|http(?:/\d\.\d)?[ :]\d{3})"
+    r"(?![\w.])"
 )
 _ID_KEY = (
     r"(?P<key>(?<![a-z0-9])"
@@ -46,7 +50,7 @@ _ID_KEY = (
 _STEP = re.compile(
     rf"(?P<code>{_CODE})|(?P<id>{_ID_KEY})|(?P<email>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
     r"|(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-    rf"|(?P<moment>{_MOMENT})|(?P<token>(?<![a-z0-9])[a-z0-9]{{8,}}(?![a-z0-9]))"
+    rf"|(?P<moment>{_MOMENT})|(?P<place>(?<![\w:])(?:0x[0-9a-f]+|[0-9a-f]{{1,4}}:(?:[0-9a-f]{{0,4}}:){{1,6}}[0-9a-f]{{1,4}})(?![\w:]))|(?P<token>(?<![a-z0-9])[a-z0-9]{{8,}}(?![a-z0-9]))"
     r"|(?P<number>(?:(?<![\w.])-)?\d+(?:\.\d+)*(?:e[+-]?\d+)?)",
     re.IGNORECASE,
 )

@@ -91,10 +91,14 @@ class FetchAhead:
         with self._done:
             return isinstance(self._results.get(number), SortedPage)
 
-    def close(self) -> None:
-        """No more pages; threads end after what they are doing, and send nothing for pages still waiting."""
+    def drop(self) -> None:
+        """Nobody takes what is still coming for the list."""
         with self._done:
             self._list = None
+
+    def close(self) -> None:
+        """No more pages; threads end after what they are doing, and send nothing for pages still waiting."""
+        self.drop()
         for _ in self._threads[:-1]:
             self._todo.put(None)
         self._come.put(None)

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from common.errors import BadRecord
+from common.rules.fingerprint import normalised
 from common.store.dead_letters import DeadLetter
 from daemon.sync.convert import payload_text, readable, usable_id
 
@@ -15,6 +16,8 @@ def letter_of(record: Any, error: BadRecord, record_id: str | None = None) -> De
     record = readable(record)
     payload = payload_text(record)
     kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
+    if detail := error.facts.get("detail"):  # what Postgres says of it: each is an error of its own
+        kind += f":{normalised(str(detail))}"
     return DeadLetter(
         record_id=record_id or usable_id(record),
         payload=payload,

@@ -131,6 +131,7 @@ class ListCopy:
         try:
             return self._copy(reading, sort_by)
         except BaseException:
+            self._fetcher.drop()
             self._settle(reading)  # what was under way counts, and its own failure weighs more
             raise
 

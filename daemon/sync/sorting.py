@@ -35,9 +35,9 @@ _ALL_PLAIN = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{
 class SortedPage:
     """A page, taken apart.
 
-    ``good`` has each id once, its last record; ``ids`` are all usable ids, each once, in order, bad records' included;
-    ``stamps_as_sent`` are the records' ``updatedAt``, in order, ``births_as_sent`` their ``createdAt``. ``lines`` are
-    the good ones as COPY text, where they were made beforehand.
+    ``good`` has each id once, its last record; ``duplicates`` counts what these took the place of; ``ids`` are all
+    usable ids, each once, in order, of bad records too; ``stamps_as_sent`` are the records' ``updatedAt``, in order,
+    ``births_as_sent`` their ``createdAt``. ``lines`` are the good ones as COPY text, where made beforehand.
     """
 
     page: Page
@@ -130,17 +130,24 @@ class Sorter:
                 if self._since is None or is_wanted(one.record, self._since):
                     if makes_lines:
                         lines[record_id] = self._maker.line(one.prepared(), same) if made is None else made[2]
+                    duplicates += record_id in good or _take_out(bad, record_id)
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))
                 record_id, found = usable_id(readable(record)), Stamps()
             if record_id is not None:
-                duplicates += record_id in ids
                 ids[record_id] = None
             stamps.append(found)
         copied = "".join(lines.values()).encode() if makes_lines else None
         updated, created = zip(*stamps, strict=True) if stamps else ((), ())
         return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, updated, created, copied)
+
+
+def _take_out(bad: list[DeadLetter], record_id: str) -> int:
+    """A record that comes good after it came bad on the same page is no dead letter; returns how many it was."""
+    before = len(bad)
+    bad[:] = [letter for letter in bad if letter.record_id != record_id]
+    return before - len(bad)
 
 
 def is_wanted(record: Any, since: datetime) -> bool:

@@ -185,9 +185,13 @@ UPDATE control.run_entities SET page = %(page)s, pages_expected = %(pages_expect
 WHERE run_id = %(run_id)s AND entity = %(entity)s
 
 -- name: spent
--- Requests of the account's requeues that may still count in the vendor's hour: when each ended, and how many.
-SELECT coalesce(finished_at, clock_timestamp()) AS ended_at, requests FROM control.runs
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND mode = 'requeue' AND requests > 0
+-- Requests of the account's requeues that may still count in the vendor's hour: when each ended, and how many. Of one that
+-- was killed nobody knows of the last one, and where nothing was noted yet, of the first, which asks whose account it is.
+SELECT coalesce(finished_at, clock_timestamp()) AS ended_at,
+       CASE state WHEN 'interrupted' THEN greatest(requests, 1) + 1 ELSE requests END AS requests
+FROM control.runs
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND mode = 'requeue'
+  AND (requests > 0 OR state = 'interrupted')
   AND coalesce(finished_at, clock_timestamp()) > clock_timestamp() - interval '1 hour'
 
 -- name: list_total

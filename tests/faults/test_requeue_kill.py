@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.letter_wishes import Matching, requeue_wish
+from common.store import bulk_actions
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Yard, held, waits_for_a_lock
@@ -30,6 +31,11 @@ def action(database: Database, bulk_id: str) -> Record:
     """The requeue, empty before a daemon has taken it."""
     found = rows(database, "SELECT * FROM control.bulk_actions WHERE id = %s", bulk_id)
     return found[0] if found else {"done": 0, "state": "pending", "verdict": None, "run_id": None}
+
+
+def killed_requeue(yard: Yard) -> Record:
+    """The run of the first one."""
+    return next(run for run in yard.runs() if run["mode"] == "requeue")
 
 
 def assert_done(yard: Yard, drill: DrillServer, bulk_id: str) -> None:
@@ -61,11 +67,18 @@ def test_a_killed_daemon_goes_on_with_the_letters_it_had_not_settled(
     with held(database_url, "SELECT 1 FROM control.dead_letters FOR UPDATE"):
         drill.clear_faults()
         wait_for(lambda: waits_for_a_lock(database), "the writer stands before the lock", seconds=60)
+        noted = killed_requeue(yard)["requests"]
         first.kill()
     assert action(database, bulk_id)["done"] == 2
     assert one(database, "SELECT count(*) AS n FROM control.dead_letters WHERE state = 'recovered'")["n"] == 2
     yard.service()
     assert_done(yard, drill, bulk_id)
+    told = killed_requeue(yard)["requests"]
+    assert told >= noted >= 3, "what it had noted itself is not forgotten for what its telemetry tells"
+    with database.transaction() as link:
+        spent = [requests for _, requests in bulk_actions.spent(link, "doorloop", "main")]
+    requeues = [run["requests"] for run in yard.runs() if run["mode"] == "requeue"]
+    assert sum(spent) == sum(requeues) + 1, "its last request may have been on its way"
 
 
 def test_a_requeue_waits_over_a_restart(yard: Yard, drill: DrillServer, database: Database) -> None:

@@ -455,3 +455,22 @@ def test_a_number_beyond_all_spares_its_page(database_url: str, database: Databa
             run = copier.run(entities=["tenants"])
     assert (run.code, run.counts("tenants")) == ("NEW_DEAD_LETTERS", (9, 0, 0, 0, 1))
     assert [(letter["record_id"], letter["code"]) for letter in letters(database)] == [(id_of(3), "RECORD_TYPE")]
+
+
+@pytest.mark.parametrize("order", ["bad, good", "good, bad", "good, good", "bad, bad"])
+@pytest.mark.parametrize("is_here", [False, True])
+def test_a_record_twice_on_a_page_counts_as_what_became_of_it(
+    database_url: str, database: Database, order: str, is_here: bool
+) -> None:
+    """Issue 3: rows and dead letters are reconciled: each record that came is one of what the counters tell."""
+    twice = {"good": tenant(3), "bad": tenant(3, dateOfBirth="never")}
+    usual = [tenant(number) for number in range(12) if number != 3]
+    with SmallVendor([*usual, tenant(3)]) as vendor, engine(None, database_url, **vendor.reach) as copier:
+        if is_here:
+            copier.run(entities=["tenants"])
+        vendor.records = [*usual, *(twice[kind] for kind in order.split(", "))]
+        row = copier.run(entities=["tenants"]).entities["tenants"]
+    parts = [row[name] for name in ("inserted", "updated", "unchanged", "dead", "duplicates")]
+    assert row["received"] == sum(parts) == 13, parts
+    open_letters = [letter for letter in letters(database) if letter["state"] == "open"]
+    assert len(open_letters) == (1 if order.endswith("bad") else 0)

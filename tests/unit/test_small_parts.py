@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.errors import BadRecord
 from daemon.process_identity import as_row, is_gone, this_process
 from daemon.progress_bar import WIDTH, ProgressBar, line
+from daemon.sync.letters import letter_of
 
 
 def entity(state: str, page: int = 0, expected: int | None = None, received: int = 0) -> dict[str, Any]:
@@ -101,3 +103,13 @@ def test_a_daemons_row_is_whole(kind: str) -> None:
     own = {"id", "kind", "version", "heartbeat_seconds"}
     assert set(row) == own | {"hostname", "boot_id", "pid", "process_started_at"}
     assert all(value not in (None, "") for value in row.values())
+
+
+def test_what_postgres_refuses_for_other_reasons_are_other_errors() -> None:
+    """Issue 3, dead letters: a fingerprint tells errors apart; the same one with another value is the same."""
+
+    def of(detail: str) -> str:
+        return letter_of({"id": "a"}, BadRecord("RECORD_REFUSED", detail=detail)).fingerprint
+
+    assert of("value overflows numeric format") != of("It is nested too deeply.")
+    assert of("value 123 is out of range") == of("value 98765 is out of range")
