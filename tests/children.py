@@ -195,3 +195,13 @@ def waits_for_a_lock(database: Database) -> bool:
         "AND application_name LIKE 'icc:%%' AND application_name <> 'icc:test-lock'",
     )
     return bool(found)
+
+
+def cut_connections(database: Database, name: str = "icc:%%") -> int:
+    """End the daemons' connections whose name is like this; returns how many."""
+    found = rows(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        f"AND application_name LIKE '{name}' AND application_name <> 'icc:test' AND pid <> pg_backend_pid()",
+    )
+    return len(found)

@@ -14,7 +14,7 @@ from common.store import embedded
 from common.store.database import Database
 from common.store.migrate import migrate
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.children import Child, Yard
+from tests.children import Child, Yard, cut_connections
 from tests.faults.conftest import QUICK
 from tests.harness import settings_for
 from tests.truth import assert_tables_equal_truth, one, rows
@@ -138,16 +138,6 @@ def test_every_connection_cut_in_mid_run(yard: Yard, drill: DrillServer, databas
     assert child.end() == 0, child.stderr
     assert_tables_equal_truth(database, drill, ["owners"])
     assert [run["state"] for run in yard.runs()] == ["succeeded"]
-
-
-def cut_connections(database: Database, name: str = "icc:%%") -> int:
-    """End the daemons' connections whose name is like this; returns how many."""
-    found = rows(
-        database,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-        f"AND application_name LIKE '{name}' AND application_name <> 'icc:test' AND pid <> pg_backend_pid()",
-    )
-    return len(found)
 
 
 def test_a_cut_listen_connection_delays_nobody(yard: Yard, drill: DrillServer, database: Database) -> None:

@@ -10,9 +10,8 @@ import pytest
 
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.children import Child, Yard, cut_connections, held, waits_for_a_lock
 from tests.faults.pooler import pooler
-from tests.faults.test_database_away import cut_connections
 from tests.faults.test_stop import assert_goes_on, assert_stops
 from tests.faults.test_takeover import assert_wakes_in_vain
 from tests.truth import assert_tables_equal_truth, one, rows

@@ -1,9 +1,11 @@
-"""Random schedules of faults and changes: after each the tables equal the truth, or the run says what is missing."""
+"""Random schedules of faults, changes and blows to the daemon: after each the tables equal the truth, or the run says
+what is missing. Everything is real: the service a process, its vendor a socket, its runs asked for through the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,10 @@ from hypothesis import strategies as st
 
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.harness import Engine, Outcome, engine
+from tests.children import Yard
+from tests.faults.conftest import QUICK
+from tests.faults.live import BLOWS, LiveCopier
+from tests.harness import Outcome, settings_for
 from tests.truth import assert_tables_equal_truth, moment, rows, table
 
 ROWS = 65
@@ -58,16 +63,18 @@ STEPS = st.lists(
         st.tuples(st.just("delete"), st.integers(1, 6)),
         st.tuples(st.just("backfill"), st.integers(0, 1)),
         st.tuples(st.just("delta"), st.integers(0, 1)),
+        st.tuples(st.sampled_from(BLOWS), st.integers(0, 6)),
     ),
     min_size=4,
     max_size=10,
 )
 ENTITY = "units"
-MENDING = {"succeeded", "incomplete", "failed", "deferred"}
+ENDS = {"succeeded", "incomplete", "failed", "deferred"}
+STRUCK_ENDS = {*ENDS, "stopped", "interrupted"}
 
 
-def play(copier: Engine, drill: DrillServer, steps: list[tuple[str, int]]) -> None:
-    """The schedule, with what must hold after every run."""
+def play(copier: LiveCopier, drill: DrillServer, steps: list[tuple[str, int]]) -> None:
+    """The schedule, with what must hold after every run. A blow falls on a run of its own."""
     for what, number in steps:
         if what == "fault":
             key, parameters = FAULTS[number]
@@ -75,14 +82,22 @@ def play(copier: Engine, drill: DrillServer, steps: list[tuple[str, int]]) -> No
         elif what == "clear":
             drill.clear_faults()
         elif what in ("backfill", "delta"):
-            unblock(copier.database)
-            before = removed(copier.database)
-            run = copier.run(what, [ENTITY])
-            assert_honest(run, copier.database, before)
-            assert_lost_nothing_in_silence(run, drill, copier.database)
+            run_one(copier, drill, what)
+        elif what in BLOWS:
+            run_one(copier, drill, "backfill" if number % 2 else "delta", blow=what, after_requests=number)
         else:
             counts: dict[str, Any] = {what: number}
             drill.mutate(ENTITY, **counts)
+
+
+def run_one(copier: LiveCopier, drill: DrillServer, mode: str, **blow: Any) -> None:
+    """One run, and what must hold after it."""
+    unblock(copier.database)
+    before = removed(copier.database)
+    run = copier.run(mode, [ENTITY], **blow)
+    assert run.state in (STRUCK_ENDS if blow else ENDS)
+    assert_honest(run, copier.database, before)
+    assert_lost_nothing_in_silence(run, drill, copier.database)
 
 
 def unblock(database: Database) -> None:
@@ -97,10 +112,9 @@ def removed(database: Database) -> set[str]:
 
 def assert_honest(run: Outcome, database: Database, before: set[str]) -> None:
     """A run that did not succeed says why; rows are marked removed only by a complete entity that counted right."""
-    assert run.state in MENDING
     assert run.code != "INTERNAL_ERROR", run.run["error"]
     entity = run.entities[ENTITY]
-    if run.state in ("incomplete", "failed"):
+    if run.state in ("incomplete", "failed", "interrupted"):
         assert run.code is not None
     if entity["removed"] or removed(database) - before:
         assert entity["state"] == "complete"
@@ -136,7 +150,7 @@ def younger(record: dict[str, Any], began: datetime) -> bool:
     return any(stamp is not None and stamp >= began for stamp in stamps)
 
 
-def assert_mends(copier: Engine, drill: DrillServer) -> None:
+def assert_mends(copier: LiveCopier, drill: DrillServer) -> None:
     """Without faults a full copy, after an admin's yes where one is asked for, makes everything equal."""
     drill.clear_faults()
     for _ in range(3):
@@ -162,8 +176,8 @@ def assert_mends(copier: Engine, drill: DrillServer) -> None:
     )
 
 
-def playing(database_url: str, examples: int) -> Callable[[], None]:
-    """A hypothesis test over schedules, all on one engine and its database, each with a vendor of its own."""
+def playing(database: Database, database_url: str, folder: Path, examples: int) -> Callable[[], None]:
+    """A hypothesis test over schedules on one database, each with a vendor and a service of its own."""
 
     @seed(20261123)
     @settings(
@@ -176,11 +190,12 @@ def playing(database_url: str, examples: int) -> Callable[[], None]:
     )
     @given(STEPS, st.integers(1, 50))
     def one_schedule(steps: list[tuple[str, int]], vendor_seed: int) -> None:
-        settings_here = {"ICC_RETRY_ATTEMPTS": "3", "ICC_BREAKER_FAILURES": "100"}
-        with DrillServer(rows=ROWS, seed=vendor_seed) as drill, engine(drill, database_url, **settings_here) as copier:
-            empty(copier.database)
-            play(copier, drill, steps)
-            assert_mends(copier, drill)
+        empty(database)
+        with DrillServer(rows=ROWS, seed=vendor_seed) as drill:
+            values = settings_for(drill, database_url, **QUICK, ICC_RETRY_ATTEMPTS="3", ICC_BREAKER_FAILURES="100")
+            with LiveCopier(Yard(folder, values, database), drill) as copier:
+                play(copier, drill, steps)
+                assert_mends(copier, drill)
 
     return one_schedule
 
@@ -196,13 +211,13 @@ def empty(database: Database) -> None:
     rows(database, "UPDATE control.accounts_synced SET identity = NULL, blocked_until = NULL, blocked_code = NULL")
 
 
-def test_thirty_schedules(database_url: str) -> None:
+def test_thirty_schedules(database: Database, database_url: str, tmp_path: Path) -> None:
     """Issue 3: after each of thirty random schedules the tables equal the vendor's data, and no run was silent."""
-    playing(database_url, 30)()
+    playing(database, database_url, tmp_path, 30)()
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_three_hundred_schedules(database_url: str) -> None:
+def test_three_hundred_schedules(database: Database, database_url: str, tmp_path: Path) -> None:
     """Issue 3: the same, ten times as many."""
-    playing(database_url, 300)()
+    playing(database, database_url, tmp_path, 300)()
