@@ -104,6 +104,6 @@ class LiveCopier:
         return found[0] if found else None
 
     def _is_answered(self, command_id: str) -> bool:
-        found = rows(self.database, "SELECT state, error FROM control.commands WHERE id = %s", command_id)
-        assert found[0]["error"] is None, found
-        return bool(found[0]["state"] == "done")
+        (command,) = rows(self.database, "SELECT state, result FROM control.commands WHERE id = %s", command_id)
+        assert command["state"] in ("pending", "claimed", "done"), command
+        return bool(command["state"] == "done")
