@@ -286,3 +286,26 @@ def test_who_fetches_is_told_when_nobody_wants_the_page_any_more() -> None:
             fetcher.take(1)
         assert seen.wait(PATIENCE_SECONDS)
     assert wanted == [True, True]
+
+
+def test_what_is_still_coming_for_a_dropped_list_is_not_asked_for() -> None:
+    """A list whose pages cannot be trusted has ended, however many of them were to be fetched ahead."""
+    asked: list[int] = []
+    entered, release = threading.Event(), threading.Event()
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        entered.set()
+        release.wait(PATIENCE_SECONDS)
+        return page(number)
+
+    with fetching(1) as (fetcher, _):
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 2)
+        assert entered.wait(PATIENCE_SECONDS)
+        fetcher.drop()
+        release.set()
+        fetcher.begin(paged(), 1)
+        fetcher.ask(1, 1)
+        assert fetcher.take(1).number == 1
+    assert asked == [1]

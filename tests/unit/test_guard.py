@@ -396,3 +396,13 @@ def test_what_nobody_wants_any_more_is_not_tried_again(asked_before: int) -> Non
     with pytest.raises(TransientFault):
         scene.guard.get("/owners", {}, entity="owners", wanted=lambda: len(scene.vendor.asked) < asked_before)
     assert len(scene.vendor.asked) == asked_before
+    assert len(scene.notes.waits) == asked_before - 1, "nothing is said to be tried again that is not"
+
+
+def test_a_pause_ends_when_nobody_wants_the_answer_any_more() -> None:
+    """The next entity needs the thread that would wait here."""
+    scene = Scene(answer(b"", 503, retry_after="50"))
+    with pytest.raises(TransientFault):
+        scene.guard.get("/owners", {}, entity="owners", wanted=lambda: scene.clock.seconds < 1)
+    assert len(scene.vendor.asked) == 1
+    assert 1 <= scene.clock.seconds < 2
