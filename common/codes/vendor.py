@@ -212,7 +212,7 @@ VENDOR = (
     Code(
         "DUPLICATE_IDS",
         "warning",
-        "{count} records of page {page} of {entity} had an id that stood on this page before; the last one of each is kept.",
+        "Records of page {page} of {entity} whose id stood on this page before: {count}. The last one of each is kept.",
         "Nothing is lost where they are the same record; report it to the vendor if this comes back.",
     ),
     Code(

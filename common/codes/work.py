@@ -41,7 +41,7 @@ WORK = (
     Code(
         "NEW_DEAD_LETTERS",
         "run incomplete",
-        "{count} records were put aside.",
+        "Records put aside: {count}.",
         "See the dead letters for each one's reason: mend the records at the vendor, then Requeue; or Discard with a reason.",
     ),
     # --- requeue and discard
@@ -74,7 +74,7 @@ WORK = (
     Code(
         "KNOWN_DEAD_LETTERS",
         "warning",
-        "{count} records of {entity} are still put aside, as they were before.",
+        "Records of {entity} that are still put aside, as they were before: {count}.",
         "See the dead letters for each one's reason; mended in DoorLoop, the next run brings them.",
     ),
     # --- runs and commands
