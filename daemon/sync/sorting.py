@@ -130,7 +130,7 @@ class Sorter:
                 if self._since is None or is_wanted(one.record, self._since):
                     if makes_lines:
                         lines[record_id] = self._maker.line(one.prepared(), same) if made is None else made[2]
-                    duplicates += record_id in good or _take_out(bad, record_id)
+                    duplicates += (record_id in good) + (_take_out(bad, record_id) if bad else 0)
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))

@@ -104,7 +104,8 @@ RETURNING started_at, finished_at
 
 -- name: end_run_for
 -- The end of a run written by somebody else: its owner died or did not stop in time, and had not yet written what it did:
--- that is counted from its telemetry, or was noted by the run itself (a requeue). Samples are stamped by the owner's clock, which may be behind.
+-- that is counted from its telemetry, or was noted by the run itself (a requeue). Samples are stamped by the owner's
+-- clock, which may be behind.
 UPDATE control.runs AS r
 SET state = %(state)s, finished_at = clock_timestamp(), error = coalesce(%(error)s, error),
     requests = greatest(r.requests, told.requests), waited_seconds = told.waited_seconds,

@@ -457,7 +457,7 @@ def test_a_number_beyond_all_spares_its_page(database_url: str, database: Databa
     assert [(letter["record_id"], letter["code"]) for letter in letters(database)] == [(id_of(3), "RECORD_TYPE")]
 
 
-@pytest.mark.parametrize("order", ["bad, good", "good, bad", "good, good", "bad, bad"])
+@pytest.mark.parametrize("order", ["bad, good", "good, bad", "good, good", "bad, bad", "good, bad, good"])
 @pytest.mark.parametrize("is_here", [False, True])
 def test_a_record_twice_on_a_page_counts_as_what_became_of_it(
     database_url: str, database: Database, order: str, is_here: bool
@@ -471,6 +471,6 @@ def test_a_record_twice_on_a_page_counts_as_what_became_of_it(
         vendor.records = [*usual, *(twice[kind] for kind in order.split(", "))]
         row = copier.run(entities=["tenants"]).entities["tenants"]
     parts = [row[name] for name in ("inserted", "updated", "unchanged", "dead", "duplicates")]
-    assert row["received"] == sum(parts) == 13, parts
+    assert row["received"] == sum(parts) == len(vendor.records), parts
     open_letters = [letter for letter in letters(database) if letter["state"] == "open"]
     assert len(open_letters) == (1 if order.endswith("bad") else 0)
