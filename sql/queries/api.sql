@@ -5,16 +5,20 @@
 -- The latest runs that match, as in the screens' list. A run that its process left counts as `interrupted`.
 SELECT r.*, t.*
 FROM (
-    SELECT r.*, l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp() AS alive
+    SELECT r.*, work.alive
     FROM control.runs AS r
     LEFT JOIN control.leases AS l ON l.integration = r.integration AND l.account_key = r.account_key
+    LEFT JOIN control.daemons AS d ON d.id = r.daemon_id
+    CROSS JOIN LATERAL (
+        SELECT l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp() AND coalesce(
+            d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds), true) AS alive
+    ) AS work
     WHERE (%(integration)s::text IS NULL OR r.integration = %(integration)s)
       AND (%(mode)s::text IS NULL OR r.mode = %(mode)s)
       AND (%(entity)s::text IS NULL OR %(entity)s = ANY (r.entities))
       AND (%(before)s::timestamptz IS NULL OR r.queued_at < %(before)s)
       AND (%(state)s::text IS NULL OR %(state)s = CASE
-               WHEN r.state IN ('running', 'stopping')
-                    AND NOT coalesce(l.run_id = r.id AND l.expires_at > clock_timestamp(), false) THEN 'interrupted'
+               WHEN r.state IN ('running', 'stopping') AND work.alive IS NOT TRUE THEN 'interrupted'
                ELSE r.state END)
     ORDER BY r.queued_at DESC
     LIMIT %(limit)s

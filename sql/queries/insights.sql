@@ -124,8 +124,10 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s AND due_at
 GROUP BY kind
 
 -- name: runs
--- The latest runs with their totals; `alive` tells a run whose process still holds its lease.
-SELECT r.*, l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp() AS alive, t.*
+-- The latest runs with their totals; `alive` tells a run whose process still holds its lease and was heard of
+-- within three heartbeats: a lease may be set to last longer.
+SELECT r.*, l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp()
+       AND coalesce(d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds), true) AS alive, t.*
 FROM (
     SELECT * FROM control.runs
     WHERE integration = %(integration)s AND account_key = %(account_key)s
@@ -134,6 +136,7 @@ FROM (
     LIMIT %(limit)s
 ) AS r
 LEFT JOIN control.leases AS l ON l.integration = r.integration AND l.account_key = r.account_key
+LEFT JOIN control.daemons AS d ON d.id = r.daemon_id
 LEFT JOIN LATERAL (
     SELECT sum(received)::bigint AS received, sum(inserted)::bigint AS inserted, sum(updated)::bigint AS updated,
            sum(unchanged)::bigint AS unchanged, sum(removed)::bigint AS removed, sum(dead)::bigint AS dead,
@@ -146,9 +149,11 @@ ORDER BY r.queued_at DESC
 
 -- name: run
 -- One run, as in the list.
-SELECT r.*, l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp() AS alive, t.*
+SELECT r.*, l.run_id IS NOT DISTINCT FROM r.id AND l.expires_at > clock_timestamp()
+       AND coalesce(d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds), true) AS alive, t.*
 FROM control.runs AS r
 LEFT JOIN control.leases AS l ON l.integration = r.integration AND l.account_key = r.account_key
+LEFT JOIN control.daemons AS d ON d.id = r.daemon_id
 LEFT JOIN LATERAL (
     SELECT sum(received)::bigint AS received, sum(inserted)::bigint AS inserted, sum(updated)::bigint AS updated,
            sum(unchanged)::bigint AS unchanged, sum(removed)::bigint AS removed, sum(dead)::bigint AS dead,

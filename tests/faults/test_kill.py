@@ -167,9 +167,12 @@ def insert_letter(database: Database, record_id: str) -> None:
 
 
 def test_a_silent_run_is_interrupted_though_no_daemon_lives(yard: Yard, drill: DrillServer, database: Database) -> None:
-    """Design §4: a run silent for three heartbeats is `interrupted` with its last page; it is derived, not written."""
+    """Design §4: a run silent for three heartbeats is `interrupted` with its last page; it is derived, not written.
+
+    Its lease may be set to last much longer.
+    """
     drill.set_fault("hang", entity="owners", only_page=7)
-    child = yard.once()
+    child = yard.once(ICC_LEASE_SECONDS="300")
     yard.wait_for_page(6, child)
     (running,) = insights.last_runs(database, "doorloop")
     assert (running.state, running.error) == (RunState.RUNNING, None)
