@@ -6,6 +6,7 @@ envelope that is not quite one is left to the plain parser, which says what is w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -46,6 +47,14 @@ def head(record: msgspec.Raw) -> Head | None:
     """The head of an unopened record; None when it has to be opened to be understood."""
     try:
         return _HEAD.decode(record)
+    except _UNUSUAL:
+        return None
+
+
+def heads_of(records: Sequence[msgspec.Raw]) -> list[Head] | None:
+    """The heads of a page's records; None when one of them has to be opened."""
+    try:
+        return [_HEAD.decode(record) for record in records]
     except _UNUSUAL:
         return None
 

@@ -228,30 +228,27 @@ def _begun(ours: datetime, vendors: datetime) -> datetime:
 
 
 class Bloom:
-    """Which ids were surely not met before, in one megabyte whatever the list's length.
+    """Which ids were surely not met before, in eight megabytes whatever the list's length.
 
-    A false "perhaps" costs one exact look in the database; a "no" is always right.
+    A false "perhaps" costs one exact look in the database; a "no" is always right. A byte for each place: setting a bit
+    in it took twice as long, for every record of a list.
     """
 
-    BITS = 1 << 23
+    PLACES = 1 << 23
 
     def __init__(self) -> None:
-        self._bytes = bytearray(self.BITS // 8)
+        self._met = bytearray(self.PLACES)
 
     def add(self, ids: Iterable[str]) -> None:
         """Remember these."""
+        met, within = self._met, self.PLACES - 1
         for id_ in ids:
-            spot = hash(id_) & (self.BITS - 1)
-            self._bytes[spot >> 3] |= 1 << (spot & 7)
+            met[hash(id_) & within] = 1
 
     def count(self, ids: Iterable[str]) -> int:
         """How many of these may have been met."""
-        return sum(self.has_all((id_,)) for id_ in ids)
+        return sum(self._met[hash(id_) & (self.PLACES - 1)] for id_ in ids)
 
     def has_all(self, ids: Iterable[str]) -> bool:
         """Whether each of these may have been met."""
-        for id_ in ids:
-            spot = hash(id_) & (self.BITS - 1)
-            if not self._bytes[spot >> 3] & (1 << (spot & 7)):
-                return False
-        return True
+        return all(self._met[hash(id_) & (self.PLACES - 1)] for id_ in ids)

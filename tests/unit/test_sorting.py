@@ -1,0 +1,66 @@
+"""A page taken apart at once is the page taken apart record by record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.guard.wire import open_list
+from daemon.integrations.base import Page
+from daemon.integrations.doorloop.entities import ENTITIES
+from daemon.sync.convert import LineMaker
+from daemon.sync.sorting import SortedPage, Sorter, _latest_of_plain
+
+IDS = st.one_of(
+    st.sampled_from(["a1", "b2", "c3", "ä", "", " ", "x" * 99, "x" * 101, "with space", "q\u0000", "new\nline"]),
+    st.integers(-5, 5),
+    st.none(),
+    st.booleans(),
+    st.just([1]),
+)
+RECORDS: st.SearchStrategy[Any] = st.one_of(
+    st.fixed_dictionaries({}, optional={"id": IDS, "updatedAt": st.sampled_from(["2026-01-02", 5, None]), "n": IDS}),
+    st.sampled_from([None, 5, "text", []]),
+)
+
+
+def page_of(records: list[Any]) -> Page:
+    """As it comes over the wire."""
+    body = open_list(orjson.dumps({"total": len(records), "data": records}))
+    return Page(1, body.data, body.total, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+
+
+def told(page: SortedPage) -> tuple[Any, ...]:
+    """What it says of itself."""
+    good = [(one.id, one.payload_hash, bytes(one.came)) for one in page.good]
+    bad = [(letter.record_id, letter.code) for letter in page.bad]
+    return good, bad, page.ids, page.duplicates, page.stamps_as_sent, page.births_as_sent, page.lines
+
+
+@given(st.lists(RECORDS, max_size=6))
+def test_at_once_or_one_by_one_is_the_same(records: list[Any]) -> None:
+    """Law 3: the quick way leaves everything unusual to the slow one, and decides the same."""
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page))
+
+
+@pytest.mark.parametrize(
+    ("stamps", "latest"),
+    [
+        (["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.679Z"], datetime(2026, 1, 2, 3, 4, 5, 679000, tzinfo=UTC)),
+        (["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.67Z"], None),
+        (["2026-13-02T03:04:05.678Z"], None),
+        (["2026-01-02T03:04:05.678Z", None], None),
+        (["2026-01-02T03:04:05.678Z" * 2, ""], None),
+        (["２０２６-01-02T03:04:05.678Z"], None),
+        ([], None),
+    ],
+)
+def test_stamps_written_alike_are_compared_as_text(stamps: list[Any], latest: datetime | None) -> None:
+    """Anything not written exactly so is looked at one by one."""
+    assert _latest_of_plain(tuple(stamps)) == latest
