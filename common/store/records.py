@@ -153,6 +153,12 @@ def count_here_before(link: Link, target: Target, account_key: str, pass_id: int
     return int(row["here"]) if row else 0
 
 
+def is_empty(link: Link, target: Target, account_key: str) -> bool:
+    """Whether no row of the account is here, none marked removed either."""
+    row = link.execute(_statements(target)["empty"], (account_key,)).fetchone()
+    return bool(row and row["is_empty"])
+
+
 def count_missing(link: Link, target: Target, account_key: str, pass_id: int) -> int:
     """Rows that are here but that the pass did not meet."""
     row = link.execute(_statements(target)["missing"], _of_pass(account_key, pass_id)).fetchone()
@@ -238,6 +244,7 @@ def _statements(target: Target) -> dict[str, bytes]:
         "settle": "VACUUM (SKIP_LOCKED, INDEX_CLEANUP OFF, TRUNCATE OFF) {table}",
         "before": "SELECT count(*) AS here FROM {table} WHERE {here} "
         "AND _first_seen_at < (SELECT started_at FROM control.passes WHERE id = %(pass_id)s)",
+        "empty": "SELECT NOT EXISTS (SELECT FROM {table} WHERE account_key = %s) AS is_empty",
         "missing": "SELECT count(*) AS missing FROM {table} AS t WHERE {unseen}",
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",

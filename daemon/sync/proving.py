@@ -95,6 +95,7 @@ class Proving:
             reading.paging.total,
             reading.is_proof,
             removes=self._removes,
+            began_empty=self._writer.began_empty,
             is_sure=reading.came_at_once or second is not None,
             unproven=second.unproven if second else None,
         )

@@ -32,12 +32,14 @@ class Settled:
 class Proof:
     """What a reading of the whole list says of itself. ``total``: the vendor's count, None when it was not told;
     ``removable``: it did not change meanwhile, as far as is known; ``removes``: its run is one that marks rows removed;
+    ``began_empty``: no row was here when its first page was written, so it met whatever is here;
     ``is_sure``: nothing could move under its reader, or a second look at the list met the same; ``unproven``: why that
     look did not."""
 
     total: int | None
     removable: bool
     removes: bool
+    began_empty: bool = False
     is_sure: bool = False
     unproven: str | None = None
 
@@ -50,13 +52,17 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
     drift = drift_of(ids, proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
         return Settled(drift=drift)
-    records.plan_for_bulk(link)
-    missing = records.count_missing(link, target, lease.account_key, pass_id)
+    missing = 0 if proof.began_empty else _missing(link, lease, target, pass_id)
     if missing == 0:
         # Whatever was asked of an earlier reading is settled by this one.
         accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
         return Settled()
     return _undecided(proof, missing) or _remove(link, lease, target, pass_id, missing)
+
+
+def _missing(link: Link, lease: Lease, target: Target, pass_id: int) -> int:
+    records.plan_for_bulk(link)
+    return records.count_missing(link, target, lease.account_key, pass_id)
 
 
 def _remove(link: Link, lease: Lease, target: Target, pass_id: int, missing: int) -> Settled:

@@ -8,7 +8,9 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from itertools import accumulate
 
+from common.rules.paging import ALL_BAD_FROM
 from common.store.records import Change
+from daemon.sync.convert import Arrived
 from daemon.sync.sorting import SortedPage
 
 
@@ -87,3 +89,13 @@ def all_new(page: SortedPage) -> PageCount:
 def sum_of(counts: Sequence[PageCount]) -> PageCount:
     """What several pages did together."""
     return PageCount(*map(sum, zip(*map(astuple, counts), strict=True)))
+
+
+def are_all_new(differing: Sequence[tuple[int, bool | None]], good: Sequence[Arrived]) -> bool:
+    """Whether none of these records is here."""
+    return len(differing) == len(good) and all(is_here is None for _, is_here in differing)
+
+
+def is_all_bad(rows: int, dead: int) -> bool:
+    """Whether a page is one of bad records only, and of so many that it is no mishap."""
+    return dead >= ALL_BAD_FROM and dead == rows

@@ -18,7 +18,6 @@ import structlog
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
 from common.excerpt import excerpt
-from common.rules.paging import ALL_BAD_FROM
 from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, sound, translated
 from common.store.dead_letters import DeadLetter
@@ -28,7 +27,7 @@ from daemon.integrations.base import Entity
 from daemon.sync.convert import Arrived, LineMaker
 from daemon.sync.letters import letter_of
 from daemon.sync.sorting import SortedPage
-from daemon.sync.work import Checkpoint, PageCount, Work, all_new, count_each, sum_of
+from daemon.sync.work import Checkpoint, PageCount, Work, all_new, are_all_new, count_each, is_all_bad, sum_of
 
 log = structlog.get_logger("writer")
 T = TypeVar("T")
@@ -82,6 +81,8 @@ class PageWriter:
         self._letters_open: bool | None = None
         self._pages_with_updates = 0
         self._expects_new = False
+        self.began_empty = False
+        """Whether no row was here when page 1 was written: then this run wrote whatever is here."""
         self._counted: tuple[Checkpoint, str] | None = None
         self._attempted: dict[int, PageCount] = {}
         """What the last try did, by page: it is the answer when only that of its COMMIT was lost."""
@@ -114,7 +115,7 @@ class PageWriter:
             for work in works:
                 count = self._alone(work)
                 yield work, count
-                if _is_all_bad(work.page.rows, count.dead):
+                if is_all_bad(work.page.rows, count.dead):
                     raise EntityRefused("ALL_RECORDS_BAD", count=count.dead, page=work.page.number) from None
         else:
             yield from zip(works, counts, strict=True)
@@ -140,6 +141,7 @@ class PageWriter:
             raise _OneByOne
         try:
             with self.transaction() as link:
+                self._look_whether_empty(link, works[0])
                 counts = self._save(link, works, good)
                 if self._dry_run:
                     self._count(link, works[-1].checkpoint, sum_of(counts))
@@ -164,7 +166,7 @@ class PageWriter:
         made = [work.page.lines for work in works if work.page.lines is not None]
         are_made = len(made) == len(works)
         differing = [] if self._expects_new and are_made else self._differing(link, good)
-        if are_made and (self._expects_new or _are_all_new(differing, good)):
+        if are_made and (self._expects_new or are_all_new(differing, good)):
             self._expects_new = not self._dry_run
             if not self._dry_run and good:
                 records.insert(link, self.target, made)
@@ -190,18 +192,19 @@ class PageWriter:
         page = work.page
         try:
             with self.transaction() as link:
+                self._look_whether_empty(link, work)
                 changes, unconvertible = self._changes(link, page.good, self._differing(link, page.good))
                 letters = [*page.bad, *unconvertible]
                 count = replace(count_each([work], changes)[0], dead=len(letters))
                 count = replace(count, unchanged=count.unchanged - len(unconvertible))
                 if self._dry_run:
                     self._count(link, work.checkpoint, count)
-                elif _is_all_bad(page.rows, len(letters)):
+                elif is_all_bad(page.rows, len(letters)):
                     count = replace(count, dead_new=self._put_aside(link, page, letters))
                     self._count(link, work.checkpoint, count)
                 else:
                     count = self._store(link, work, changes, letters, count)
-                    if _is_all_bad(page.rows, len(letters)):
+                    if is_all_bad(page.rows, len(letters)):
                         raise _AllRefused(letters)
                 leases.fence(link, self._lease)
         except _CommittedBefore:
@@ -256,6 +259,10 @@ class PageWriter:
         return dead_letters.put_aside(link, self._lease, self._entity.name, page.number, letters)
 
     # --- both
+
+    def _look_whether_empty(self, link: Link, work: Work) -> None:
+        if work.page.number == 1:
+            self.began_empty = records.is_empty(link, self.target, self._lease.account_key)
 
     def _differing(self, link: Link, good: Sequence[Arrived]) -> list[tuple[int, bool | None]]:
         ids = [arrived.id for arrived in good]
@@ -337,11 +344,3 @@ class PageWriter:
         """After many new rows. It is a courtesy to the next reading: with the database away, it is left."""
         with suppress(DatabaseAway), translated():
             records.settle_new_rows(self._connected(), self.target)
-
-
-def _are_all_new(differing: Sequence[tuple[int, bool | None]], good: Sequence[Arrived]) -> bool:
-    return len(differing) == len(good) and all(is_here is None for _, is_here in differing)
-
-
-def _is_all_bad(rows: int, dead: int) -> bool:
-    return dead >= ALL_BAD_FROM and dead == rows
