@@ -36,11 +36,11 @@ _CODE_OF = r"(?:error|err|status|sub|reason|result|fault|exception|response|http
 # "zip code: 90210" and "postalCode" tell of a record, not of an error.
 _CODE = (
     rf"(?<![a-z0-9_])(?:(?:{_CODE_OF}[ _-]?code|err_?no)(?:{_BETWEEN}|\s)|(?<![a-z][ -])code{_BETWEEN})"
-    r"[a-z]{0,8}[_-]?\d{1,8}(?![\w.])"
+    r"[a-z]{0,8}[_-]?\d{1,8}(?!\w|\.\d)"
     # Codes without such a key: `"error": "E1001"`, and the families that databases, HTTP and Microsoft's sign-in have.
-    rf"|(?<![a-z0-9_])(?:error|err){_BETWEEN}[a-z]{{1,8}}[_-]?\d{{2,8}}(?![\w.])"
-    r"|(?<![a-z0-9_])(?:sqlstate[ :=\[]{0,3}[0-9a-z]{5}|(?:ora|pls|tns|aadsts)-?\d{3,8}|http(?:/\d\.\d)?[ :]\d{3})"
-    r"(?![\w.])"
+    rf"|(?<![a-z0-9_])(?:error|err){_BETWEEN}[a-z]{{1,8}}[_-]?\d{{2,8}}(?=\s*(?:[\"',;}}\]<&\\]|$))"
+    r"|(?<![a-z0-9_])(?:sqlstate[ :=\[]{0,3}[0-9a-z]{5}|(?:ora|pls|tns|aadsts)-?\d{3,8}|http(?:/\d(?:\.\d)?)?[ ]\d{3})"
+    r"(?!\w|\.\d)"
 )
 _ID_KEY = (
     r"(?P<key>(?<![a-z0-9])"

@@ -17,6 +17,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from common.errors import BadRecord
+from common.excerpt import excerpt
 from common.store.arrays import text_array
 from common.store.database import Link
 from common.store.database import sql as ours
@@ -136,6 +138,15 @@ def settle_new_rows(link: Link, target: Target) -> None:
     A tenth of a second for 100 000 rows, since none of them is dead yet; what is locked by autovacuum already is left.
     """
     link.execute(_statements(target)["settle"])
+
+
+def refusal_of(error: psycopg.Error) -> BadRecord:
+    """What Postgres says of a record that it does not take.
+
+    Its words may quote the record, so that SQLSTATE and constraint tell which errors are the same.
+    """
+    detail = excerpt(str(error).strip().splitlines()[0], 200)
+    return BadRecord("RECORD_REFUSED", detail=detail, kind=f"{error.sqlstate} {error.diag.constraint_name or ''}")
 
 
 def plan_for_bulk(link: Link) -> None:

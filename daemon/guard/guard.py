@@ -146,6 +146,7 @@ class Guard:
             except TransientFault as fault:
                 pause = self._pause(fault, next(pauses))
                 self._defer_if_long(fault, pause)
+                self._hold(fault, pause)
                 if attempt >= most:
                     self._give_up(fault, entity, for_ping=for_ping)
                 self._prepare_another(fault, entity, attempt, pause, wanted)
@@ -183,8 +184,9 @@ class Guard:
         except RateLimited:
             raise
         except TransientFault as fault:
+            failed = fault
             if not 400 <= (fault.status or 0) < 500:  # a 408 or 425 is an answer to this request, not a vendor down
-                outcome, failed = Outcome.FAILURE, fault
+                outcome = Outcome.FAILURE
             raise
         finally:
             self._breaker.leave(token, outcome, failed)
@@ -244,8 +246,6 @@ class Guard:
         """Tell of it and wait for it. Raises the fault as soon as nobody wants the answer any more."""
         if wanted is not None and not wanted():
             raise fault
-        if isinstance(fault, RateLimited) or fault.retry_after_seconds is not None:
-            self._limiter.hold(pause)  # a vendor that names a time means all of our requests
         self._witness.retried(entity=entity, attempt=attempt, wait_seconds=pause, error=fault)
         while pause > 0:
             part = pause if wanted is None else min(pause, LOOK_SECONDS)
@@ -254,6 +254,13 @@ class Guard:
             if wanted is not None and not wanted():
                 raise fault
             pause -= part
+
+    def _hold(self, fault: TransientFault, pause: float) -> None:
+        """A vendor that names a time means all of our requests, whoever was told; so does a 429 that names none."""
+        if isinstance(fault, RateLimited):
+            self._limiter.hold(pause)
+        elif fault.retry_after_seconds is not None:
+            self._limiter.hold(fault.retry_after_seconds)  # not our own back-off, which is this request's
 
     def _defer_if_long(self, fault: TransientFault, pause: float) -> None:
         # What the vendor asks for is judged without the little that we add to it: a minute is not "over a minute".

@@ -16,8 +16,8 @@ def letter_of(record: Any, error: BadRecord, record_id: str | None = None) -> De
     record = readable(record)
     payload = payload_text(record)
     kind = f"{error.code}:{error.facts.get('field', '')}:{error.facts.get('kind', '')}"
-    if detail := error.facts.get("detail"):  # what Postgres says of it: each is an error of its own
-        kind += f":{normalised(str(detail))}"
+    if "kind" not in error.facts and "detail" in error.facts:  # each sentence of ours is an error of its own
+        kind += normalised(str(error.facts["detail"]))
     return DeadLetter(
         record_id=record_id or usable_id(record),
         payload=payload,

@@ -148,14 +148,17 @@ class ListCopy:
         self._sorter.expects_changes = False
         self._fetcher.begin(self._paged(sort_by), number)
         self._fetcher.ask(number, None)
-        while True:
-            page = self._fetcher.take(number)
-            paging.observe(number, page.ids, page.rows, page.page.total)
-            yield page
-            if paging.is_last(number, page.rows):
-                return
-            number += 1
-            self._fetcher.ask(number, paging.pages_expected)
+        try:
+            while True:
+                page = self._fetcher.take(number)
+                paging.observe(number, page.ids, page.rows, page.page.total)
+                yield page
+                if paging.is_last(number, page.rows):
+                    return
+                number += 1
+                self._fetcher.ask(number, paging.pages_expected)
+        finally:
+            self._fetcher.drop()  # it may be left early
 
     def _copy(self, reading: Reading, sort_by: str) -> SortedPage:
         self._fetcher.begin(self._paged(sort_by), reading.first_page)

@@ -13,7 +13,6 @@ from typing import Any
 
 from common.clock import Clock
 from common.errors import BadRecord, Deferred, StopRequested, VendorFault
-from common.excerpt import excerpt
 from common.store import bulk_actions, dead_letters, leases, newer_rows, records
 from common.store.bulk_actions import Settling, Waiting
 from common.store.database import Database, Link
@@ -167,6 +166,5 @@ class RequeuedLetters:
                     return 0, 0
                 records.write(link, self._target, self._lease.run_id, [Change(0, is_new, line)])
         except records.REFUSED_BY_POSTGRES as error:
-            detail = excerpt(str(error).strip().splitlines()[0], 200)
-            raise BadRecord("RECORD_REFUSED", detail=detail) from None
+            raise records.refusal_of(error) from None
         return (1, 0) if is_new else (0, 1)

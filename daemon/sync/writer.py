@@ -17,7 +17,6 @@ import structlog
 
 from common.clock import Clock
 from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
-from common.excerpt import excerpt
 from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, sound, translated
 from common.store.dead_letters import DeadLetter
@@ -244,9 +243,7 @@ class PageWriter:
                 # Perhaps somebody inserted it by hand meanwhile: as a change of a known row it goes through the upsert.
                 return self._upsert(link, page, [changes[0]._replace(is_new=False)], letters)
             if len(changes) == 1:
-                detail = excerpt(str(error).strip().splitlines()[0], 200)
-                came = page.good[changes[0].position].came
-                letters.append(letter_of(came, BadRecord("RECORD_REFUSED", detail=detail)))
+                letters.append(letter_of(page.good[changes[0].position].came, records.refusal_of(error)))
                 return []
         middle = len(changes) // 2
         first, second = changes[:middle], changes[middle:]

@@ -60,6 +60,8 @@ def test_ids_moments_and_numbers_are_taken_out() -> None:
         ("pointer 0x7ffe12ab is bad", "pointer 0xdeadbeef is bad"),
         ("upstream [fe80::1ff:fe23:4567:890a] reset", "upstream [2001:db8::8a2e:370:7334] reset"),
         ("error: 5 records were locked", "error: 12 records were locked"),
+        ('{"error":"lease-48213 is locked"}', '{"error":"lease-7 is locked"}'),
+        ("Error: user12345 has no access", "Error: user99887 has no access"),
         (f"{'word ' * 57}0: token abcdef1", f"{'word ' * 57}0: token abcdefghijk"),
     ],
 )
@@ -79,6 +81,9 @@ def test_the_same_error_with_other_ids_or_moments_is_the_same(once: str, again: 
         ("<code>5</code>", "<code>6</code>"),
         ('{"error":"E1001"}', '{"error":"E2002"}'),
         ("SQLSTATE 40001", "SQLSTATE 23505"),
+        ("HTTP 502.", "HTTP 503."),
+        ("HTTP/2 502", "HTTP/2 504"),
+        ("Error code: 1001.", "Error code: 2002."),
         ("SQLSTATE[23000]: ", "SQLSTATE[42S02]: "),
         ("ORA-00942: table", "ORA-01017: table"),
         ("AADSTS50011: x", "AADSTS70001: x"),

@@ -264,7 +264,7 @@ def test_a_wait_is_never_below_the_servers(status: int, seed: int) -> None:
     scene.get()
     (wait,) = scene.clock.waits
     assert 7 <= wait <= 7.25
-    assert scene.permits.held == [wait]
+    assert scene.permits.held == ([wait] if status == 429 else [7])
 
 
 @pytest.mark.parametrize(
@@ -406,3 +406,20 @@ def test_a_pause_ends_when_nobody_wants_the_answer_any_more() -> None:
         scene.guard.get("/owners", {}, entity="owners", wanted=lambda: scene.clock.seconds < 1)
     assert len(scene.vendor.asked) == 1
     assert 1 <= scene.clock.seconds < 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_time_that_is_named_holds_whoever_wants_the_answer(status: int) -> None:
+    """A page behind one that failed is not wanted any more; what its answer asks for counts for the next entity."""
+    scene = Scene(answer(b"", status, retry_after="5"))
+    with pytest.raises(TransientFault):
+        scene.guard.get("/owners", {}, entity="owners", wanted=lambda: False)
+    assert [int(seconds) for seconds in scene.permits.held] == [5]
+
+
+def test_a_time_named_to_the_last_attempt_holds_the_next_request() -> None:
+    """The next record of a requeue, or the next entity, is a request of the same account."""
+    scene = Scene(answer(b"", 503, retry_after="5"))
+    with pytest.raises(TransientFault):
+        scene.get(attempts=1)
+    assert scene.permits.held == [5]

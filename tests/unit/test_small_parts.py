@@ -105,11 +105,14 @@ def test_a_daemons_row_is_whole(kind: str) -> None:
     assert all(value not in (None, "") for value in row.values())
 
 
-def test_what_postgres_refuses_for_other_reasons_are_other_errors() -> None:
-    """Issue 3, dead letters: a fingerprint tells errors apart; the same one with another value is the same."""
+def test_what_is_refused_for_another_reason_is_another_error() -> None:
+    """Issue 3, dead letters: by SQLSTATE and constraint, since what Postgres says may quote the record."""
 
-    def of(detail: str) -> str:
-        return letter_of({"id": "a"}, BadRecord("RECORD_REFUSED", detail=detail)).fingerprint
+    def of(detail: str, **facts: str) -> str:
+        return letter_of({"id": "a"}, BadRecord("RECORD_REFUSED", detail=detail, **facts)).fingerprint
 
-    assert of("value overflows numeric format") != of("It is nested too deeply.")
-    assert of("value 123 is out of range") == of("value 98765 is out of range")
+    assert of("name Alice is not allowed", kind="P0001 ") == of("name Bob Miller is not allowed", kind="P0001 ")
+    assert of("value overflows", kind="22003 ") != of("name Bob is not allowed", kind="P0001 ")
+    assert of("out of range", kind="23514 positive") != of("out of range", kind="23514 short")
+    assert of("It is nested too deeply.") != of("unexpected end at 5")
+    assert of("unexpected end at 7") == of("unexpected end at 5")
