@@ -9,11 +9,13 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadRecord
+from common.store import records
 from daemon.process_identity import as_row, is_gone, this_process
 from daemon.progress_bar import WIDTH, ProgressBar, line
 from daemon.sync.letters import letter_of
@@ -114,5 +116,8 @@ def test_what_is_refused_for_another_reason_is_another_error() -> None:
     assert of("name Alice is not allowed", kind="P0001 ") == of("name Bob Miller is not allowed", kind="P0001 ")
     assert of("value overflows", kind="22003 ") != of("name Bob is not allowed", kind="P0001 ")
     assert of("out of range", kind="23514 positive") != of("out of range", kind="23514 short")
+    refused = [records.refusal_of(kind("it says so")) for kind in (psycopg.errors.CheckViolation, psycopg.DataError)]
+    assert refused[0].facts["kind"].startswith("23514")
+    assert len({letter_of({"id": "a"}, error).fingerprint for error in refused}) == 2
     assert of("It is nested too deeply.") != of("unexpected end at 5")
     assert of("unexpected end at 7") == of("unexpected end at 5")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import redact
 from daemon.guard.wire import open_list
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.entities import ENTITIES
@@ -47,6 +48,20 @@ def test_at_once_or_one_by_one_is_the_same(records: list[Any]) -> None:
     """Law 3: the quick way leaves everything unusual to the slow one, and decides the same."""
     sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page))
+
+
+@pytest.mark.parametrize("odd", ["", " ", "with space", "x" * 101, "q\u0000", "new\nline", 7, None, True, [1], "a1"])
+def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
+    """One that the quick way took for an id as it is could be none."""
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of([{"id": "a1"}, {"id": odd}])
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page))
+
+
+def test_an_id_that_quotes_the_key_is_none_in_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted key is found nowhere: not among the ids of a page that brings nothing new, either."""
+    monkeypatch.setattr(redact, "_credentials", redact._credentials.holding("thisIsTheKeyOfTheAccount1"))
+    page = page_of([{"id": "a1"}, {"id": "thisIsTheKeyOfTheAccount1"}])
+    assert Sorter(LineMaker(ENTITIES["tenants"]), str).sort(page).ids == ("a1",)
 
 
 @pytest.mark.parametrize(
