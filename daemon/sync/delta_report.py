@@ -14,7 +14,8 @@ from common.store.leases import Lease
 from common.store.records import Target
 from daemon.guard.answers import loads
 from daemon.integrations.base import Entity
-from daemon.sync.convert import Arrived, LineMaker, Prepared
+from daemon.sync.convert import Arrived, Prepared
+from daemon.sync.lines import LineMaker
 from daemon.sync.sorting import SortedPage
 
 MOST_DIFFS = 20

@@ -19,8 +19,9 @@ from common.store.database import Database, Link
 from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
 from daemon.integrations.base import Entity
-from daemon.sync.convert import LineMaker, Prepared, prepare
+from daemon.sync.convert import Prepared, prepare
 from daemon.sync.letters import letter_of
+from daemon.sync.lines import LineMaker
 from daemon.sync.reporter import RunReporter
 
 SHARE_SPENT = "REQUEUE_SHARE_SPENT"

@@ -34,10 +34,10 @@ from common.store.leases import Lease
 from common.store.records import Provenance
 from daemon.integrations.base import Connector, Entity
 from daemon.sync.bookmark import Order
-from daemon.sync.convert import LineMaker
 from daemon.sync.delta_report import DeltaReport
 from daemon.sync.entity import EntityOutcome, EntityReading
 from daemon.sync.fetch_ahead import FetchAhead
+from daemon.sync.lines import LineMaker
 from daemon.sync.list_copy import ListCopy, pages_ahead
 from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter

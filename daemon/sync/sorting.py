@@ -5,7 +5,6 @@ This needs no database: a thread of its own does it while the one that writes wa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,22 +19,20 @@ from common.store.dead_letters import DeadLetter
 from daemon.guard.wire import Head, heads_of
 from daemon.integrations.base import Page
 from daemon.sync.convert import (
-    HASH_BYTES,
     Arrived,
-    LineMaker,
     Stamps,
     arrived,
     created_at,
+    digest_of,
+    is_plain_id,
     moment_or_none,
     readable,
     updated_at,
     usable_id,
 )
 from daemon.sync.letters import letter_of
-
-# Compared in a translation: a third of what a regular expression took for a page (measured).
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
-_PLAIN = b"0000-00-00T00:00:00.000Z"
+from daemon.sync.lines import LineMaker, Made
+from daemon.sync.values import are_written_alike
 
 
 @dataclass(frozen=True)
@@ -88,12 +85,12 @@ class SortedPage:
 
 def _latest_of_plain(stamps_as_sent: tuple[Any, ...]) -> datetime | None:
     """The latest where all are written alike: the last by the alphabet, the only one parsed; else None."""
+    if not stamps_as_sent or not are_written_alike(stamps_as_sent):
+        return None
     try:
-        if "".join(stamps_as_sent).encode("ascii").translate(_DIGITS) == _PLAIN * len(stamps_as_sent):
-            return datetime.fromisoformat(max(stamps_as_sent))
-    except (TypeError, ValueError):  # one is no text, or the last one no day of the calendar
-        pass
-    return None
+        return datetime.fromisoformat(max(stamps_as_sent))
+    except ValueError:  # no day of the calendar
+        return None
 
 
 def _may_follow(stamp: datetime, began: datetime) -> bool:
@@ -121,30 +118,32 @@ class Sorter:
 
     def sort(self, page: Page) -> SortedPage:
         """The page, taken apart."""
-        if not self.expects_changes and self._since is None:
-            alike = _arrived_alike(page.records)
-            if alike is not None:
-                return _sorted_alike(page, *alike)
-        return self._one_by_one(page)
+        if self.expects_changes:
+            same = self._same()
+            made = self._maker.at_once(page.records, same)
+            alike = None if self._since is not None else _made_alike(page, made)
+            return alike or self._one_by_one(page, same, made)
+        heads = None if self._since is not None else _arrived_alike(page.records)
+        return _sorted_alike(page, *heads) if heads else self._one_by_one(page, None, None)
 
-    def _one_by_one(self, page: Page) -> SortedPage:
+    def _one_by_one(self, page: Page, same: str | None, made: Made | None) -> SortedPage:
+        """With lines where ``same``, the cells that all of them have, is given; some are ``made`` already."""
         good: dict[str, Arrived] = {}
         lines: dict[str, str] = {}
         bad: list[DeadLetter] = []
         ids: dict[str, None] = {}
         stamps: list[Stamps] = []
         duplicates = 0
-        makes_lines = self.expects_changes
-        same = self._same() if makes_lines else ""
-        for record in page.records:
+        by_position = made.by_position() if made else {}
+        for position, record in enumerate(page.records):
             record_id: str | None
-            made = self._maker.at_once(record, same) if makes_lines else None
+            ready = by_position.get(position)
             try:
-                one, found = arrived(record) if made is None else made[:2]
+                one, found = ready[:2] if ready else arrived(record)
                 record_id = one.id
                 if self._since is None or is_wanted(one.record, self._since):
-                    if makes_lines:
-                        lines[record_id] = self._maker.line(one.prepared(), same) if made is None else made[2]
+                    if same is not None:
+                        lines[record_id] = ready[2] if ready else self._maker.line(one.prepared(), same)
                     duplicates += (record_id in good) + (_take_out(bad, record_id) if bad else 0)
                     good[record_id] = one
             except BadRecord as error:
@@ -153,9 +152,18 @@ class Sorter:
             if record_id is not None:
                 ids[record_id] = None
             stamps.append(found)
-        copied = "".join(lines.values()).encode() if makes_lines else None
+        copied = None if same is None else "".join(lines.values()).encode()
         updated, created = zip(*stamps, strict=True) if stamps else ((), ())
         return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, updated, created, copied)
+
+
+def _made_alike(page: Page, made: Made) -> SortedPage | None:
+    """A page of which every record was made together with the others, and no id comes twice; None for any other."""
+    ids = tuple([one.id for one in made.good])
+    if not ids or len(ids) < len(page.records) or len(set(ids)) < len(ids):
+        return None
+    lines = "".join(made.lines).encode()
+    return SortedPage(page, tuple(made.good), (), ids, 0, tuple(made.updated_at), tuple(made.created_at), lines)
 
 
 def _arrived_alike(records: Sequence[Any]) -> tuple[list[Arrived], list[Head]] | None:
@@ -167,11 +175,11 @@ def _arrived_alike(records: Sequence[Any]) -> tuple[list[Arrived], list[Head]] |
         return None
     heads = heads_of(records)
     ids = [found.id for found in heads or ()]
-    if heads is None or not all(value.__class__ is str and len(value) < 100 and value.isalnum() for value in ids):
+    if heads is None or not all(map(is_plain_id, ids)):
         return None
     if len(set(ids)) < len(ids) or redact.is_in_data(" ".join(ids)):
         return None
-    digests = [hashlib.blake2b(record, digest_size=HASH_BYTES).digest() for record in records]
+    digests = list(map(digest_of, records))
     return list(map(Arrived, records, ids, digests)), heads
 
 

@@ -7,7 +7,7 @@ Every converter returns the text, not yet escaped for COPY, or None for what is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,6 +20,9 @@ UNCONVERTIBLE = (BadRecord, ValueError, TypeError, OverflowError, InvalidOperati
 _UNIX_TIME = re.compile(r"^-?[0-9]{9,13}(\.[0-9]+)?$")  # eight digits are a day: 20200131
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}(?=$|[T ])")
 _PLAIN_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{3,6})?Z")
+# Many are compared in a translation: a third of what a regular expression took for a page (measured).
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_PLAIN = b"0000-00-00T00:00:00.000Z"
 _MOST_DIGITS = 18  # of a bigint, less one
 _FIRST_MILLISECOND = 100_000_000_000  # larger Unix times are milliseconds: as seconds they would be the year 5138
 
@@ -104,6 +107,22 @@ def timestamp(value: Any) -> str | None:
         return str(value)
     moment = parse_moment(value)
     return None if moment is None else moment.isoformat()
+
+
+def are_written_alike(stamps: Sequence[Any]) -> bool:
+    """Whether all are texts like ``2026-11-01T10:00:00.000Z``; some may be no day of the calendar."""
+    try:
+        return "".join(stamps).encode("ascii").translate(_DIGITS) == _PLAIN * len(stamps)
+    except (TypeError, UnicodeEncodeError):  # one is no text
+        return False
+
+
+def are_plain_moments(stamps: Sequence[Any]) -> bool:
+    """Whether Postgres reads each of them as it stands."""
+    try:
+        return are_written_alike(stamps) and all(map(datetime.fromisoformat, stamps))
+    except ValueError:
+        return False
 
 
 def texts(value: Any) -> str:

@@ -23,8 +23,9 @@ from common.store.dead_letters import DeadLetter
 from common.store.leases import Lease
 from common.store.records import Change, Provenance, Target
 from daemon.integrations.base import Entity
-from daemon.sync.convert import Arrived, LineMaker
+from daemon.sync.convert import Arrived
 from daemon.sync.letters import letter_of
+from daemon.sync.lines import LineMaker
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint, PageCount, Work, all_new, are_all_new, count_each, is_all_bad, sum_of
 

@@ -22,7 +22,8 @@ from daemon.guard.ceiling import Ceiling
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Kind
 from daemon.integrations.doorloop.entities import ENTITIES
-from daemon.sync.convert import LineMaker, prepare
+from daemon.sync.convert import prepare
+from daemon.sync.lines import LineMaker
 
 on_one_database = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -17,7 +17,7 @@ from common.store.leases import Lease
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import OWNERS
-from daemon.sync.convert import LineMaker
+from daemon.sync.lines import LineMaker
 from daemon.sync.sorting import Sorter
 from daemon.sync.work import Checkpoint, Work
 from daemon.sync.writer import PageWriter

@@ -20,8 +20,6 @@ from daemon.integrations.base import Column, Entity, Kind
 from daemon.integrations.doorloop.entities import ENTITIES
 from daemon.sync.convert import (
     MOST_ID_BYTES,
-    NULL,
-    LineMaker,
     created_at,
     payload_text,
     prepare,
@@ -29,6 +27,8 @@ from daemon.sync.convert import (
     usable_id,
 )
 from daemon.sync.convert import arrived as arrived_by_bytes
+from daemon.sync.lines import LineMaker
+from daemon.sync.quick_reader import NULL
 from daemon.sync.values import parse_moment
 
 KINDS: tuple[Kind, ...] = ("text", "boolean", "integer", "numeric", "date", "timestamp", "texts")

@@ -14,8 +14,9 @@ from common import redact
 from common.errors import BadRecord
 from daemon.guard.wire import Envelope, open_list
 from daemon.integrations.doorloop.entities import ENTITIES
-from daemon.sync.convert import LineMaker, arrived
+from daemon.sync.convert import arrived
 from daemon.sync.letters import letter_of
+from daemon.sync.lines import LineMaker
 
 KEY = 'dl/Key+"of\\the=house%2F1234567890'
 FORMS = {
@@ -67,7 +68,8 @@ def test_a_record_is_kept_without_our_key(form: str, where: str) -> None:
     fields = places[where]
     maker = LineMaker(ENTITIES["tenants"])
     record = sent({"id": "t1", "notes": "all else", **fields})
-    assert maker.at_once(record, "page") is None
+    plain = sent({"id": "t2"})
+    assert list(maker.at_once([plain, record, plain], "page").positions) == [0, 2]
     line = maker.line(arrived(record)[0].prepared(), "page")
     assert not holds(line)
     assert redact.HIDDEN in line
@@ -87,7 +89,6 @@ def test_an_id_that_is_our_key_is_none() -> None:
 def test_what_looks_like_a_credential_is_data(text: str) -> None:
     """Only what we hold ourselves is hidden: anything else may be what the record is about."""
     maker = LineMaker(ENTITIES["tenants"])
-    made = maker.at_once(sent({"id": "t1", "notes": text}), "page")
-    assert made is not None
-    assert text in made[2]
+    (line,) = maker.at_once([sent({"id": "t1", "notes": text})], "page").lines
+    assert text in line
     assert not maker.met_credential

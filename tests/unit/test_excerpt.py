@@ -17,7 +17,8 @@ from common.rules.field_diff import field_diffs
 from common.rules.schema_diff import Mapped, Wording, schema_diff
 from daemon.integrations.base import Column, Entity
 from daemon.integrations.doorloop.client import DoorLoop, _open_envelope
-from daemon.sync.convert import LineMaker, prepare
+from daemon.sync.convert import prepare
+from daemon.sync.lines import LineMaker
 from daemon.sync.values import parse_moment
 
 SECRET = """dl_live-7f3K+/Zq9w'x"y\\z&%u-0123456789abcdef"""

@@ -12,8 +12,8 @@ import pytest
 
 from common.errors import StopRequested, TransientFault
 from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import LineMaker
 from daemon.sync.fetch_ahead import FetchAhead, PagedList
+from daemon.sync.lines import LineMaker
 from daemon.sync.sorting import SortedPage, Sorter
 
 PATIENCE_SECONDS = 5

@@ -16,8 +16,8 @@ from daemon.integrations.base import Column, Entity
 from daemon.integrations.doorloop.drill import ENTITIES as LISTS
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.integrations.doorloop.entities import ENTITIES
-from daemon.sync.convert import LineMaker
 from daemon.sync.convert import arrived as looked_at
+from daemon.sync.lines import LineMaker
 from tests.bench.vendor import record as bench_record
 from tests.unit.test_convert import EVERY_KIND, cells, fields, records
 
@@ -59,13 +59,15 @@ def meaning(kind: str, cell: str | None) -> Any:
 
 def assert_the_same(maker: LineMaker, kinds: dict[str, str], sent: Any) -> bool:
     """Whether the quick way was taken; if so it made what the careful one makes."""
-    made = maker.at_once(sent, "page")
-    if made is None:
+    made = maker.at_once([sent], "page")
+    if not made.positions:
         return False
+    ((good, line),) = zip(made.good, made.lines, strict=True)
     came, stamp = looked_at(sent)
     careful = cells(maker.line(came.prepared(), "page"))
-    quick = cells(made[2])
-    assert (made[0].id, made[0].payload_hash, made[1]) == (came.id, came.payload_hash, stamp)
+    quick = cells(line)
+    assert (good.id, good.payload_hash) == (came.id, came.payload_hash)
+    assert (made.updated_at[0], made.created_at[0]) == stamp
     for name, one, other in zip(maker.columns, quick, careful, strict=True):
         kind = "json" if name == "raw" else kinds.get(name, "text")
         assert meaning(kind, one) == meaning(kind, other), name
@@ -80,6 +82,24 @@ def test_both_ways_make_the_same_line(record: dict[str, Any], ascii_only: bool) 
     for entity in (EVERY_KIND, DEEP, *ENTITIES.values()):
         kinds: dict[str, str] = {column.name: column.kind for column in entity.columns}
         assert_the_same(LineMaker(entity), kinds, sent)
+
+
+@given(page=st.lists(records | plain_records, max_size=6))
+def test_a_page_is_made_as_its_records_are(page: list[dict[str, Any]]) -> None:
+    """No record takes a cell, a stamp or a hash of its neighbour, nor is one left to the careful way for another."""
+    sent = [as_sent(json.dumps({"id": f"r{n}", **record}).encode()) for n, record in enumerate(page)]
+    for entity in (EVERY_KIND, DEEP, *ENTITIES.values()):
+        maker = LineMaker(entity)
+        alone = [(n, maker.at_once([one], "page")) for n, one in enumerate(sent)]
+        alone = [(n, made) for n, made in alone if made.positions]
+        made = maker.at_once(sent, "page")
+        assert list(made.positions) == [n for n, _ in alone]
+        assert [(one.id, one.payload_hash, one.came) for one in made.good] == [
+            (one.good[0].id, one.good[0].payload_hash, sent[n]) for n, one in alone
+        ]
+        assert list(made.updated_at) == [one.updated_at[0] for _, one in alone]
+        assert list(made.created_at) == [one.created_at[0] for _, one in alone]
+        assert list(made.lines) == [one.lines[0] for _, one in alone]
 
 
 @pytest.mark.parametrize("entity", LISTS)
@@ -105,9 +125,8 @@ def test_a_plain_record_is_read_whole() -> None:
             }
         ).encode()
     )
-    made = LineMaker(DEEP).at_once(sent, "page")
-    assert made is not None
-    found = dict(zip(LineMaker(DEEP).columns, cells(made[2]), strict=True))
+    (line,) = LineMaker(DEEP).at_once([sent], "page").lines
+    found = dict(zip(LineMaker(DEEP).columns, cells(line), strict=True))
     assert {name: found[name] for name in ("one", "two", "three", "five", "six", "seven")} == {
         "one": "B",
         "two": "true",
@@ -143,12 +162,12 @@ def test_a_plain_record_is_read_whole() -> None:
 )
 def test_what_is_not_as_expected_is_looked_at_more_closely(body: bytes) -> None:
     """An escape, another type, an id that is no text, bytes that are no UTF-8: the careful way says what it is."""
-    assert LineMaker(ENTITIES["tenants"]).at_once(as_sent(body), "page") is None
+    assert not LineMaker(ENTITIES["tenants"]).at_once([as_sent(body)], "page").positions
 
 
 def test_an_opened_record_is_looked_at_more_closely() -> None:
     """A page that was no plain envelope comes as values."""
-    assert LineMaker(ENTITIES["tenants"]).at_once({"id": "r1"}, "page") is None
+    assert not LineMaker(ENTITIES["tenants"]).at_once([{"id": "r1"}], "page").positions
 
 
 def test_the_benchmarks_record_goes_the_quick_way() -> None:
@@ -167,4 +186,4 @@ def test_a_bad_record_is_never_read_quickly(record: dict[str, Any]) -> None:
         try:
             maker.line(looked_at(sent)[0].prepared(), "page")
         except BadRecord:
-            assert maker.at_once(sent, "page") is None
+            assert not maker.at_once([sent], "page").positions

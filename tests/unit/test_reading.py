@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import PagesUnreliable
 from common.rules.order import NewestFirst
 from daemon.integrations.base import Entity, Page
-from daemon.sync.convert import LineMaker
+from daemon.sync.lines import LineMaker
 from daemon.sync.reading import Bloom, Reading
 from daemon.sync.sorting import SortedPage, Sorter, is_wanted
 from daemon.sync.work import Work

@@ -14,7 +14,7 @@ from common import redact
 from daemon.guard.wire import open_list
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.entities import ENTITIES
-from daemon.sync.convert import LineMaker
+from daemon.sync.lines import LineMaker
 from daemon.sync.sorting import SortedPage, Sorter, _latest_of_plain
 
 IDS = st.one_of(
@@ -47,14 +47,22 @@ def told(page: SortedPage) -> tuple[Any, ...]:
 def test_at_once_or_one_by_one_is_the_same(records: list[Any]) -> None:
     """Law 3: the quick way leaves everything unusual to the slow one, and decides the same."""
     sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
-    assert told(sorter.sort(page)) == told(sorter._one_by_one(page))
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page, None, None))
+
+
+@given(st.lists(RECORDS, max_size=6))
+def test_lines_made_together_or_one_by_one_are_the_same(records: list[Any]) -> None:
+    """Law 3: for records that are all new, too; a number's spelling is Postgres' business."""
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
+    sorter.expects_changes = True
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "", None))
 
 
 @pytest.mark.parametrize("odd", ["", " ", "with space", "x" * 101, "q\u0000", "new\nline", 7, None, True, [1], "a1"])
 def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
     """One that the quick way took for an id as it is could be none."""
     sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of([{"id": "a1"}, {"id": odd}])
-    assert told(sorter.sort(page)) == told(sorter._one_by_one(page))
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page, None, None))
 
 
 def test_an_id_that_quotes_the_key_is_none_in_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
