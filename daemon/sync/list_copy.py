@@ -28,7 +28,7 @@ from daemon.sync.writer import PageWriter
 
 log = structlog.get_logger("run")
 SHAPE_SAMPLE = 100
-ROWS_TOGETHER = 2000
+ROWS_TOGETHER = 4000
 ROWS_AHEAD = 5000
 
 Fetch = Callable[[int], SortedPage]

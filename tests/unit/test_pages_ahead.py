@@ -18,5 +18,5 @@ def test_memory_holds_so_many_rows_at_most(page_size: int, connections: int) -> 
 
 def test_small_pages_keep_every_connection_busy() -> None:
     """A batch of them is written while the next one comes."""
-    assert pages_ahead(100, 8) == 20
-    assert pages_ahead(1000, 2) == 2
+    assert pages_ahead(100, 8) == 40
+    assert pages_ahead(1000, 2) == 3
