@@ -58,6 +58,23 @@ def test_lines_made_together_or_one_by_one_are_the_same(records: list[Any]) -> N
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "", None))
 
 
+@pytest.mark.parametrize("since", [None, datetime(2026, 1, 2, tzinfo=UTC)])
+@pytest.mark.parametrize("expects_changes", [False, True])
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"id": "a1", "n": 1}, {"id": "b2"}, {"id": "a1", "n": 2}],
+        [{"id": "a1", "updatedAt": "2026-01-01"}, {"id": "b2", "updatedAt": "2026-01-03"}],
+    ],
+    ids=["an id twice", "an old one"],
+)
+def test_a_plain_page_is_taken_as_one_by_one(records: list[Any], expects_changes: bool, since: datetime | None) -> None:
+    """An id that comes twice is one record, its last; where only what is new since is asked for, the old stays out."""
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, since), page_of(records)
+    sorter.expects_changes = expects_changes
+    assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "" if expects_changes else None, None))
+
+
 @pytest.mark.parametrize("odd", ["", " ", "with space", "x" * 101, "q\u0000", "new\nline", 7, None, True, [1], "a1"])
 def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
     """One that the quick way took for an id as it is could be none."""
