@@ -163,7 +163,7 @@ def _outdated(link: Link, question: Row, within_seconds: float) -> str | None:
     account = (question["integration"], question["account_key"], question["entity"])
     if passes.latest_backfill(link, *account) != question["pass_id"]:
         return "a newer full copy has run"
-    if passes.count_distinct_ids(link, question["pass_id"]) == 0:
+    if not passes.remembers_all(link, question["pass_id"]):
         return "the database crashed and forgot which records were seen"
     if not accounts.is_asked_about_removal(link, *account, within_seconds=within_seconds):
         return f"it was asked more than {within_seconds / 3600:g} hours ago"

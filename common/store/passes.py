@@ -88,6 +88,11 @@ def see_more(link: Link, pass_id: int, ids: Sequence[str]) -> None:
     link.execute(SQL["see_more"], {"pass_id": pass_id, "ids": list(ids)})
 
 
+def see_for_question(link: Link, lease: Lease, entity: str, page: int, ids: Sequence[str]) -> None:
+    """Remember what a list showed while an admin may still say that what an earlier reading missed is gone."""
+    link.execute(SQL["see_for_question"], {**lease.params, "entity": entity, "page": page, "ids": list(ids)})
+
+
 def end(
     link: Link,
     pass_id: int,

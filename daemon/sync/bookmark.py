@@ -34,13 +34,14 @@ class Order:
 class Place:
     """Where to begin: a pass (None in a dry run) and the first page to read; ``restarted`` says why not later.
 
-    ``has_all``: every page has come, and the list is to be looked at once more.
+    ``has_all``: every page has come, and the list is to be looked at once more. ``before``: the page before it.
     """
 
     pass_: Row | None
     page: int
     restarted: str | None = None
     has_all: bool = False
+    before: SortedPage | None = None
 
 
 class Bookmark:
@@ -67,12 +68,13 @@ class Bookmark:
             if self._order.continues:
                 return Place(pass_, pass_["next_page"], has_all=True)
             return self._afresh(pass_, sort_by)
+        before = None
         if why is None and pass_["next_page"] > 1:
             before = fetch(pass_["next_page"] - 1)
             same = passes.digest_of(before.ids) == pass_["last_page_digest"]
             why = None if same else "the page before it has changed"
         if why is None:
-            return Place(pass_, pass_["next_page"])
+            return Place(pass_, pass_["next_page"], before=before)
         return self._afresh(pass_, sort_by, why=why if pass_["next_page"] > 1 else None)
 
     def _afresh(self, pass_: Row, sort_by: str, *, why: str | None = None) -> Place:

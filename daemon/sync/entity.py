@@ -112,7 +112,7 @@ class EntityReading:
         reading = self._begun(place, newest_first)
         if place.has_all:
             return self._settle(reading, place.page - 1, sort_by)
-        page = self._copy.copy(reading, sort_by)
+        page = self._copy.copy(reading, sort_by, place.before)
         return self._settle(reading, page.number, sort_by)
 
     def _begun(self, place: Place, newest_first: NewestFirst | None) -> Reading:
@@ -155,6 +155,10 @@ class EntityReading:
                 told = page.page.total
                 reading.paging.total = reading.paging.total if told is None else told
                 self._note_again(reading, page)
+            settled = self._proven(reading)
+            assert settled is not None
+        if settled.is_doubtful and reading.came_at_once:
+            self._copy.look_behind(reading, last_page, sort_by)
             settled = self._proven(reading)
             assert settled is not None
         if settled.is_doubtful:
@@ -205,6 +209,7 @@ class EntityReading:
 
     def _note_again(self, reading: Reading, page: SortedPage) -> None:
         reading.note(page, again=True)
+        self._writer.began_empty = False  # what it showed before may be gone by now
         if reading.pass_id is not None:  # of a dry run its records were counted when it came first
             self._copy.write(reading, [Work(page, reading.checkpoint(page, again=True))])
 

@@ -123,13 +123,13 @@ class ListCopy:
 
         return PagedList(fetch, self._sorter.sort)
 
-    def copy(self, reading: Reading, sort_by: str) -> SortedPage:
-        """Every page in order; returns the last, when all are written.
+    def copy(self, reading: Reading, sort_by: str, before: SortedPage | None) -> SortedPage:
+        """Every page in order; returns the last, when all are written. ``before``: the page before the first.
 
         Raises ``PagesUnreliable``, ``OrderBroken``, or what fetching or writing raised; what came before is written.
         """
         try:
-            return self._copy(reading, sort_by)
+            return self._copy(reading, sort_by, before)
         except BaseException:
             self._fetcher.drop()
             self._settle(reading)  # what was under way counts, and its own failure weighs more
@@ -144,7 +144,7 @@ class ListCopy:
 
     def pages_again(self, sort_by: str) -> Iterator[SortedPage]:
         """The list's pages once more, for their ids: nothing is written. Raises as ``copy`` does."""
-        paging, number = Paging(), 1
+        paging, number, rows = Paging(), 1, 0
         self._sorter.expects_changes = False
         self._fetcher.begin(self._paged(sort_by), number)
         self._fetcher.ask(number, None)
@@ -153,15 +153,19 @@ class ListCopy:
                 page = self._fetcher.take(number)
                 paging.observe(number, page.ids, page.rows, page.page.total)
                 yield page
-                if paging.is_last(number, page.rows):
+                rows += page.rows
+                is_short = bool(page.rows) and rows < (paging.total or 0)  # so was the first reading's, and it went on
+                if paging.is_last(number, page.rows) and not is_short:
                     return
                 number += 1
                 self._fetcher.ask(number, paging.pages_expected)
         finally:
             self._fetcher.drop()  # it may be left early
 
-    def _copy(self, reading: Reading, sort_by: str) -> SortedPage:
+    def _copy(self, reading: Reading, sort_by: str, before: SortedPage | None) -> SortedPage:
         self._fetcher.begin(self._paged(sort_by), reading.first_page)
+        if before is not None and reading.ended_at(before) and not self._goes_on(reading, before):
+            return before  # it ended between its last page and its end
         number = reading.first_page
         self._fetcher.ask(number, None)
         waiting: list[Work] = []
@@ -213,15 +217,24 @@ class ListCopy:
         try:
             beyond = self._fetcher.look_at(page.number + 1)
             self._check_new_ids(reading, beyond, [])
-        except EntityRefused:  # asked for out of doubt only: to some vendors a page behind the end is a mistake
+        except (EntityRefused, PagesUnreliable):
+            # Asked for out of doubt only: to some vendors a page behind the end is a mistake, others show their whole
+            # list, or its last page, whatever page is asked for.
+            reading.note_behind(None)
             return False
-        except PagesUnreliable:  # a vendor that shows its whole list, or its last page, whatever page is asked for
+        if not beyond.ids or reading.is_mostly_old(beyond):  # so does this one, and a record was added meanwhile
+            reading.note_behind(beyond)
             return False
-        if reading.is_mostly_old(beyond):  # so does this one, and a record was added meanwhile
-            return False
-        if beyond.ids and not page.rows:
+        if not page.rows:
             raise PagesUnreliable("EMPTY_PAGE_EARLY", page=page.number, pages=f"at least {beyond.number}")
-        return bool(beyond.ids)
+        return True
+
+    def look_behind(self, reading: Reading, number: int, sort_by: str) -> None:
+        """See what stands behind page ``number``, by whose length alone it is the last."""
+        try:
+            reading.note_behind(self.fetch(sort_by)(number + 1))
+        except EntityRefused:
+            reading.note_behind(None)
 
     def _check_new_ids(self, reading: Reading, page: SortedPage, waiting: list[Work]) -> None:
         """A page made of records of earlier pages: the vendor's paging cannot be trusted."""

@@ -96,7 +96,7 @@ class Proving:
             reading.is_proof,
             removes=self._removes,
             began_empty=self._writer.began_empty,
-            is_sure=reading.came_at_once or second is not None,
+            is_sure=reading.is_sure or second is not None,
             unproven=second.unproven if second else None,
         )
 

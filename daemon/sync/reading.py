@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from common.rules.order import NewestFirst
@@ -41,6 +41,9 @@ class Reading:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page, self.sees_ids, self.is_asked = first_page, sees_ids, is_asked
         self._page_size, self._is_first, self._pages_read = page_size, is_first, 0
+        self._rows_met: int | None = 0 if first_page == 1 else None
+        """On all its pages, as far as it is known how many came before this run."""
+        self._is_end_seen = False
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._newest_first = newest_first
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
@@ -63,6 +66,8 @@ class Reading:
         self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
         self._began = pass_["began_at"] or pass_["started_at"]
         self._first_total, self._born = pass_["first_total"], pass_["born"]
+        if self._cap is not None and self._began is not None:
+            self._cap = min(self._cap, self._began)
         # One that began before this was remembered proves nothing.
         self.removable = self.removable and self._first_total is not None
 
@@ -79,20 +84,34 @@ class Reading:
     def observe(self, page: SortedPage) -> bool:
         """Take the page in; true when it is the last one needed. Raises ``PagesUnreliable``."""
         total = page.page.total
-        fell = total is not None and self.paging.total is not None and total < self.paging.total
+        self._note_fall(total)
         self.paging.observe(page.number, page.ids, page.rows, total)
         self._pages_read += 1
+        self._rows_met = None if self._rows_met is None else self._rows_met + page.rows
         if page.number == 1:
             self._first_total = total
             self._began = _begun(self._began, page.page.answered_at) if self._began else None
-        self.removable = self.removable and not page.page.bare_array and not fell
+        self.removable = self.removable and not page.page.bare_array
         self._move_candidate(page)
         if self._newest_first is not None:
-            if fell:
-                self.shrank, self._candidate = True, None  # without a watermark of its own: the next delta looks again
             self._newest_first.observe(page.stamps)
             if self._newest_first.seen_enough:
                 return True
+        return self.paging.is_last(page.number, page.rows)
+
+    def _note_fall(self, total: int | None) -> None:
+        """A list that counts fewer than before lost records while it was read."""
+        if total is None or self.paging.total is None or total >= self.paging.total:
+            return
+        self.removable = False
+        if self._newest_first is not None:
+            self.shrank, self._candidate = True, None  # without a watermark of its own: the next delta looks again
+
+    def ended_at(self, page: SortedPage) -> bool:
+        """Whether the page before the first, read again, is the list's last: every page has come."""
+        self._note_fall(page.page.total)
+        if page.page.total is not None:
+            self.paging.total = page.page.total
         return self.paging.is_last(page.number, page.rows)
 
     def _move_candidate(self, page: SortedPage) -> None:
@@ -127,14 +146,16 @@ class Reading:
     def is_open_ended(self, page: SortedPage) -> bool:
         """Whether more may stand behind the last page, so that it is to be looked at.
 
-        The page is full, and only the list's total says that it is the last; or there is no total at all. A vendor may
-        give fewer a page than it is asked for, and count them: so a whole list of one page is looked behind as well
-        where its length may be such a limit.
+        The page is full, and only the list's total says that it is the last; or there is no total at all; or fewer
+        records came than that. A vendor may give fewer a page than it is asked for, and count them: so a whole list of
+        one page is looked behind as well where its length may be such a limit.
         """
         if self._newest_first is not None and self._newest_first.seen_enough:
             return False
         if page.number > 1:
-            return self.paging.total is None or page.rows >= (self.paging.rows_per_page or 1)
+            total = self.paging.total
+            is_short = total is not None and self._rows_met is not None and self._rows_met < total
+            return total is None or is_short or page.rows >= (self.paging.rows_per_page or 1)
         may_be_limited = self.sees_ids and page.rows > 0 and page.rows % LIMITS_ARE_ROUND == 0
         return self.paging.total is None or page.rows >= self._page_size or may_be_limited
 
@@ -155,9 +176,19 @@ class Reading:
         """Whether half of its ids, or more, were met before: a next page has a few such at most, which moved."""
         return bool(page.ids) and 2 * self._bloom.count(page.ids) >= len(page.ids)
 
-    def remember(self, ids: Iterable[str]) -> None:
+    def remember(self, ids: Collection[str]) -> None:
         """Ids that an earlier run of this pass met."""
         self._bloom.add(ids)
+        self._rows_met = (self._rows_met or 0) + len(ids)
+
+    def note_behind(self, page: SortedPage | None) -> None:
+        """What stands behind the last page of a list that is taken to end there; None: nothing of its own.
+
+        A record that was not met proves that it does not end there, and so that nothing is gone for not being met.
+        """
+        self._is_end_seen = True
+        if page is not None and not self._bloom.has_all(page.ids):
+            self.removable = False
 
     def surely_all_old(self, page: SortedPage) -> bool:
         """The same without a look in the database, of which there is none in a dry run or a delta; true is as good as
@@ -179,6 +210,11 @@ class Reading:
     def came_at_once(self) -> bool:
         """Whether the whole list was one answer: nothing could move under its reader."""
         return self.first_page == 1 and self._pages_read == 1
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it was, and nothing else was seen to stand behind it: the length of that page may be a limit."""
+        return self.came_at_once and self._is_end_seen
 
     def _born_on(self, page: SortedPage) -> int:
         """How many records of the page may be younger than the reading, wherever they stand on it.

@@ -173,6 +173,7 @@ class ListPass:
                 key: self._letters.settle(link, self._missing[key], record, fetched_at, page=number)
                 for key, record in here.items()
             }
+            self._letters.note_met(link, number, list(filter(None, map(usable_id, found))))
             self._letters.note_place(link, {**asked_of(self._connector, self._entity), **asdict(place)})
             self._letters.count(link, page=number, pages_expected=paging.pages_expected)
         for key, settling in settled.items():

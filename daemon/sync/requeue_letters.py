@@ -13,7 +13,7 @@ from typing import Any
 
 from common.clock import Clock
 from common.errors import BadRecord, Deferred, StopRequested, VendorFault
-from common.store import bulk_actions, dead_letters, leases, newer_rows, records
+from common.store import bulk_actions, dead_letters, leases, newer_rows, passes, records
 from common.store.bulk_actions import Settling, Waiting
 from common.store.database import Database, Link
 from common.store.leases import Lease
@@ -101,6 +101,10 @@ class RequeuedLetters:
     def note_place(self, link: Link, place: Mapping[str, Any]) -> None:
         """Where the list pass goes on, should it be cut short."""
         bulk_actions.note_place(link, self.bulk_id, self._entity, place)
+
+    def note_met(self, link: Link, page: int, ids: Sequence[str]) -> None:
+        """Records that stood on a page of the list: they are not gone."""
+        passes.see_for_question(link, self._lease, self._entity, page, ids)
 
     def note_not_found(self, link: Link, letter: Waiting) -> None:
         """The vendor knows no record of this id: one witness that it is gone, kept should the run be cut short."""

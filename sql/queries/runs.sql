@@ -313,6 +313,15 @@ RETURNING looks
 INSERT INTO control.seen_ids (pass_id, page, ids) VALUES (%(pass_id)s, 0, %(ids)s)
 ON CONFLICT (pass_id, page) DO UPDATE SET ids = excluded.ids
 
+-- name: see_for_question
+-- What a requeue's pass over the list met is not gone, whatever an admin says of what an earlier reading missed.
+INSERT INTO control.seen_ids (pass_id, page, ids)
+SELECT pass_id, -%(page)s::integer, %(ids)s::text[]
+FROM control.confirmations
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s AND kind = 'mass_removal'
+  AND state = 'open'
+ON CONFLICT (pass_id, page) DO UPDATE SET ids = seen_ids.ids || excluded.ids
+
 -- name: forget_seen
 -- Ids of passes that can no longer need them.
 DELETE FROM control.seen_ids AS s

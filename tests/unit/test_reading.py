@@ -67,6 +67,14 @@ def candidate(reading: Reading, last: SortedPage) -> datetime | None:
     return reading.checkpoint(last).watermark_candidate
 
 
+def test_a_resumed_lists_watermark_is_never_after_its_start_by_the_vendors_clock() -> None:
+    """That clock may be hours behind ours: what changed on a page already read would else look old for ever."""
+    reading = reading_of(first_page=2, rows_per_page=2, total=4, first_total=4, began_at=START - timedelta(hours=2))
+    last = page(2, -300, -60, total=4)
+    reading.observe(last)
+    assert candidate(reading, last) == START - timedelta(hours=2)
+
+
 def test_a_full_lists_watermark_is_the_newest_record_but_never_after_its_start() -> None:
     """What changed after the pass began may stand on a page already read: it must be found by the next delta."""
     reading = reading_of()
