@@ -147,6 +147,16 @@ class EntityReading:
         return reading
 
     def _settle(self, reading: Reading, last_page: int, sort_by: str) -> Settled:
+        settled = self._judged(reading, last_page, sort_by)
+        if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
+            self._writer.settle_new_rows()
+        self._warn_of(settled)
+        if reading.shrank:
+            self._warnings.add("LIST_SHRANK")
+        return settled
+
+    def _judged(self, reading: Reading, last_page: int, sort_by: str) -> Settled:
+        """What the reading proves, after whatever has to be looked at once more."""
         settled = self._proven(reading, may_read_again=True)
         if settled is None:
             # A moving list: read its last page once more, then take what there is.
@@ -164,11 +174,6 @@ class EntityReading:
         if settled.is_doubtful:
             settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
-        if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
-            self._writer.settle_new_rows()
-        self._warn_of(settled)
-        if reading.shrank:
-            self._warnings.add("LIST_SHRANK")
         return settled
 
     def _warn_of(self, settled: Settled) -> None:

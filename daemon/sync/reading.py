@@ -40,21 +40,18 @@ class Reading:
     ) -> None:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page, self.sees_ids, self.is_asked = first_page, sees_ids, is_asked
-        self._page_size, self._is_first, self._pages_read = page_size, is_first, 0
-        self._rows_met: int | None = 0 if first_page == 1 else None
-        """On all its pages, as far as it is known how many came before this run."""
-        self._is_end_seen = False
+        self._page_size, self._newest_first = page_size, newest_first
+        self._is_first, self._is_end_seen = is_first, False
+        self._rows_met: int | None = 0 if first_page == 1 else None  # None: nobody knows how many came before
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
-        self._newest_first = newest_first
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
         self.removable: bool = pass_["removable"] if pass_ else True
         self.shrank = False
         """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
-        self._began: datetime | None = pass_["started_at"] if pass_ else None
-        self._cap = self._began
+        self._cap = self._began = _started_at(pass_)
         self._first_total: int | None = None
-        self._born = 0
+        self._pages_read = self._born = 0
         self.ahead: tuple[datetime, str] | None = None
         """The first ``updatedAt`` met that is yet to come, and whose it is."""
         self._bloom = Bloom()
@@ -253,6 +250,10 @@ class Reading:
             first_total=self._first_total,
             newborn=0 if self._newest_first is not None else self._born_on(page),
         )
+
+
+def _started_at(pass_: Row | None) -> datetime | None:
+    return pass_["started_at"] if pass_ else None
 
 
 def _begun(ours: datetime, vendors: datetime) -> datetime:
