@@ -71,17 +71,20 @@ def test_a_list_of_one_page_is_looked_behind_before_it_removes(
         assert living(database) == ids(records)
 
 
+@pytest.mark.parametrize("size", [20, 25])
 @pytest.mark.parametrize("behind", ["empty", "refused", "again"])
-def test_a_list_of_one_page_with_nothing_behind_removes(database_url: str, database: Database, behind: str) -> None:
+def test_a_list_of_one_page_with_nothing_behind_removes(
+    database_url: str, database: Database, behind: str, size: int
+) -> None:
     """Law 4: the look costs one request, and only where something is missing."""
     records = [tenant(n) for n in range(28)]
     with SmallVendor(records) as vendor, engine(None, database_url, DOORLOOP_PAGE_SIZE="100", **vendor.reach) as house:
         house.run("backfill", TENANTS)
         assert vendor.pages_asked == [1]
-        left = records[:25]
-        answers = {"empty": ({"total": 25, "data": []}, 200), "refused": ({}, 400), "again": ({"data": left}, 200)}
-        vendor.bend_page = lambda n: Answer(*answers[behind]) if n > 1 else Answer({"total": 25, "data": left})
-        assert house.run("backfill", TENANTS).counts("tenants")[3] == 3
+        left = records[:size]
+        answers = {"empty": ({"total": size, "data": []}, 200), "refused": ({}, 400), "again": ({"data": left}, 200)}
+        vendor.bend_page = lambda n: Answer(*answers[behind]) if n > 1 else Answer({"total": size, "data": left})
+        assert house.run("backfill", TENANTS).counts("tenants")[3] == 28 - size
         assert living(database) == ids(left)
         assert vendor.pages_asked == [1, 1, 2]
 

@@ -75,6 +75,26 @@ def test_a_resumed_lists_watermark_is_never_after_its_start_by_the_vendors_clock
     assert candidate(reading, last) == START - timedelta(hours=2)
 
 
+def test_a_list_that_counts_fewer_when_it_is_resumed_at_its_end_proves_nothing() -> None:
+    """Law 4: it lost a record meanwhile, and what stood behind that moved past the reader."""
+    reading = reading_of(first_page=3, rows_per_page=2, total=3, first_total=3)
+    assert reading.ended_at(page(2, -9, total=3))
+    assert reading.removable
+    assert reading.ended_at(page(2, -9, total=2))
+    assert (reading.removable, reading.paging.total) == (False, 2)
+    assert not reading.ended_at(page(2, -9, total=5))
+
+
+@pytest.mark.parametrize(("before", "more"), [(2, True), (3, False)])
+def test_a_resumed_list_is_looked_behind_where_fewer_came_than_it_counts(before: int, more: bool) -> None:
+    """Those that came before the resume count, as far as it is remembered who they were."""
+    reading = reading_of(first_page=2, rows_per_page=2, total=4, first_total=4)
+    reading.remember([f"1-{position}" for position in range(before)])
+    last = page(2, -9, total=4)
+    reading.observe(last)
+    assert reading.is_open_ended(last) is more
+
+
 def test_a_full_lists_watermark_is_the_newest_record_but_never_after_its_start() -> None:
     """What changed after the pass began may stand on a page already read: it must be found by the next delta."""
     reading = reading_of()
