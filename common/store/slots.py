@@ -18,7 +18,10 @@ def latest(link: Link, integration: str, account_key: str, kind: str) -> datetim
 
 
 def take(link: Link, integration: str, account_key: str, kind: str, due_at: datetime, *, daemon_id: str) -> bool:
-    """Take a due time; false when another daemon has it. It counts as skipped until ``started`` says otherwise."""
+    """Take a due time; false when another daemon has it. It counts as skipped until ``settle`` says otherwise.
+
+    That of a continuation comes back where nothing came of it, since its taker died or nobody took its command in time.
+    """
     params = {
         "integration": integration,
         "account_key": account_key,

@@ -1,0 +1,77 @@
+"""A run that was put off goes on by itself, though daemons die in between."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from common.errors import Refused
+from common.store import slots
+from common.store.database import Database
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.harness import Engine, engine
+from tests.truth import one, rows
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def put_off(database_url: str) -> Iterator[Engine]:
+    """An engine of which a run was put off, and is due now."""
+    with (
+        DrillServer(rows=60, seed=5) as drill,
+        engine(drill, database_url, ICC_COMMAND_EXPIRY_SECONDS="1") as house,
+    ):
+        drill.set_fault("rate_limited", retry_after="3600")
+        assert house.run().state == "deferred"
+        drill.clear_faults()
+        for table, where in (("accounts_synced", ""), ("runs", "WHERE state = 'deferred'")):
+            rows(house.database, f"UPDATE control.{table} SET blocked_until = now() {where}")
+        rows(
+            house.database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now() WHERE stopped_at IS NULL"
+        )
+        yield house
+
+
+def let_minutes_pass(database: Database, minutes: int = 2) -> None:
+    """Whoever took the due time did so a while ago."""
+    rows(database, "UPDATE control.schedule_slots SET taken_at = taken_at - make_interval(mins => %s)", minutes)
+
+
+def test_a_due_time_whose_taker_died_is_taken_anew(put_off: Engine, database: Database) -> None:
+    """Issue 3: a next run continues it: also when a daemon took the time and died before it pressed."""
+    due_at = one(database, "SELECT blocked_until FROM control.runs")["blocked_until"]
+    with database.transaction() as link:
+        assert slots.take(link, "doorloop", "main", "continuation", due_at, daemon_id=str(uuid.uuid4()))
+    assert put_off.scheduler().run_once() == []  # another daemon may be about to press
+    let_minutes_pass(database)
+    ((kind, _),) = put_off.scheduler().run_once()
+    assert kind == "continuation"
+    let_minutes_pass(database)
+    assert put_off.scheduler().run_once() == []
+
+
+def test_a_continuation_that_nobody_took_in_time_is_pressed_again(put_off: Engine, database: Database) -> None:
+    """The same when every daemon died right after one had pressed."""
+    ((_, first),) = put_off.scheduler().run_once()
+    let_minutes_pass(database)
+    assert put_off.scheduler().run_once() == []
+    ((_, again),) = wait_for(lambda: put_off.scheduler().run_once(), "pressed again once it has expired")
+    assert again != first
+    assert put_off.commands.take(again) is not None
+
+
+def test_a_continuation_that_met_another_run_comes_again(put_off: Engine, database: Database) -> None:
+    """The same when somebody's run began just before it did."""
+    ((_, first),) = put_off.scheduler().run_once()
+    held = "holder = gen_random_uuid(), run_id = gen_random_uuid(), expires_at = now() + interval '1 hour'"
+    rows(database, f"UPDATE control.leases SET {held}")
+    with pytest.raises(Refused):
+        put_off.commands.take(first)
+    rows(database, "UPDATE control.leases SET holder = NULL, run_id = NULL, expires_at = NULL")
+    let_minutes_pass(database)
+    assert put_off.scheduler().run_once() == []
+    let_minutes_pass(database, 15)
+    ((_, again),) = put_off.scheduler().run_once()
+    assert put_off.commands.take(again) is not None
