@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -171,18 +171,27 @@ class Transport:
 
     def _body(self, response: requests.Response, path: str) -> bytes:
         chunks: list[bytes] = []
-        size = 0
         is_refusal = response.status_code >= 300
         most = min(self._limits.body_bytes, MOST_REFUSAL_BYTES) if is_refusal else self._limits.body_bytes
-        # read1 hands over what has come; waiting for whole chunks would let a dripping answer outlast its deadline.
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-            size += len(chunk)
-            if size > most:
-                if is_refusal:
-                    break  # what came is enough to say what it is, and its length must not hide its status
-                raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=most // (1024 * 1024))
-            chunks.append(chunk)
+        try:
+            for chunk in _pieces(response):
+                most -= len(chunk)
+                if most < 0:
+                    break
+                chunks.append(chunk)
+        except (HTTPError, HTTPException, OSError):
+            if not is_refusal:
+                raise
+        if most < 0 and not is_refusal:
+            raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
+        # What came of a refusal is enough: neither its length nor how it is cut must hide its status and Retry-After.
         return b"".join(chunks)
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """A body as it comes; waiting for whole chunks would let a dripping answer outlast its deadline."""
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        yield chunk
 
 
 def _answer(response: requests.Response, content: bytes, started: float) -> Answer:

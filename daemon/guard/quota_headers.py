@@ -5,7 +5,8 @@ Absent or malformed means unknown, never zero or 100 %. With several policies th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,14 +66,39 @@ def quota(headers: Mapping[str, str], received_at: datetime, *, delta_unit_secon
     structured = _structured(headers, now)
     if structured is not None:
         return structured
-    for limit_name, remaining_name, reset_names in _TRIPLES:
-        limit, remaining = _pair(headers.get(limit_name, ""), headers.get(remaining_name, ""))
-        if limit is None and remaining is None:
-            continue
-        resets = (reset(headers.get(name, ""), now, unit_seconds=delta_unit_seconds) for name in reset_names)
-        return Quota(limit, remaining, next((one for one in resets if one), None), told_at=now)
+    found = [told for names in _TRIPLES for told in _of_triple(headers, names, now, delta_unit_seconds)]
+    if found:
+        return min(found, key=_room)
     used = decimal(headers.get(_THROTTLE_SHARE, ""))
     return None if used is None else Quota(used_share=used, told_at=now)
+
+
+def _room(told: Quota) -> tuple[float, float]:
+    """The less, the tighter; of two that are used up, what starts anew last says when there is room again."""
+    share = told.share_left
+    if share is None:
+        share = math.inf if told.remaining is None else float(told.remaining)
+    return share, -(told.seconds_to_reset or 0.0)
+
+
+def _of_triple(
+    headers: Mapping[str, str], names: tuple[str, str, Sequence[str]], now: datetime, unit_seconds: float
+) -> list[Quota]:
+    """What one of the conventions says: several quotas where each of its headers joins as many with commas."""
+    limit_text, remaining_text, *reset_texts = (headers.get(name, "") for name in (*names[:2], *names[2]))
+    if not limit_text and not remaining_text:
+        return []
+    limits, left = counts(limit_text), counts(remaining_text)
+    parts = reset_texts[0].split(",")
+    if len(limits) == len(left) == len(parts) > 1:
+        resets = [reset(part, now, unit_seconds=unit_seconds) for part in parts]
+        each = zip(limits, left, resets, strict=True)
+        return [Quota(limit, max(0, rest), at, told_at=now) for limit, rest, at in each if limit > 0]
+    limit, remaining = _pair(limit_text, remaining_text)
+    if limit is None and remaining is None:
+        return []
+    known = (reset(text, now, unit_seconds=unit_seconds) for text in reset_texts)
+    return [Quota(limit, remaining, next(filter(None, known), None), told_at=now)]
 
 
 def _pair(limit_text: str, remaining_text: str) -> tuple[int | None, int | None]:
@@ -97,7 +123,7 @@ def _structured(headers: Mapping[str, str], now: datetime) -> Quota | None:
     """The current draft: ``RateLimit: "name";r=50;t=30`` beside ``RateLimit-Policy: "name";q=100``."""
     left = policies(headers.get("ratelimit", ""))
     allowed = policies(headers.get("ratelimit-policy", "")) or {}
-    found: list[tuple[float, Quota]] = []
+    found: list[Quota] = []
     for name, parameters in (left or {}).items():
         policy = allowed.get(name, {})
         if policy.get("qu", "requests") != "requests":
@@ -106,6 +132,5 @@ def _structured(headers: Mapping[str, str], now: datetime) -> Quota | None:
         if remaining is None or (seconds is not None and count(seconds) is None):
             return None  # a malformed field is ignored as a whole, not repaired
         limit = count(policy.get("q", ""))
-        tightness = remaining / limit if limit else float(remaining)
-        found.append((tightness, Quota(limit, remaining, reset(seconds or "", now), told_at=now)))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+        found.append(Quota(limit, remaining, reset(seconds or "", now), told_at=now))
+    return min(found, key=_room) if found else None

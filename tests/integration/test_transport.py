@@ -110,6 +110,35 @@ def test_half_answers_are_tried_again(answer: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 500\r\n\r\nslow down",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\nslow down",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\nslow down\r\nzz\r\n",
+    ],
+    ids=["cut", "cut chunks", "no chunk"],
+)
+def test_a_refusal_counts_however_its_body_is_cut(rest: bytes) -> None:
+    """Law 7: a 429 whose text was cut off was an outage, asked again at once; its status and Retry-After had come."""
+    with saying(b"HTTP/1.1 429 Slow\r\nRetry-After: 900\r\n" + rest) as url:
+        answer = got(url)
+    assert (answer.status, answer.headers["retry-after"], answer.body[:4]) == (429, "900", b"slow")
+
+
+def test_a_refusal_counts_whatever_its_encoding_is() -> None:
+    """Law 7: a proxy that labels its words as gzip is still a refusal."""
+    with saying(b"HTTP/1.1 401 No\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}") as url:
+        assert got(url).status == 401
+
+
+def test_a_refusal_that_never_ends_counts_at_its_deadline() -> None:
+    """Law 7: what came of it until then is enough."""
+    with dripping(b"HTTP/1.1 503 Later\r\nRetry-After: 900\r\nContent-Length: 9999999\r\n\r\n", b" ") as url:
+        answer = got(url, deadline_seconds=0.3)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "900")
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     ("start", "drop"),

@@ -85,6 +85,24 @@ EPOCH = str(int(IN_MINUTE.timestamp()))
             Quota(None, 19, IN_MINUTE),
         ),
         ({"minute-quota-limit": "180", "quotatype": "Minute"}, Quota(180)),
+        (
+            {
+                "hour-quota-limit": "7200",
+                "hour-quota-remaining": "5000",
+                "minute-quota-limit": "180",
+                "minute-quota-remaining": "0",
+                "minute-quota-resettime": EPOCH + "000",
+            },
+            Quota(180, 0, IN_MINUTE),
+        ),
+        (
+            {"x-ratelimit-limit": "50, 500", "x-ratelimit-remaining": "20, 9", "x-ratelimit-reset": "1, 60"},
+            Quota(500, 9, IN_MINUTE),
+        ),
+        (
+            {"ratelimit": '"a";r=0;t=5,"b";r=0;t=60', "ratelimit-policy": '"a";q=10;w=60,"b";q=50'},
+            Quota(50, 0, IN_MINUTE),
+        ),
         ({"x-ms-throttle-limit-percentage": "0.85"}, Quota(used_share=0.85)),
         ({"x-ms-throttle-limit-percentage": "1.8"}, Quota(used_share=1.8)),
     ],

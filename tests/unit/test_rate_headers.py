@@ -92,6 +92,12 @@ def test_any_header_gives_a_bounded_wait_or_none(value: str, date: str) -> None:
         ({}, {"error_summary": "too_many_requests/", "error": {"reason": {}, "retry_after": 4.2}}, 5),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, {"error": "slow down"}, 90),
         ({"ratelimit": '"a";r=0;t=12,"b";r=40'}, None, 12),
+        ({"ratelimit": '"minute";r=0;t=12,"hour";r=0;t=1800'}, None, 1800),
+        (
+            {"x-ratelimit-limit": "50, 500", "x-ratelimit-remaining": "20, 0", "x-ratelimit-reset": "1, 1800"},
+            None,
+            1800,
+        ),
         ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "90"}, None, None),
         ({"x-ratelimit-remaining": "0"}, ["retry_after", 5], None),
         ({}, {"retry_after": -5}, None),
