@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,7 +84,7 @@ def loads(body: bytes) -> Any:
 
 
 def _exactly(text: str, constant: Callable[[str], Any]) -> Any:
-    return json.loads(text, parse_float=_decimal, parse_int=_whole, parse_constant=constant, strict=False)
+    return json.loads(text, parse_float=_fraction, parse_int=_whole, parse_constant=constant, strict=False)
 
 
 def _cut_short(text: str) -> str:
@@ -116,7 +117,12 @@ def repeated_key(body: bytes) -> str | None:
     return found[0] if found else None
 
 
-def _decimal(digits: str) -> Decimal | NotANumber:
+def _fraction(digits: str) -> float | Decimal | NotANumber:
+    """As orjson has it where a float holds it: what a record says must not change with the company that it comes in."""
+    if not is_beyond_floats(digits.encode()):
+        number = float(digits)
+        if isfinite(number):
+            return number
     try:
         return Decimal(digits)
     except InvalidOperation:  # its exponent has nineteen digits or more

@@ -33,10 +33,6 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal) and value.as_tuple().exponent != 0 and len(value.as_tuple().digits) < 16:
-        # As without its page's company, for which all of it was read exactly: 12.50 is 12.5, 1e2 is 100.0.
-        as_float = float(value)
-        return str(as_float) if as_float or not value else str(value)
     if isinstance(value, int | float | Decimal):
         return str(value)
     raise TypeError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -302,6 +303,25 @@ def test_a_letter_without_id_is_not_gone_while_the_list_moves(
         vendor.records[50] = {"id": id_of(50), "name": "born just now"}
         assert ended(house, press_requeue(house))["verdict"] == "0 of 1 recovered, 1 not met in the list"
         assert len(letters(database)) == 1
+
+
+@pytest.mark.parametrize("neighbour", ['"\\ud800"', "NaN", "12345678901234567890"])
+def test_an_odd_neighbour_makes_no_other_record_of_a_letter(
+    vendor: SmallVendor, database: Database, database_url: str, neighbour: str
+) -> None:
+    """Issue 3: without an id a letter is known by its content; "no longer sent" was said of a record that was there,
+    because the number in it was read otherwise beside an odd record."""
+    vendor.records[9] = {"name": "nobody", "rent": 12.5}
+    with spoiled(vendor, database_url, ()) as house:
+        (letter,) = letters(database)
+        vendor.records[10] = tenant(10, notes="ODD")
+        sent = json.dumps({"total": NUMBER, "data": vendor.records[:20]})
+        sent = sent.replace('"ODD"', neighbour).replace("12.5", "12.50")
+        vendor.bend_page = lambda number: Answer(sent.encode()) if number == 1 else None
+        assert ended(house, press_requeue(house))["verdict"] == "0 of 1 recovered, 1 the same error"
+        house.run("backfill", entities=["tenants"])
+        nameless = [one["id"] for one in letters(database) if one["record_id"] is None]
+        assert nameless == [letter["id"]]
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,15 @@ def test_long_numbers_keep_their_digits(digits: str, frame: str) -> None:
     assert isinstance(number, Decimal)
 
 
+@pytest.mark.parametrize("number", ["12.50", "1e2", "1E5", "-0.0", "0.1", "1e-5", "1.0", "1e308", "1e999"])
+@pytest.mark.parametrize("company", ["NaN", '"\\ud800"', "12345678901234567890", "[" * 1100 + "]" * 1100])
+def test_a_record_says_the_same_in_any_company(number: str, company: str) -> None:
+    """Issue 3: a record's hash tells it from others; its page's other records must not change it."""
+    alone = loads(b'{"value": ' + number.encode() + b"}")["value"]
+    beside = loads(f'[{{"value": {number}}}, {company}]'.encode())[0]["value"]
+    assert (type(beside), beside) == (type(alone), alone)
+
+
 @pytest.mark.parametrize("number", ["1e-400", "-2.50E-1000", "1.2345678901e-315"])
 def test_a_tiny_number_is_not_made_zero(number: str) -> None:
     """Law 3: a float would say 0, or lose digits; such a thing in a text is no number."""
