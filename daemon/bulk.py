@@ -86,59 +86,62 @@ class BulkDesk:
     # --- turns
 
     def run_once(self) -> int:
-        """Begin, go on with, or settle whatever can be; returns how many actions came forward."""
+        """Begin, go on with, or settle whatever can be; returns how many actions were at that."""
         with self._database.transaction() as link:
             waiting = bulk_actions.unfinished(link, list(self._accounts))
         return sum(self._forward(action) for action in waiting)
 
-    def _forward(self, action: Row) -> bool:
-        if action["action"] == Action.DISCARD:
-            return self._discard(action)
-        if action["state"] == "running":
-            return action["run_state"] not in ACTIVE_RUN_STATES and self._settle(action)
-        if action["cancel_asked_by"]:
-            return self._end_queued(action)
-        return bool(action["may_start"]) and self._begin(action)
+    def _forward(self, seen: Row) -> bool:
+        if seen["action"] == Action.DISCARD:
+            return self._discard(seen)
+        return _is_due(seen) and self._requeue(seen["id"])
 
     def _discard(self, action: Row) -> bool:
         """Batch by batch, each a transaction, until none is left or somebody cancels."""
-        if action["state"] == "queued":
-            with self._database.transaction() as link:
-                if bulk_actions.lock(link, action["id"], "queued") is not None:
-                    bulk_actions.start(link, action["id"])
         while True:
             with self._database.transaction() as link:
-                locked = bulk_actions.lock(link, action["id"], "running")
+                locked = bulk_actions.lock(link, action["id"])
                 if locked is None:
                     return False  # another daemon is at it, or it has ended
+                if locked["state"] == "queued":
+                    bulk_actions.start(link, action["id"])
                 bulk_actions.settle_elsewhere(link, action["id"])
                 by, reason = action["actor"], action["reason"]
                 if locked["cancel_asked_by"] or not bulk_actions.discard_some(
                     link, action["id"], by=by, reason=reason, most=BATCH
                 ):
-                    self._finish(link, action | locked)
+                    self._finish(link, locked)
                     return True
 
     # --- requeue
 
-    def _begin(self, action: Row) -> bool:
-        """Lease, run row and `running` in one transaction; no letter left to read ends it at once."""
-        bulk_id = action["id"]
+    def _requeue(self, bulk_id: Any) -> bool:
+        """Bring one forward, by what it is now: another daemon may have done so since it was seen."""
+        plan = None
         with self._database.transaction() as link:
-            if bulk_actions.lock(link, bulk_id, "queued") is None:
+            action = bulk_actions.lock(link, bulk_id)
+            if action is None or not _is_due(action):
                 return False
             bulk_actions.settle_elsewhere(link, bulk_id)
-            waiting = bulk_actions.waiting_entities(link, bulk_id)
-            account = self._accounts[action["integration"]]
-            entities = [entity for entity in account.entry.entities if entity in waiting]
-            if not entities:
-                bulk_actions.start(link, bulk_id)
-                self._finish(link, action)
-                return True
-            plan = self._plan(link, action, entities, account)
+            if action["state"] == "running":
+                self._settle(link, action)
+            elif action["cancel_asked_by"]:
+                self._end_queued(link, action)
+            else:
+                plan = self._begin(link, action)
         if plan is not None:
             self._desk.launch(plan)
-        return plan is not None
+        return True
+
+    def _begin(self, link: Link, action: Row) -> RunPlan | None:
+        """Lease, run row and `running` in one transaction; no letter left to read ends it at once."""
+        waiting = bulk_actions.waiting_entities(link, action["id"])
+        account = self._accounts[action["integration"]]
+        entities = [entity for entity in account.entry.entities if entity in waiting]
+        if not entities:
+            self._end_queued(link, action)
+            return None
+        return self._plan(link, action, entities, account)
 
     def _plan(self, link: Link, action: Row, entities: list[str], account: Account) -> RunPlan | None:
         """A run within its share of the hour; None when there is none now, or the lease is somebody's."""
@@ -161,35 +164,22 @@ class BulkDesk:
                 plan = self._desk.begin(link, {**action, "payload": wish})
         except Refused as refusal:
             if refusal.code != "ALREADY_RUNNING":
-                bulk_actions.start(link, action["id"])
-                self._finish(link, action, why_left=refusal.cause)
+                self._end_queued(link, action, why_left=refusal.cause)
             return None
         bulk_actions.start(link, action["id"], plan.lease.run_id)
         return replace(plan, most_requests=share.requests)
 
-    def _settle(self, action: Row) -> bool:
+    def _settle(self, link: Link, action: Row) -> None:
         """Its run has ended: the verdict, or back to the queue if it was cut short."""
-        with self._database.transaction() as link:
-            locked = bulk_actions.lock(link, action["id"], "running")
-            if locked is None:
-                return False
-            bulk_actions.settle_elsewhere(link, action["id"])
-            unread = bulk_actions.waiting_entities(link, action["id"])
-            if unread and action["run_state"] in CUT_SHORT and not locked["cancel_asked_by"]:
-                bulk_actions.wait(link, action["id"], action["run_until"])
-            else:
-                self._finish(link, action | locked)
-        return True
+        unread = bulk_actions.waiting_entities(link, action["id"])
+        if unread and action["run_state"] in CUT_SHORT and not action["cancel_asked_by"]:
+            bulk_actions.wait(link, action["id"], action["run_until"])
+        else:
+            self._finish(link, action)
 
-    def _end_queued(self, action: Row) -> bool:
-        with self._database.transaction() as link:
-            locked = bulk_actions.lock(link, action["id"], "queued")
-            if locked is None:
-                return False
-            bulk_actions.settle_elsewhere(link, action["id"])
-            bulk_actions.start(link, action["id"])
-            self._finish(link, action | locked)
-        return True
+    def _end_queued(self, link: Link, action: Row, why_left: str | None = None) -> None:
+        bulk_actions.start(link, action["id"])
+        self._finish(link, action, why_left)
 
     def _finish(self, link: Link, action: Row, why_left: str | None = None) -> None:
         """Its end with a verdict, and a row in the audit log."""
@@ -207,6 +197,13 @@ class BulkDesk:
         if command is not None:
             commands.log_outcome(link, command, state, {"bulk_id": str(bulk_id), "verdict": said})
         log.info(said, bulk=str(bulk_id), action=action["action"])
+
+
+def _is_due(action: Row) -> bool:
+    """Whether a requeue can be settled, ended or begun now."""
+    if action["state"] == "running":
+        return action["run_state"] not in ACTIVE_RUN_STATES
+    return bool(action["cancel_asked_by"] or action["may_start"])
 
 
 def _stopped_by(action: Row) -> str | None:

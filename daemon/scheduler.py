@@ -19,7 +19,7 @@ from common.errors import DatabaseAway, Refused
 from common.operator_actions import Actor, Gate
 from common.rules.due import due
 from common.store import accounts, runs, slots
-from common.store.database import Database
+from common.store.database import Database, Row
 from common.wishes import Wish, run_wish
 from daemon.checks import scheduled_entities
 
@@ -58,20 +58,30 @@ class Scheduler:
         return started
 
     def _continue_deferred(self, integration: str) -> list[tuple[str, str]]:
+        run = self._taken(integration)
+        if run is None:
+            return []
+        due_at = run["blocked_until"]
+        try:
+            wish = run_wish(
+                integration,
+                mode=run["mode"],
+                entities=tuple(run["entities"]),
+                since=run["since"],
+                continues_run_id=str(run["id"]),
+            )
+        except Refused as refusal:  # an entity of old, for instance
+            return self._skip(integration, "continuation", due_at, refusal)
+        return self._submit(wish, integration, "continuation", due_at)
+
+    def _taken(self, integration: str) -> Row | None:
+        """The latest deferred run of which this daemon has the due time: one that is refused holds up no other."""
         with self._database.transaction() as link:
-            run = runs.due_continuation(link, integration, MAIN)
-            if run is None:
-                return []
-            if not slots.take(link, integration, MAIN, "continuation", run["blocked_until"], daemon_id=self._daemon_id):
-                return []
-        wish = run_wish(
-            integration,
-            mode=run["mode"],
-            entities=tuple(run["entities"]),
-            since=run["since"],
-            continues_run_id=str(run["id"]),
-        )
-        return self._submit(wish, integration, "continuation", run["blocked_until"])
+            for run in runs.due_continuations(link, integration, MAIN):
+                due_at = run["blocked_until"]
+                if slots.take(link, integration, MAIN, "continuation", due_at, daemon_id=self._daemon_id):
+                    return run
+        return None
 
     def _start_scheduled(self, integration: str) -> list[tuple[str, str]]:
         settings = self._settings

@@ -57,12 +57,15 @@ def take_letters(link: Link, action: Row, which: Row, last_id: int | None) -> in
 
 def unfinished(link: Link, integrations: Sequence[str]) -> list[Row]:
     """What is to be done or settled, oldest first."""
-    return link.execute(SQL["unfinished"], {"integrations": list(integrations)}).fetchall()
+    return link.execute(SQL["unfinished"], {"integrations": list(integrations), "id": None}).fetchall()
 
 
-def lock(link: Link, bulk_id: Any, state: str) -> Row | None:
-    """Have it alone, in that state; returns who has asked for its end. None: somebody else has it, or it moved on."""
-    return link.execute(SQL["lock"], {"id": bulk_id, "state": state}).fetchone()
+def lock(link: Link, bulk_id: Any) -> Row | None:
+    """Have an unfinished one alone; returns it as it is now. None: somebody else has it, or it has ended."""
+    locked = link.execute(SQL["lock"], {"id": bulk_id}).fetchone()
+    if locked is None:
+        return None
+    return link.execute(SQL["unfinished"], {"integrations": [locked["integration"]], "id": bulk_id}).fetchone()
 
 
 def start(link: Link, bulk_id: Any, run_id: str | None = None) -> None:

@@ -168,10 +168,10 @@ def held_by(link: Link, daemon_ids: list[Any]) -> list[Row]:
     return link.execute(SQL["held_by"], {"daemon_ids": daemon_ids}).fetchall()
 
 
-def due_continuation(link: Link, integration: str, account_key: str) -> Row | None:
-    """The latest deferred run whose time has come, with the entities still to read; None when there is none."""
-    row = link.execute(SQL["due_continuations"], {"integration": integration, "account_key": account_key}).fetchone()
-    return row if row and row["entities"] else None
+def due_continuations(link: Link, integration: str, account_key: str) -> list[Row]:
+    """The deferred runs whose time has come, each with the entities still to read, the latest first."""
+    params = {"integration": integration, "account_key": account_key}
+    return [row for row in link.execute(SQL["due_continuations"], params).fetchall() if row["entities"]]
 
 
 def block_account(link: Link, lease: Lease, until: datetime | None, code: str | None) -> None:

@@ -47,11 +47,14 @@ SELECT b.id, b.integration, b.account_key, b.action, b.reason, b.actor, b.source
 FROM control.bulk_actions AS b
 LEFT JOIN control.runs AS r ON r.id = b.run_id
 WHERE b.state IN ('queued', 'running') AND b.integration = ANY (%(integrations)s)
+  AND (%(id)s::uuid IS NULL OR b.id = %(id)s)
 ORDER BY b.created_at
 
 -- name: lock
--- One action in a state, for this transaction alone; no row when another daemon is at it or it has moved on.
-SELECT cancel_asked_by FROM control.bulk_actions WHERE id = %(id)s AND state = %(state)s FOR UPDATE SKIP LOCKED
+-- An unfinished one, for this transaction alone; no row when another daemon is at it or it has ended. What it is now is for
+-- the next statement to read: this one's snapshot may be older than the lock.
+SELECT integration FROM control.bulk_actions
+WHERE id = %(id)s AND state IN ('queued', 'running') FOR UPDATE SKIP LOCKED
 
 -- name: start
 -- It is being worked on; a requeue by this run.

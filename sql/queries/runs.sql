@@ -218,10 +218,10 @@ WHERE r.state = 'deferred' AND NOT r.dry_run AND r.mode <> 'requeue' AND r.block
   AND NOT EXISTS (
       SELECT FROM control.runs AS later
       WHERE later.integration = r.integration AND later.account_key = r.account_key AND later.queued_at > r.queued_at
-        AND (later.continues_run_id = r.id OR (later.mode = r.mode AND later.entities @> r.entities AND NOT later.dry_run)))
+        AND (later.continues_run_id = r.id OR (later.mode = r.mode AND later.entities @> r.entities AND NOT later.dry_run
+                                           AND (r.since IS NULL OR later.since <= r.since))))
 GROUP BY r.id
 ORDER BY r.queued_at DESC
-LIMIT 1
 
 -- name: orphans
 -- Active runs whose lease ran out or is no longer theirs: their process died.

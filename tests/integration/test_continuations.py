@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -32,6 +33,17 @@ def put_off(database_url: str) -> Iterator[Engine]:
             house.database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now() WHERE stopped_at IS NULL"
         )
         yield house
+
+
+PUT_OFF_LATER = """
+    WITH later AS (
+        INSERT INTO control.runs
+            (id, integration, mode, entities, state, trigger, requested_by, finished_at, blocked_until)
+        SELECT gen_random_uuid(), integration, mode, '{cats}', state, trigger, requested_by, finished_at,
+            blocked_until - interval '1 second'
+        FROM control.runs RETURNING id)
+    INSERT INTO control.run_entities (run_id, entity, position) SELECT id, 'cats', 0 FROM later
+"""
 
 
 def let_minutes_pass(database: Database, minutes: int = 2) -> None:
@@ -75,3 +87,45 @@ def test_a_continuation_that_met_another_run_comes_again(put_off: Engine, databa
     let_minutes_pass(database, 15)
     ((_, again),) = put_off.scheduler().run_once()
     assert put_off.commands.take(again) is not None
+
+
+def test_a_continuation_that_the_gate_refused_comes_again(
+    put_off: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same when the gate refused it: somebody's command was there first, or no daemon was seen alive."""
+    with monkeypatch.context() as patch:
+        patch.setattr(put_off.gate, "submit", refused)
+        assert put_off.scheduler().run_once() == []
+    assert one(database, "SELECT reason FROM control.schedule_slots")["reason"] == Refused("NO_DAEMON").cause
+    let_minutes_pass(database)
+    assert put_off.scheduler().run_once() == []
+    let_minutes_pass(database, 15)
+    ((_, again),) = put_off.scheduler().run_once()
+    assert put_off.commands.take(again) is not None
+
+
+def refused(*_: object) -> None:
+    """As the gate refuses where nobody would do it."""
+    raise Refused("NO_DAEMON")
+
+
+def test_a_continuation_that_makes_no_sense_any_more_holds_up_no_other(put_off: Engine, database: Database) -> None:
+    """A run that was put off before an update of ours may name an entity of old; the one before it goes on."""
+    (good,) = rows(database, "SELECT id FROM control.runs")
+    rows(database, PUT_OFF_LATER)
+    assert put_off.scheduler().run_once() == []
+    skipped = one(database, "SELECT reason FROM control.schedule_slots")["reason"]
+    assert "cats" in skipped
+    ((_, pressed),) = put_off.scheduler().run_once()
+    payload = one(database, "SELECT payload FROM control.commands WHERE id = %s", pressed)["payload"]
+    assert payload["continues_run_id"] == str(good["id"])
+
+
+@pytest.mark.parametrize(("day", "goes_on"), [(20, True), (1, False)])
+def test_a_run_since_later_overtakes_none_since_earlier(
+    put_off: Engine, database: Database, day: int, goes_on: bool
+) -> None:
+    """What a run since 1 November was put off from is not read by one since the 20th."""
+    rows(database, "UPDATE control.runs SET mode = 'since', since = '2025-11-01'")
+    assert put_off.run("since", since=datetime(2025, 11, day, tzinfo=UTC)).state == "succeeded"
+    assert [kind for kind, _ in put_off.scheduler().run_once()] == ["continuation"] * goes_on

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from common.clock import SystemClock
 from common.errors import LeaseLost
-from common.store import leases
-from common.store.database import Database
+from common.store import leases, runs
+from common.store.database import Database, Link
 from common.store.leases import Lease
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.drill import DrillServer
@@ -90,3 +91,19 @@ def test_a_successor_waits_for_a_page_that_is_being_committed(copier: Engine, da
             wait_for(lambda: waits_for_a_lock(database), "the successor waits")
             assert not raising.done()
         raising.result(20)
+
+
+def test_a_term_that_ends_with_the_run_ends_it_quietly(
+    copier: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 1: somebody else ended the run while it wrote its end: it writes nothing, and no thread dies of it."""
+    finish = runs.finish
+
+    def late(link: Link, lease: Lease, **facts: Any) -> bool:
+        raise_the_term(database, lease)
+        return finish(link, lease, **facts)
+
+    monkeypatch.setattr(runs, "finish", late)
+    plan = copier.begin()
+    assert not copier.services.desk.execute(plan).written
+    assert rows(database, "SELECT state FROM control.runs") == [{"state": "running"}]

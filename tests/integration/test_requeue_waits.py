@@ -8,6 +8,7 @@ import pytest
 
 from common.clock import SystemClock
 from common.insights.letters import BulkAction, bulk_actions
+from common.store.bulk_actions import unfinished
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from dashboard.components.letters import action_tree
@@ -66,6 +67,26 @@ def test_a_held_account_keeps_it_back_and_is_named(house: Engine, database: Data
     assert told(database).why is None
     assert ended(house, bulk_id)["verdict"] == "2 of 2 recovered"
     assert told(database).why is None
+
+
+def test_a_turn_goes_by_what_the_action_is_now(house: Engine, database: Database) -> None:
+    """Between a turn's look and its lock another daemon has had its turn, a vendor said "wait", somebody cancelled."""
+    hold = (
+        "UPDATE control.accounts_synced SET blocked_until = now() + %s::interval, blocked_code = 'RATE_LIMITED_UNTIL'"
+    )
+    rows(database, hold, "1 hour")
+    bulk_id = press_requeue(house)
+    rows(database, hold, "0")
+    with database.transaction() as link:
+        (seen,) = unfinished(link, ["doorloop"])
+    assert seen["may_start"]
+    rows(database, hold, "1 hour")
+    assert not house.commands.bulk._forward(seen)
+    assert action(database, bulk_id)["state"] == "queued"
+    rows(database, "UPDATE control.bulk_actions SET cancel_asked_by = 'ana'")
+    assert house.commands.bulk._forward(seen)
+    assert action(database, bulk_id)["verdict"] == "Cancelled by ana: 0 of 2 recovered, 2 not read"
+    assert rows(database, "SELECT id FROM control.runs WHERE mode = 'requeue'") == []
 
 
 def test_the_vendors_wish_is_not_told_as_its_share(house: Engine, drill: DrillServer, database: Database) -> None:
