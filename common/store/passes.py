@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -152,11 +152,18 @@ def watermark(link: Link, lease: Lease, entity: str) -> datetime | None:
     return row["watermark"] if row else None
 
 
-def was_read_before(link: Link, lease: Lease, entity: str, pass_id: int | None) -> bool:
-    """Whether any other reading of the entity, however it ended, brought records; ``pass_id``: this one's."""
-    row = link.execute(SQL["was_read_before"], {**lease.params, "entity": entity, "pass_id": pass_id}).fetchone()
+class Earlier(NamedTuple):
+    """Whether other readings of an entity brought records, however they ended; whether one came to its end."""
+
+    brought_records: bool
+    was_complete: bool
+
+
+def earlier(link: Link, lease: Lease, entity: str, pass_id: int | None) -> Earlier:
+    """What is known of the entity's other readings; ``pass_id``: this one's."""
+    row = link.execute(SQL["earlier_passes"], {**lease.params, "entity": entity, "pass_id": pass_id}).fetchone()
     assert row is not None
-    return bool(row["was_read"])
+    return Earlier(**row)
 
 
 def latest_backfill(link: Link, integration: str, account_key: str, entity: str) -> int | None:

@@ -80,6 +80,9 @@ class EntityReading:
             # While the database is away, and then on from the checkpoint, as a next run would. A dry run has none.
             settled = self._read() if self._order.dry_run else self._patient(self._read)
         except PagesUnreliable as error:
+            # A list that contradicts itself leads nowhere: gone on with, one page that came wrong once ended every run of
+            # a day at the same place.
+            self._patient(self._bookmark.drop)
             return self._ended(EntityState.PARTIAL, error)
         except TransientFault as error:
             return self._ended(EntityState.PARTIAL if self._copy.last_page else EntityState.FAILED, error)
@@ -123,11 +126,12 @@ class EntityReading:
         account = (lease.integration, lease.account_key)
         with self._database.transaction(lease.writer_name) as link:
             runs.start_entity(link, lease.run_id, name, pass_id=pass_id, resumed_at_page=resumed)
-            is_first = not passes.was_read_before(link, lease, name, pass_id)
+            earlier = passes.earlier(link, lease, name, pass_id)
             seconds = self._order.pass_seconds
             is_asked = accounts.is_asked_about_removal(link, *account, name, within_seconds=seconds)
             leases.fence(link, lease)
-        if is_first:
+        self._proof.was_complete_before = earlier.was_complete
+        if not earlier.brought_records:
             self._copy.expect_changes()
         if resumed:
             self._reporter.event("info", "resumed", f"{name}: going on at page {resumed}", entity=name)
@@ -137,7 +141,7 @@ class EntityReading:
             newest_first=newest_first,
             sees_ids=newest_first is None,
             page_size=self._copy.page_size,
-            is_first=is_first,
+            is_first=not earlier.brought_records,
             is_asked=is_asked,
         )
         if place.page > 1 and reading.sees_ids and pass_id is not None:

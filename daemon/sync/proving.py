@@ -25,6 +25,8 @@ class Proving:
         self._removes = removes
         self.has_watermark = False
         """Whether it is known up to when the entity's changes are known."""
+        self.was_complete_before = False
+        """Whether an earlier reading came to its end."""
         self._tried: tuple[str, Settled] | None = None
         """The last try's transaction and what it settled: the answer, when only that of its COMMIT was lost."""
 
@@ -86,9 +88,12 @@ class Proving:
 
         Such a list may have hidden a changed record, so it moves no watermark that is there: the deltas lead on from
         one to the next, and what changed since the last is read again at the cost of some pages. Where there is none
-        yet it gives one, unless it is known to have moved.
+        yet it gives one, unless it is known to have moved, or others came than it counts: the next delta then reads the
+        whole list again. Where it miscounts time and again it is its count that is wrong.
         """
-        return not self.has_watermark and reading.is_proof and settled.unproven is None
+        if self.has_watermark or not reading.is_proof or settled.unproven is not None:
+            return False
+        return settled.drift is None or self.was_complete_before
 
     def _proof(self, reading: Reading, second: SecondLook | None) -> Proof:
         return Proof(

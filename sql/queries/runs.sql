@@ -393,13 +393,14 @@ SELECT min(top) AS watermark
 FROM (SELECT top, lag(deep, 1, true) OVER (ORDER BY finished_at DESC) AS counts FROM tops) AS t
 WHERE counts
 
--- name: was_read_before
--- Whether a reading other than this one brought records of the entity. A watermark would not tell: one whose records carry
--- no `updatedAt`, or that moved under each of its readers, never has any.
-SELECT EXISTS (
-    SELECT FROM control.passes
-    WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s AND received > 0
-      AND id IS DISTINCT FROM %(pass_id)s::bigint) AS was_read
+-- name: earlier_passes
+-- Whether a reading other than this one brought records of the entity, and whether one came to its end. A watermark would
+-- not tell: one whose records carry no `updatedAt`, or that moved under each of its readers, never has any.
+SELECT coalesce(bool_or(received > 0), false) AS brought_records,
+       coalesce(bool_or(state = 'complete' AND mode IN ('delta', 'backfill')), false) AS was_complete
+FROM control.passes
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND entity = %(entity)s
+  AND id IS DISTINCT FROM %(pass_id)s::bigint
 
 -- name: latest_backfill
 -- The last complete full reading of an entity.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -53,6 +53,8 @@ class SmallVendor:
         self.after_page: Callable[[int], None] = lambda _: None
         self.asked: list[str | int] = []
         self.me: dict[str, Any] = ME
+        self.sorts = False
+        """Whether it heeds the order asked for; else its records come as they stand."""
         vendor = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -104,15 +106,19 @@ class SmallVendor:
             return Answer(self.me)
         if last == "tenants":
             query = dict(parse_qsl(parts.query))
-            return self._page(int(query["page_number"]), int(query["page_size"]))
+            return self._page(int(query["page_number"]), int(query["page_size"]), query)
         self.asked.append(last)
         found = [record for record in self.records if isinstance(record, dict) and record.get("id") == last]
         usual = Answer(found[0]) if found else Answer({"message": "not found"}, 404)
         return self.bend_record(last) or usual
 
-    def _page(self, number: int, size: int) -> Answer:
+    def _page(self, number: int, size: int, query: Mapping[str, str]) -> Answer:
         self.asked.append(number)
-        rows = self.records[(number - 1) * size : number * size]
+        records = self.records
+        if self.sorts:
+            falls = query["sort_descending"] == "true"
+            records = sorted(records, key=lambda record: str(record[query["sort_by"]]), reverse=falls)
+        rows = records[(number - 1) * size : number * size]
         answer = self.bend_page(number) or Answer({"total": len(self.records), "data": rows})
         self.after_page(number)
         return answer
