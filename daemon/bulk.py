@@ -80,15 +80,15 @@ class BulkDesk:
                 self._desk.stop(integration, account_key, by, only_run=str(asked["run_id"]))
             except Refused:
                 log.info("the requeue's run had ended before it was cancelled", bulk=bulk_id)
-        self.run_once()
+        self.run_once(bulk_id)
         return {"bulk_id": bulk_id}
 
     # --- turns
 
-    def run_once(self) -> int:
-        """Begin, go on with, or settle whatever can be; returns how many actions were at that."""
+    def run_once(self, only_id: str | None = None) -> int:
+        """Begin, go on with, or settle whatever can be, or only that one; returns how many actions were at that."""
         with self._database.transaction() as link:
-            waiting = bulk_actions.unfinished(link, list(self._accounts))
+            waiting = bulk_actions.unfinished(link, list(self._accounts), only_id)
         return sum(self._forward(action) for action in waiting)
 
     def _forward(self, seen: Row) -> bool:

@@ -57,10 +57,11 @@ class CommandDesk:
         self.bulk = BulkDesk(database, desk, served)
         self._webhook = webhook
         self._in_hand: set[str] = set()
-        # A stop may take most of a second: it holds up no other command. What waits for somebody outside has threads of
-        # its own, so that many pings of a silent vendor never keep a stop waiting.
-        self._helpers = ThreadPoolExecutor(4, thread_name_prefix="command")
-        self._askers = ThreadPoolExecutor(4, thread_name_prefix="asker")
+        # What ends something has threads of its own, so that neither pings of a silent vendor nor discards of many
+        # letters keep a stop waiting; it may take most of a second itself.
+        self._helpers, self._askers, self._enders = (
+            ThreadPoolExecutor(4, thread_name_prefix=name) for name in ("command", "asker", "ender")
+        )
 
     def run_once(self) -> int:
         """Take every waiting command; returns how many were taken."""
@@ -92,7 +93,7 @@ class CommandDesk:
 
     def close(self) -> None:
         """No more commands."""
-        for pool in (self._helpers, self._askers):
+        for pool in (self._helpers, self._askers, self._enders):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _end_unclaimed(self, link: Link, command: Row) -> str | None:
@@ -162,9 +163,13 @@ class CommandDesk:
         elif accepted is not None:
             self._desk.launch(accepted)
         else:
-            pool = self._askers if command["action"] in handlers.ASKING else self._helpers
-            pool.submit(self._do_safely, command)
+            self._pool_of(command["action"]).submit(self._do_safely, command)
         return True
+
+    def _pool_of(self, action: str) -> ThreadPoolExecutor:
+        if action in handlers.ENDING:
+            return self._enders
+        return self._askers if action in handlers.ASKING else self._helpers
 
     def _accept(self, link: Link, command: Row, *, is_last_try: bool) -> RunPlan | Refused | None:
         """Check where it is from; a `run` gets its lease and run row here. A refusal is written and returned.

@@ -27,6 +27,8 @@ _NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
 ANSWERS = ("confirmed", "rejected")
 ASKING = frozenset({Action.PING, Action.CHECK, Action.TEST_ALERT})
 """Commands that wait for somebody outside."""
+ENDING = frozenset({Action.STOP, Action.CANCEL_BULK})
+"""Commands that end something, within a second."""
 
 
 def ping(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -138,11 +139,7 @@ class RunDesk:
             stop_event=stop,
             abort_requests=opened.abort,
         )
-        with self._lock:
-            self._active[plan.lease.run_id] = run
-            if self._closing:
-                run.stop()
-        self.changed.set()
+        self._enlist(run)
         try:
             return run.execute()
         finally:
@@ -150,6 +147,17 @@ class RunDesk:
                 del self._active[plan.lease.run_id]
             self.changed.set()
             _give_back(opened)
+
+    def _enlist(self, run: Run) -> None:
+        """From now on it can be stopped; it may have been while it was made ready."""
+        run_id = run.plan.lease.run_id
+        with self._lock:
+            self._active[run_id] = run
+            if self._closing:
+                run.stop()
+        self.changed.set()
+        with suppress(DatabaseAway):  # the heartbeat looks again
+            self.look_at(run_id)
 
     def _end_unbegun(self, lease: Lease, error: IccError) -> RunEnd:
         with self._database.transaction() as link:
@@ -175,7 +183,7 @@ class RunDesk:
         return {"run_id": lease.run_id}
 
     def look_at(self, run_id: str) -> None:
-        """Somebody says that something changed about this run: if it is ours and to be stopped, stop it."""
+        """Somebody says that something changed about this run: if it is ours and to be stopped, or ended, stop it."""
         with self._lock:
             run = self._active.get(run_id)
         if run is None:
@@ -184,6 +192,8 @@ class RunDesk:
             row = runs.state(link, run_id)
         if row is not None and row["state"] == RunState.STOPPING:
             run.stop()
+        elif row is not None and row["state"] != RunState.RUNNING:
+            run.lose()
 
     def _ends_by_itself(self, run_id: str) -> bool:
         until = self._clock.monotonic() + STOP_SECONDS

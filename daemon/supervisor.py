@@ -70,6 +70,7 @@ class Supervisor:
         threads = [
             threading.Thread(target=self._beat, name="heartbeat", daemon=True),
             threading.Thread(target=self._keep_time, name="metronome", daemon=True),
+            threading.Thread(target=self._settle_bulk, name="bulk", daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -101,8 +102,13 @@ class Supervisor:
         metronome.every(RESCUE_SECONDS, self._janitor.rescue, "janitor rescue")
         metronome.every(SCHEDULE_SECONDS, self._blocks.run_once, "blocks")
         metronome.every(SCHEDULE_SECONDS, self._scheduler.run_once, "scheduler")
-        metronome.every(BULK_SECONDS, self._commands.bulk.run_once, "requeues and discards")
         metronome.every(FORECAST_SECONDS, self._forecast, "forecast")
+        metronome.run(self.stop)
+
+    def _settle_bulk(self) -> None:
+        """In time of its own: a discard of very many letters holds up neither a rescue nor the schedule."""
+        metronome = Metronome(self._services.clock)
+        metronome.every(BULK_SECONDS, self._commands.bulk.run_once, "requeues and discards")
         metronome.run(self.stop)
 
     def _forecast(self) -> None:
@@ -122,6 +128,8 @@ class Supervisor:
             except DatabaseAway as error:
                 log.warning("the database is away", why=error.cause)
                 self._revive()
+            except Exception:  # whatever it was: leases that nobody renews end every run
+                log.exception("a heartbeat failed")
             services.clock.wait(services.desk.changed, services.configuration.settings.icc_heartbeat_seconds)
             services.desk.changed.clear()
             if self.stop.is_set():

@@ -105,7 +105,7 @@ VENDOR = (
         "VENDOR_ASKED_LATER",
         "run deferred",
         "DoorLoop answered {status} at {path} and asked to come back later: nothing is sent before {until}.",
-        "Nothing to do at first: the run goes on by itself then. If it lasts, see status.doorloop.com.",
+        "Nothing to do at first: the run goes on by itself then, a dry run does not. If it lasts, see status.doorloop.com.",
     ),
     Code(
         "RATE_LIMITED",
@@ -117,13 +117,13 @@ VENDOR = (
         "RATE_LIMITED_UNTIL",
         "run deferred",
         "DoorLoop asked us to slow down (429): nothing is sent before {until}.",
-        "Nothing to do: the run goes on by itself then. If it comes often, lower the DOORLOOP_RATE_LIMIT_… settings.",
+        "Nothing to do: the run goes on by itself then, a dry run does not. If it comes often, lower the DOORLOOP_RATE_LIMIT_… settings.",
     ),
     Code(
         "BUDGET_SPENT",
         "run deferred",
         "This hour's requests to DoorLoop are used up; the next one may go out at {until}.",
-        "Nothing to do: the run goes on by itself. DOORLOOP_PAGE_SIZE=1000 needs fewer requests.",
+        "Nothing to do: the run goes on by itself then, a dry run does not. DOORLOOP_PAGE_SIZE=1000 needs fewer requests.",
     ),
     Code(
         "BREAKER_OPEN",

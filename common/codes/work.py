@@ -135,7 +135,7 @@ WORK = (
         "BLOCKED_UNTIL",
         "refused",
         "DoorLoop or our own request budget asked to wait until {until}.",
-        "Nothing to do: the run goes on by itself then.",
+        "A run that was put off goes on by itself then; anything else is to be asked for again then.",
     ),
     Code("NOTHING_RUNNING", "refused", "Nothing is running.", "Nothing to do."),
     Code("UNKNOWN_INTEGRATION", "refused", "There is no integration {integration}.", "Use one of: {known}."),

@@ -16,11 +16,11 @@ SQL = statements("breakers")
 T = TypeVar("T")
 
 
-def is_closed(database: Database, integration: str, account_key: str) -> bool:
+def is_quiet(database: Database, integration: str, account_key: str) -> bool:
     """Whether requests may go out; an account without a row has never failed."""
     with database.transaction() as link:
-        row = link.execute(SQL["is_closed"], {"integration": integration, "account_key": account_key}).fetchone()
-    return row is None or bool(row["is_closed"])
+        row = link.execute(SQL["is_quiet"], {"integration": integration, "account_key": account_key}).fetchone()
+    return row is None or bool(row["is_quiet"])
 
 
 def decide(

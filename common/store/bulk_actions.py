@@ -55,9 +55,9 @@ def take_letters(link: Link, action: Row, which: Row, last_id: int | None) -> in
     return taken
 
 
-def unfinished(link: Link, integrations: Sequence[str]) -> list[Row]:
-    """What is to be done or settled, oldest first."""
-    return link.execute(SQL["unfinished"], {"integrations": list(integrations), "id": None}).fetchall()
+def unfinished(link: Link, integrations: Sequence[str], only_id: Any = None) -> list[Row]:
+    """What is to be done or settled, oldest first; ``only_id``: that one alone."""
+    return link.execute(SQL["unfinished"], {"integrations": list(integrations), "id": only_id}).fetchall()
 
 
 def lock(link: Link, bulk_id: Any) -> Row | None:
@@ -65,7 +65,7 @@ def lock(link: Link, bulk_id: Any) -> Row | None:
     locked = link.execute(SQL["lock"], {"id": bulk_id}).fetchone()
     if locked is None:
         return None
-    return link.execute(SQL["unfinished"], {"integrations": [locked["integration"]], "id": bulk_id}).fetchone()
+    return next(iter(unfinished(link, [locked["integration"]], bulk_id)), None)
 
 
 def start(link: Link, bulk_id: Any, run_id: str | None = None) -> None:

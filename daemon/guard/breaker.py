@@ -55,7 +55,7 @@ class CircuitBreaker:
         Raises ``BreakerHolds`` after one cool-down in vain, or ``StopRequested``.
         """
         token = str(uuid.uuid4())
-        if for_ping or self._seen_closed():
+        if self._seen_quiet() or for_ping:
             return token
         told = False
         while True:
@@ -126,16 +126,16 @@ class CircuitBreaker:
             return
         raise self._holds(breaker)
 
-    def _seen_closed(self) -> bool:
+    def _seen_quiet(self) -> bool:
         now = self._clock.monotonic()
         with self._lock:
             if self._failing or now - self._looked_at < LOOK_SECONDS:
                 return not self._failing
             self._looked_at = now
-        closed = breakers.is_closed(self._database, *self._account)
+        quiet = breakers.is_quiet(self._database, *self._account)
         with self._lock:
-            self._failing = not closed
-        return closed
+            self._failing = not quiet
+        return quiet
 
     def _ask(self, token: str) -> tuple[Breaker, Admission]:
         def rule(breaker: Breaker, now: float) -> tuple[Breaker, Admission]:

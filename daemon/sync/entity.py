@@ -80,8 +80,8 @@ class EntityReading:
             # While the database is away, and then on from the checkpoint, as a next run would. A dry run has none.
             settled = self._read() if self._order.dry_run else self._patient(self._read)
         except PagesUnreliable as error:
-            # A list that contradicts itself leads nowhere: gone on with, one page that came wrong once ended every run of
-            # a day at the same place.
+            # A list that contradicts itself leads nowhere: gone on with, one page that came wrong once ended every run
+            # of a day at the same place.
             self._patient(self._bookmark.drop)
             return self._ended(EntityState.PARTIAL, error)
         except TransientFault as error:
@@ -145,10 +145,13 @@ class EntityReading:
             is_asked=is_asked,
         )
         if place.page > 1 and reading.sees_ids and pass_id is not None:
-            with self._database.transaction(lease.writer_name) as link:
-                for ids in passes.stream_seen(link, pass_id):
-                    reading.remember(ids)
+            self._remember(reading, pass_id)
         return reading
+
+    def _remember(self, reading: Reading, pass_id: int) -> None:
+        with self._database.transaction(self._lease.writer_name) as link:
+            for ids in passes.stream_seen(link, pass_id):
+                reading.remember(ids)
 
     def _settle(self, reading: Reading, last_page: int, sort_by: str) -> Settled:
         settled = self._judged(reading, last_page, sort_by)

@@ -28,7 +28,7 @@ from common.redact import mask
 from common.rules.identity import in_words, same_account
 from common.rules.outcome import run_state
 from common.states import EntityState, RunState
-from common.store import accounts, leases, runs
+from common.store import accounts, commands, leases, runs
 from common.store.database import Database, Link
 from common.store.leases import Lease
 from common.store.records import Provenance
@@ -270,6 +270,8 @@ class Run:
         lease = self.plan.lease
         with self._database.transaction(lease.writer_name) as link:
             end = self._as_asked(link, end)
+            # What was put off by this machine's clock comes due by the database's: a slow one would not wait at all.
+            ahead = commands.database_now(link) - self._clock.now()
             runs.skip_rest(link, lease.run_id, end.state, end.error)
             written = runs.finish(
                 link,
@@ -277,7 +279,7 @@ class Run:
                 state=end.state,
                 error=end.error,
                 warnings=progress.warnings,
-                blocked_until=end.blocked_until,
+                blocked_until=end.blocked_until and end.blocked_until + ahead,
                 requests=self._reporter.requests,
                 retries=self._reporter.retries,
                 waited_seconds=self._reporter.waited_seconds,
@@ -287,17 +289,22 @@ class Run:
             if put_off is None:
                 runs.block_account(link, lease, None, None)
             elif put_off.code != SHARE_SPENT:  # a requeue's own share: whoever else may go on
-                runs.block_account(link, lease, put_off.until, put_off.code)
+                runs.block_account(link, lease, put_off.until + ahead, put_off.code)
             leases.fence(link, lease)
             leases.free(link, lease)
         return replace(end, written=written)
 
     def _as_asked(self, link: Link, end: RunEnd) -> RunEnd:
-        """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`."""
-        if end.state is not RunState.STOPPED:
+        """A run ends `stopped` only when somebody asked; one whose process ends by itself is `interrupted`.
+
+        One that is put off just when somebody asks has to end, too: else it goes on by itself.
+        """
+        if end.state not in (RunState.STOPPED, RunState.DEFERRED):
             return end
         row = runs.state(link, self.plan.lease.run_id)
         if row is not None and row["state"] == RunState.STOPPING:
+            return RunEnd(RunState.STOPPED, put_off=end.put_off)
+        if end.state is RunState.DEFERRED:
             return end
         entity, page = runs.where_it_was(link, self.plan.lease.run_id) or ("its first entity", 0)
         return RunEnd(RunState.INTERRUPTED, IccError("INTERRUPTED", entity=entity, page=page).as_record())

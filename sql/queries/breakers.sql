@@ -14,9 +14,9 @@ FROM control.breakers
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 FOR UPDATE
 
--- name: is_closed
--- Whether requests may go out without asking further.
-SELECT state = 'closed' OR (state = 'forced_closed' AND forced_until > clock_timestamp()) AS is_closed
+-- name: is_quiet
+-- Whether requests may go out without asking further, and a success need not be written: none failed just before it.
+SELECT (state = 'closed' AND consecutive_failures = 0) OR (state = 'forced_closed' AND forced_until > clock_timestamp()) AS is_quiet
 FROM control.breakers
 WHERE integration = %(integration)s AND account_key = %(account_key)s
 

@@ -155,11 +155,11 @@ UPDATE control.run_entities SET state = 'running', started_at = clock_timestamp(
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND state = 'waiting'
 
 -- name: start_entity
--- An entity is being read now, in this pass.
+-- An entity is being read now, in this pass. What somebody else has ended stays so: the fence then says why.
 UPDATE control.run_entities
 SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), pass_id = %(pass_id)s,
     resumed_at_page = %(resumed_at_page)s, page = %(page)s
-WHERE run_id = %(run_id)s AND entity = %(entity)s
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND state IN ('waiting', 'running')
 
 -- name: count_page
 -- The counters of a page, in the page's own transaction.
@@ -176,11 +176,11 @@ RETURNING pg_current_xact_id()::text AS xact_id
 SELECT pg_xact_status(%(xact_id)s::xid8) = 'committed' AS is_committed
 
 -- name: finish_entity
--- The end of an entity.
+-- The end of an entity that nobody else has ended.
 UPDATE control.run_entities
 SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s, warnings = %(warnings)s,
     removed = %(removed)s, total = coalesce(%(total)s, total)
-WHERE run_id = %(run_id)s AND entity = %(entity)s
+WHERE run_id = %(run_id)s AND entity = %(entity)s AND state IN ('waiting', 'running')
 
 -- name: entity_results
 -- Every entity's counters, in order.
@@ -219,7 +219,8 @@ WHERE r.state = 'deferred' AND NOT r.dry_run AND r.mode <> 'requeue' AND r.block
       SELECT FROM control.runs AS later
       WHERE later.integration = r.integration AND later.account_key = r.account_key AND later.queued_at > r.queued_at
         AND (later.continues_run_id = r.id OR (later.mode = r.mode AND later.entities @> r.entities AND NOT later.dry_run
-                                           AND (r.since IS NULL OR later.since <= r.since))))
+                                           AND (r.since IS NULL OR later.since <= r.since)
+                                           AND later.state <> 'interrupted')))
 GROUP BY r.id
 ORDER BY r.queued_at DESC
 

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 
 from common.errors import Refused
+from common.letter_wishes import Matching, discard_wish
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer, LimitSettings
 from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.harness import ADMIN
 from tests.truth import assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
 
 STOP_SECONDS = 1.0
+SIX_LETTERS = """
+    INSERT INTO control.dead_letters (integration, entity, record_id, payload, payload_hash, code, reason, fingerprint)
+    SELECT 'doorloop', 'units', n::text, '{}', md5(n::text), 'RECORD_TYPE', 'bad', 'f' FROM generate_series(1, 6) AS n
+"""
 
 
 def assert_stops(yard: Yard) -> None:
@@ -75,6 +81,22 @@ def test_stop_while_waiting_for_the_budget(yard: Yard, drill: DrillServer) -> No
     sent = len(drill.log.entries())
     rows(yard.database, "UPDATE control.budgets SET windows = '{}'")
     assert len(drill.log.entries()) == sent
+
+
+def test_stop_is_not_kept_waiting_by_other_commands(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: discards of very many letters had every thread that does commands; Stop took ten seconds."""
+    rows(database, SIX_LETTERS)
+    yard.service()
+    drill.set_fault("hang", entity="owners", only_page=3)
+    yard.press_run()
+    wait_for(lambda: yard.page() >= 2, "two pages")
+    ids = [letter["id"] for letter in rows(database, "SELECT id FROM control.dead_letters")]
+    with held(database.url, "LOCK TABLE control.bulk_letters IN SHARE MODE"):
+        for letter in ids:
+            yard.gate().submit(discard_wish("doorloop", Matching(ids=(letter,)), reason="known"), ADMIN)
+        waiting = "SELECT count(*) AS commands FROM control.commands WHERE action = 'discard' AND state = 'claimed'"
+        wait_for(lambda: one(database, waiting)["commands"] == len(ids), "all are claimed")
+        assert_stops(yard)
 
 
 @pytest.mark.parametrize("by", ["the breaker", "what the vendor says is left"])

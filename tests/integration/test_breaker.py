@@ -144,6 +144,20 @@ def test_old_successes_do_not_hide_a_failing_share(database: Database) -> None:
     assert state(database) == "open"
 
 
+@pytest.mark.parametrize("for_ping", [False, True])
+def test_failures_with_successes_between_open_nothing(database: Database, for_ping: bool) -> None:
+    """Issue 3: consecutive ones do: five bad pings among good runs, or the other way round, held everything back."""
+    for _ in range(6):
+        Told(database).fail(2)
+        good = Told(database).breaker
+        for _ in range(2):
+            good.leave(good.enter(NEVER, for_ping=for_ping), Outcome.SUCCESS)
+    assert one(database, "SELECT state, consecutive_failures AS failures FROM control.breakers") == {
+        "state": "closed",
+        "failures": 0,
+    }
+
+
 @pytest.fixture
 def drill() -> Iterator[DrillServer]:
     """A vendor with four pages."""

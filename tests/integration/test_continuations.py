@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from common.clock import SystemClock
 from common.errors import Refused
 from common.store import slots
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.rescue import rescue_silent_runs
 from tests.harness import Engine, engine
 from tests.truth import one, rows
 from tests.waiting import wait_for
@@ -129,3 +131,26 @@ def test_a_run_since_later_overtakes_none_since_earlier(
     rows(database, "UPDATE control.runs SET mode = 'since', since = '2025-11-01'")
     assert put_off.run("since", since=datetime(2025, 11, day, tzinfo=UTC)).state == "succeeded"
     assert [kind for kind, _ in put_off.scheduler().run_once()] == ["continuation"] * goes_on
+
+
+def test_a_run_that_died_at_once_overtakes_none(put_off: Engine, database: Database) -> None:
+    """Issue 3: what was put off is continued, though a later run of the same began and its process died."""
+    put_off.begin()
+    rows(database, "UPDATE control.leases SET expires_at = now() - interval '1 second'")
+    assert rescue_silent_runs(database) == 1
+    assert [kind for kind, _ in put_off.scheduler().run_once()] == ["continuation"]
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_skewed_clock_waits_as_long_as_the_vendor_asked(
+    database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """Law 7: due is what is due by the database's clock; ten minutes behind, "in five minutes" was at once."""
+    usual = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda clock: usual(clock) + timedelta(minutes=minutes))
+    with DrillServer(rows=60, seed=5) as drill, engine(drill, database_url) as house:
+        drill.set_fault("rate_limited", retry_after="300")
+        assert house.run().state == "deferred"
+    waits = "SELECT extract(epoch FROM blocked_until - now())::int AS seconds FROM control."
+    for table in ("runs", "accounts_synced"):
+        assert 280 < one(database, waits + table)["seconds"] <= 303, table
