@@ -8,10 +8,12 @@ Variable names are the field names in capitals; ``.env`` in the working director
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
@@ -24,6 +26,9 @@ from common.own_address import origin_of
 from common.providers import PROVIDER_SETTINGS
 from common.redact import passwords_in
 from common.wipe import wipe_from_start
+
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
+_HOST = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]*)(?::[0-9]{0,5})?")
 
 VENDOR_SECRETS = ("DOORLOOP_API_KEY",)
 """Variables that the web process drops at start: it holds no vendor key (law: the dashboard never calls a vendor)."""
@@ -139,9 +144,19 @@ class SharedSettings(_FromEnvironment):
             return None
         if value.startswith("postgres://"):
             value = "postgresql://" + value.removeprefix("postgres://")
-        if not value.startswith("postgresql://"):
-            raise ValueError("a postgresql:// address")
+        if not value.startswith("postgresql://") or not _is_address(value):
+            raise ValueError("a postgresql:// address, its password percent-encoded (% as %25, @ as %40, / as %2F)")
         return value
+
+
+def _is_address(value: str) -> bool:
+    """Whether libpq can read it: what it cannot read it repeats, a piece of the password among it."""
+    try:
+        *user, hosts = urlsplit(value).netloc.split("@")
+    except ValueError:  # an unclosed bracket
+        return False
+    is_plain = value.isprintable() and " " not in value and not _LONE_PERCENT.search(value)
+    return is_plain and len(user) <= 1 and all(map(_HOST.fullmatch, hosts.split(",")))
 
 
 class WebSettings(SharedSettings):
@@ -152,7 +167,7 @@ class WebSettings(SharedSettings):
     icc_session_idle_minutes: float = Field(
         120, gt=0, description="a session without a person's action ends after this"
     )
-    icc_session_hours: float = Field(12, gt=0, description="a session ends after this at the latest")
+    icc_session_hours: float = Field(12, gt=0, le=8760, description="a session ends after this at the latest")
     icc_access_contact: str | None = Field(
         None, max_length=200, description="whom somebody without a role is told to ask: a name, a mail address"
     )
@@ -173,9 +188,21 @@ class DoorLoopSettings(_FromEnvironment):
         100, ge=1, le=1000, description="records per request; 1000 needs the fewest requests"
     )
     doorloop_max_concurrency: int = Field(2, ge=1, le=16, description="requests at a time, per account")
-    doorloop_rate_limit_rps: float = Field(4, ge=0, description="requests per second; 0: no such limit")
-    doorloop_rate_limit_per_minute: int = Field(50, ge=0, description="DoorLoop's documented limit; 0: no such limit")
-    doorloop_rate_limit_per_hour: int = Field(500, ge=0, description="DoorLoop's documented limit; 0: no such limit")
+    doorloop_rate_limit_rps: float = Field(4, ge=0, le=1000, description="requests per second; 0: no such limit")
+    doorloop_rate_limit_per_minute: int = Field(
+        50, ge=0, le=1_000_000, description="DoorLoop's documented limit; 0: no such limit"
+    )
+    doorloop_rate_limit_per_hour: int = Field(
+        500, ge=0, le=10_000_000, description="DoorLoop's documented limit; 0: no such limit"
+    )
+
+    @field_validator("doorloop_rate_limit_rps")
+    @classmethod
+    def _can_be_kept(cls, value: float) -> float:
+        """Below one in a quarter of an hour it is a mistake, and far below it no number of seconds at all."""
+        if 0 < value < 0.001:
+            raise ValueError("0, or at least 0.001")
+        return value
 
 
 class ScheduleSettings(_FromEnvironment):
@@ -213,7 +240,7 @@ class DaemonSettings(SharedSettings):
     icc_breaker_cool_down_seconds: float = Field(
         60, gt=0.05, le=3600, description="how long an open breaker holds requests"
     )
-    icc_pass_hours: float = Field(24, gt=0, description="an unfinished reading older than this starts again")
+    icc_pass_hours: float = Field(24, gt=0, le=8760, description="an unfinished reading older than this starts again")
     events_retention_days: int = Field(30, ge=1, le=3650, description="days that events are kept")
 
 
@@ -226,7 +253,13 @@ _Process = TypeVar("_Process", bound=SharedSettings)
 
 def environment(start: Path | None = None) -> dict[str, str]:
     """The environment over ``.env`` (of ``start``, default the working directory). Keys in lower case."""
-    values = {key: value for key, value in dotenv_values((start or Path.cwd()) / ".env").items() if value is not None}
+    try:
+        found = dotenv_values((start or Path.cwd()) / ".env")
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "SETTING_UNUSABLE", setting=".env", problem="not readable", expected="a text in UTF-8"
+        ) from None
+    values = {key: value for key, value in found.items() if value is not None}
     # A key pasted with its line break would be refused by the vendor, or not even be sent.
     return {key.lower(): value.strip() for key, value in {**values, **os.environ}.items() if value.strip()}
 

@@ -41,7 +41,7 @@ _ESCAPES = (
     # A mark of HTML.
     Escape(
         "&",
-        re.compile(r"(?i)&(?:amp;)*(#\d{1,7};?|#x[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)"),
+        re.compile(r"(?i)&(?:amp;)*(#0{0,40}\d{1,7};?|#x0{0,40}[0-9a-f]{1,6};?|[a-z][a-z0-9]{1,31};)"),
         lambda found: _marked(found[1]),
     ),
 )

@@ -30,6 +30,10 @@ def check_schedule(schedule: ScheduleSettings, served: Mapping[str, Account]) ->
     """Entities nobody knows. Whether the schedule fits into the budget is forecast (``daemon/forecast.py``)."""
     findings: list[Finding] = []
     for integration, account in served.items():
+        if not scheduled_entities(schedule):
+            facts = {"setting": "SYNC_ENTITIES", "problem": "not usable (it names none)"}
+            expected = {"expected": ",".join(account.entry.entities)}
+            findings.append(Finding("SETTING_INVALID", "error", facts | expected, integration, holds=True))
         unknown = [name for name in scheduled_entities(schedule) if name not in account.entry.entities]
         if unknown:
             facts = {

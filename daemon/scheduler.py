@@ -1,6 +1,7 @@
 """Starts what is due: scheduled runs, and deferred runs whose time has come. ``schedule`` is only the metronome.
 
-It forgets on restart and reads naive local time, so what is due is decided by pure rules over slots in Postgres.
+It forgets on restart and reads naive local time, so what is due is decided by pure rules over slots in Postgres, and by
+the database's clock: a machine whose own is ahead would take due times that nobody is to take for hours.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from common.config import ScheduleSettings
 from common.errors import DatabaseAway, Refused
 from common.operator_actions import Actor, Gate
 from common.rules.due import due
-from common.store import accounts, runs, slots
+from common.store import accounts, commands, runs, slots
 from common.store.database import Database, Row
 from common.wishes import Wish, run_wish
 from daemon.checks import scheduled_entities
@@ -34,7 +35,6 @@ class Scheduler:
     def __init__(
         self,
         database: Database,
-        clock: Clock,
         gate: Gate,
         settings: ScheduleSettings,
         *,
@@ -42,7 +42,6 @@ class Scheduler:
         daemon_id: str,
     ) -> None:
         self._database = database
-        self._clock = clock
         self._gate = gate
         self._settings = settings
         self._served = served
@@ -90,7 +89,7 @@ class Scheduler:
             if account is not None and account["paused_at"] is not None:
                 return []  # its slots stay untaken, so that the latest one is caught up when it goes on
             found = due(
-                self._clock.now(),
+                commands.database_now(link),
                 interval_minutes=settings.auto_sync_interval_minutes,
                 full_hour_utc=settings.auto_sync_full_at_hour_utc,
                 last_delta=slots.latest(link, integration, MAIN, "delta"),

@@ -55,7 +55,6 @@ class Supervisor:
         self._forecasts: tuple[Finding, ...] | None = None
         self._scheduler = Scheduler(
             services.database,
-            services.clock,
             services.gate,
             configuration.schedule,
             served=tuple(configuration.accounts),

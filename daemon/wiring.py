@@ -15,7 +15,7 @@ from common.clock import Clock, SystemClock
 from common.config import ChannelSettings, DaemonSettings, Finding, ScheduleSettings, read, read_process
 from common.errors import DatabaseAway
 from common.operator_actions import Gate
-from common.store import accounts, heartbeats
+from common.store import accounts, event_log, heartbeats
 from common.store.database import Database
 from common.store.door import known_url, opened
 from common.store.embedded import EmbeddedPostgresError
@@ -121,6 +121,7 @@ def _enlist(services: Services, daemon: dict[str, Any]) -> None:
     bury_the_dead(services.database, daemon)
     with services.database.transaction() as link:
         heartbeats.enlist(link, daemon)
+        event_log.make_partitions(link)  # who only ever calls `once` has no janitor
         for integration, account in services.configuration.accounts.items():
             accounts.ensure(link, integration, MAIN, account.entry.label)
     Blocks(services.database, services.configuration.accounts).run_once()

@@ -127,7 +127,6 @@ class Engine:
         configuration = self.services.configuration
         return Scheduler(
             self.database,
-            self.services.clock,
             self.gate,
             configuration.schedule,
             served=("doorloop",),

@@ -83,9 +83,9 @@ def admit(breaker: Breaker, limits: BreakerLimits, *, now: float, token: str) ->
         return breaker, Admission(False, (breaker.forced_until or now) - now)
     if breaker.state is BreakerState.OPEN:
         left = (breaker.cool_down_until or now) - now
-        if left > 0:
+        if 0 < left <= limits.cool_down_seconds:  # more of it: the clock was set back meanwhile
             return breaker, Admission(False, left)
-    elif breaker.probe_token is not None and (breaker.probe_expires_at or now) > now:
+    elif breaker.probe_token is not None and 0 < (breaker.probe_expires_at or now) - now <= limits.probe_seconds:
         return breaker, Admission(False, min(1.0, (breaker.probe_expires_at or now) - now))
     probing = replace(
         breaker,

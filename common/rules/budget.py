@@ -14,7 +14,8 @@ from typing import Any
 
 BUCKETS = {"second": 60, "minute": 240, "hour": 120}
 """Parts of a window in which answers are counted together: fine enough to give away nothing, few enough for one row."""
-SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0
+_LENGTHS = {"second": SECOND, "minute": MINUTE, "hour": HOUR}
 ONE_RESERVED_OF = 25
 """One permit of so many may be kept for pings: at most 4 %, so that runs have 95 % of the rate after all rounding."""
 
@@ -159,17 +160,23 @@ def _count(state: dict[str, Any], limits: BudgetLimits, moment: float) -> dict[s
 
 
 def _prune(state: Mapping[str, Any], limits: BudgetLimits, now: float) -> dict[str, Any]:
-    """Forget what no window counts any more; flights whose holder died become answered."""
+    """Forget what no window counts any more; flights whose holder died become answered.
+
+    What lies too far ahead was noted before the database's clock was set back: it counts as of now. A window that these
+    limits do not have may be another daemon's.
+    """
     fresh: dict[str, Any] = {"flights": {}}
     if state.get("held_until", now) > now:
-        fresh["held_until"] = state["held_until"]
+        fresh["held_until"] = min(state["held_until"], now + DAY)
     windows = limits.windows()
-    for window, (length, _) in windows.items():
-        fresh[window] = [bucket for bucket in state.get(window, ()) if bucket[0] + length > now]
+    for window, parts in BUCKETS.items():
+        length = windows[window][0] if window in windows else _LENGTHS[window]
+        latest = now + length / parts
+        fresh[window] = [[min(end, latest), count] for end, count in state.get(window, ()) if end + length > now]
     lost = []
     for permit, expires in state.get("flights", {}).items():
         if expires > now:
-            fresh["flights"][permit] = expires
+            fresh["flights"][permit] = min(expires, now + HOUR)
         else:
             lost.append(expires)
     for expires in sorted(lost):

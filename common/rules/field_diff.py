@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 HIDDEN = "•••"
 ABSENT = "(absent)"
 MOST_CHARACTERS = 80
+Path = tuple[str, ...]
+"""Keys, from the record's own inwards."""
+_IDENTIFIER = re.compile(r"[^\W\d][\w$-]{0,59}")
+
+
+def said(key: str) -> str:
+    """A record's key as it may be shown: one that is no identifier may be a mail address, a number or a name."""
+    return key if _IDENTIFIER.fullmatch(key) else HIDDEN
 
 
 def plain_fields(columns: Iterable[tuple[tuple[str, ...], bool]]) -> frozenset[str]:
@@ -34,18 +43,20 @@ def field_diffs(
     Of a field that is not ``plain`` only that it differs is told. ``excerpt`` makes a text short, without secrets.
     """
     old, new = _flat(before), _flat(after)
-    differing = sorted(name for name in old.keys() | new.keys() if old.get(name, ...) != new.get(name, ...))
+    differing = sorted(path for path in old.keys() | new.keys() if old.get(path, ...) != new.get(path, ...))
 
-    def words(record: Mapping[str, Any], name: str) -> str:
-        if name not in record:
+    def words(record: Mapping[Path, Any], path: Path) -> str:
+        if path not in record:
             return ABSENT
-        if name not in plain:
+        if ".".join(path) not in plain:
             return HIDDEN
-        value = record[name]
+        value = record[path]
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         return excerpt(text, MOST_CHARACTERS)
 
-    return {excerpt(name, MOST_CHARACTERS): (words(old, name), words(new, name)) for name in differing}
+    return {
+        excerpt(".".join(map(said, path)), MOST_CHARACTERS): (words(old, path), words(new, path)) for path in differing
+    }
 
 
 def _field_of(source: str) -> str:
@@ -55,11 +66,11 @@ def _field_of(source: str) -> str:
     return ".".join(steps[:index])
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(record: Mapping[str, Any], above: Path = ()) -> dict[Path, Any]:
+    found: dict[Path, Any] = {}
     for key, value in record.items():
         if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{prefix}{key}.")
+            found |= _flat(value, (*above, key))
         else:
-            found[f"{prefix}{key}"] = value
+            found[*above, key] = value
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from common.rules.holdable import holdable
+from common.rules.field_diff import said
 
 MOST_EXAMPLES = 3
 MOST_DIGITS = 6
@@ -68,7 +68,7 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped], wording: Word
 
     Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
     columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
-    A key that Postgres cannot hold is escaped as it is in ``raw``; of very many keys the first are told.
+    A key that is no identifier may be personal, too, and is not told; of very many keys the first are.
     """
     sample = [record for record in records if isinstance(record, dict)]
     mapped = list(columns)
@@ -94,15 +94,15 @@ def _without_column(sample: list[dict[str, Any]], sources: set[str]) -> Iterator
     for record in sample:
         for key, value in record.items():
             if key not in known:
-                yield key, value
+                yield said(key), value
             elif key in opened and isinstance(value, dict):
                 for name, part in value.items():
                     if f"{key}.{name}" not in inner:
-                        yield f"{key}.{name}", part
+                        yield f"{said(key)}.{said(name)}", part
 
 
 def _note(found: dict[str, dict[str, list[str]]], wording: Wording, key: str, value: Any) -> None:
-    types = found.setdefault(holdable(wording.name(key)), {})
+    types = found.setdefault(wording.name(key), {})
     if value is None:
         return
     examples = types.setdefault(json_type(value), [])
@@ -126,7 +126,7 @@ def harmless(value: Any, name: Callable[[str], str]) -> str:
         return f"{len(value)} items"
     if not isinstance(value, dict):
         return repr(value)  # a stand-in for what is no JSON says so itself, and nothing else
-    keys = ", ".join(holdable(name(key)) for key in sorted(value)[:6])
+    keys = ", ".join(name(said(key)) for key in sorted(value)[:6])
     return f"keys {keys}" if keys else "no keys"
 
 

@@ -39,14 +39,15 @@ def decide(
         return verdict
 
 
-def lowered(database: Database, integration: str, account_key: str) -> Lowered:
-    """What an admin has lowered, as it counts now."""
+def in_force(database: Database, integration: str, account_key: str) -> tuple[Lowered, float]:
+    """What an admin has lowered, as it counts now, and for how many seconds the vendor wants nothing to be sent."""
     with database.statement() as link:
-        return lowered_now(link, integration, account_key)
+        row = link.execute(SQL["in_force"], {"integration": integration, "account_key": account_key}).fetchone()
+    return (as_lowered(row["lowered_to"]), row["held_seconds"]) if row else (Lowered(), 0.0)
 
 
 def lowered_now(link: Link, integration: str, account_key: str) -> Lowered:
-    """The same for who has a link already."""
+    """What an admin has lowered, for who has a link already."""
     row = link.execute(SQL["lowered"], {"integration": integration, "account_key": account_key}).fetchone()
     return as_lowered(row["lowered_to"]) if row else Lowered()
 

@@ -244,7 +244,10 @@ class Database:
 
     @staticmethod
     def _named(url: str, name: str) -> str:
-        return conninfo.make_conninfo(url, application_name=name[:63], connect_timeout=CONNECT_TIMEOUT_SECONDS)
+        try:
+            return conninfo.make_conninfo(url, application_name=name[:63], connect_timeout=CONNECT_TIMEOUT_SECONDS)
+        except psycopg.ProgrammingError as error:  # an option that libpq does not know
+            raise DatabaseAway(_first_line(error)) from None
 
 
 def _link_settings() -> dict[str, Any]:

@@ -63,6 +63,13 @@ class Tally:
     rows: int = 0
     dead: int = 0
 
+    def add(self, other: Tally) -> None:
+        """Count what another one counted, too."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.rows += other.rows
+        self.dead += other.dead
+
 
 @dataclass(frozen=True)
 class GroupedError:

@@ -1,4 +1,7 @@
-"""What an admin has lowered for a while, looked up at most once a second, so that a running run obeys within two."""
+"""What an admin has lowered for a while, and until when the vendor wants nothing at all.
+
+Looked up at most once a second, so that a running run obeys within two.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,12 @@ class Ceiling:
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._lowered = Lowered()
+        self._held_until = float("-inf")
+
+    def hold_left(self) -> float:
+        """For how many seconds nothing is to be sent, whichever daemon was told so, as of the last look."""
+        with self._lock:
+            return self._held_until - self._clock.monotonic()
 
     def lowered(self) -> Lowered:
         """What counts now, at most a second old. Raises ``DatabaseAway``."""
@@ -30,7 +39,8 @@ class Ceiling:
             if now - self._looked_at < LOOK_SECONDS:
                 return self._lowered
             self._looked_at = now
-        found = budgets.lowered(self._database, *self._account)
+        found, held_seconds = budgets.in_force(self._database, *self._account)
         with self._lock:
             self._lowered = found
+            self._held_until = now + held_seconds
         return found

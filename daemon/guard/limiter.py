@@ -101,7 +101,7 @@ class Limiter:
         slowed = not for_ping and self._keep_pace(stop, tell)
         while True:
             limits = self._in_force()
-            key, wait, window = None, self._hold_left(), "hold"
+            key, wait, window = None, max(self._hold_left(), self._ceiling.hold_left()), "hold"
             if wait <= 0 and not limits.unlimited:
                 key = uuid.uuid4().hex[:12]
                 decision = self._ask(key, limits, for_ping=for_ping)
@@ -130,10 +130,7 @@ class Limiter:
         with self._lock:
             self._held_until = max(self._held_until, self._clock.monotonic() + seconds)
         limits = self._in_force()
-        if not limits.unlimited:
-            self._decide(
-                lambda windows, now: (budget.hold(windows, limits, until=now + seconds, now=now), None), limits
-            )
+        self._decide(lambda windows, now: (budget.hold(windows, limits, until=now + seconds, now=now), None), limits)
 
     def heed(self, told: Quota | None) -> None:
         """What the vendor says is left of its quota; from the next request on the pace follows it."""

@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import BreakerHolds, Deferred, EntityRefused, IccError, PagesUnreliable, TransientFault
 from common.rules.order import NewestFirst
 from common.states import EntityState
-from common.store import accounts, leases, passes, runs
+from common.store import accounts, commands, leases, passes, runs
 from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Entity
@@ -127,8 +127,8 @@ class EntityReading:
         with self._database.transaction(lease.writer_name) as link:
             runs.start_entity(link, lease.run_id, name, pass_id=pass_id, resumed_at_page=resumed)
             earlier = passes.earlier(link, lease, name, pass_id)
-            seconds = self._order.pass_seconds
-            is_asked = accounts.is_asked_about_removal(link, *account, name, within_seconds=seconds)
+            is_asked = accounts.is_asked_about_removal(link, *account, name, within_seconds=self._order.pass_seconds)
+            now = commands.database_now(link)
             leases.fence(link, lease)
         self._proof.was_complete_before = earlier.was_complete
         if not earlier.brought_records:
@@ -143,6 +143,7 @@ class EntityReading:
             page_size=self._copy.page_size,
             is_first=not earlier.brought_records,
             is_asked=is_asked,
+            began=now,
         )
         if place.page > 1 and reading.sees_ids and pass_id is not None:
             self._remember(reading, pass_id)

@@ -23,7 +23,8 @@ CLOCKS_DIFFER = timedelta(hours=1)
 class Reading:
     """The state of one list.
 
-    ``pass_`` None: a dry run, of which nothing is stored; ``is_first``: no reading before it brought records;
+    ``pass_`` None: a dry run, of which nothing is stored; ``began``: when, since no pass says so then. ``is_first``: no
+    reading before it brought records.
     ``is_asked``: an admin may still say that what an earlier reading missed is gone: what this one meets is remembered.
     """
 
@@ -37,6 +38,7 @@ class Reading:
         page_size: int,
         is_first: bool = False,
         is_asked: bool = False,
+        began: datetime | None = None,
     ) -> None:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page, self.sees_ids, self.is_asked = first_page, sees_ids, is_asked
@@ -49,7 +51,8 @@ class Reading:
         self.shrank = False
         """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
-        self._cap = self._began = _started_at(pass_)
+        self._cap = _started_at(pass_)
+        self._began = self._cap or began
         self._first_total: int | None = None
         self._pages_read = self._born = 0
         self.ahead: tuple[datetime, str] | None = None

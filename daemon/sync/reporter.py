@@ -115,13 +115,20 @@ class Reporter:
         try:
             event_log.write(self._database, batch, self._clock.now())
         except DatabaseAway:
-            with self._lock:
-                self._events = [*batch.events, *self._events][-MOST_WAITING:]
-                self._errors = [*batch.errors, *self._errors][-MOST_WAITING:]
+            self._keep(batch)
             raise
         except Exception:
             log.exception("a flush of events failed; each kind is written by itself")
             self._write_singly(batch)
+
+    def _keep(self, batch: Flush) -> None:
+        """For the next flush, before what has gathered since."""
+        with self._lock:
+            self._events = [*batch.events, *self._events][-MOST_WAITING:]
+            self._errors = [*batch.errors, *self._errors][-MOST_WAITING:]
+            self._samples = [*batch.samples, *self._samples][-MOST_WAITING:]
+            for key, tally in batch.tallies.items():
+                self._tallies[key].add(tally)
 
     def _write_singly(self, batch: Flush) -> None:
         for part in batch.parts:

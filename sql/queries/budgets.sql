@@ -23,6 +23,14 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s
 SELECT lowered_to, lowered_until, lowered_by, lowered_reason FROM control.budgets
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND lowered_until > clock_timestamp()
 
+-- name: in_force
+-- The same, null when nothing is lowered, and for how long the vendor wants nothing to be sent; no row before the first.
+SELECT CASE WHEN lowered_until > clock_timestamp() THEN lowered_to END AS lowered_to,
+       coalesce((windows ->> 'held_until')::double precision - extract(epoch FROM clock_timestamp())::double precision, 0)
+           AS held_seconds
+FROM control.budgets
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+
 -- name: lower
 -- Lower limits or concurrency until a moment, by the database's clock.
 UPDATE control.budgets

@@ -14,6 +14,7 @@ from common.store import slots
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.rescue import rescue_silent_runs
+from daemon.sync.run import RunPlan
 from tests.harness import Engine, engine
 from tests.truth import one, rows
 from tests.waiting import wait_for
@@ -154,3 +155,17 @@ def test_a_skewed_clock_waits_as_long_as_the_vendor_asked(
     waits = "SELECT extract(epoch FROM blocked_until - now())::int AS seconds FROM control."
     for table in ("runs", "accounts_synced"):
         assert 280 < one(database, waits + table)["seconds"] <= 303, table
+
+
+def test_a_due_time_that_was_taken_ahead_of_time_comes_again(database_url: str, database: Database) -> None:
+    """A machine's clock does not count; where the database's was ahead for a moment, its slots are taken anew."""
+    with DrillServer(rows=20, seed=5) as drill, engine(drill, database_url, AUTO_SYNC_ENABLED="true") as house:
+        rows(database, "UPDATE control.daemons SET kind = 'service', heartbeat_at = now() WHERE stopped_at IS NULL")
+        ((_, first),) = house.scheduler().run_once()
+        plan = house.commands.take(first)
+        assert isinstance(plan, RunPlan)
+        house.finish(plan)
+        assert house.scheduler().run_once() == []
+        rows(database, "UPDATE control.schedule_slots SET taken_at = now() + interval '8 hours'")
+        assert [kind for kind, _ in house.scheduler().run_once()] == ["delta"]
+        assert house.scheduler().run_once() == []

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from common.clock import SystemClock
 from common.codes import CODES
-from common.errors import Refused
+from common.errors import Deferred, Refused
 from common.insights.runs import found_runs
+from common.rules.budget import BudgetLimits
 from common.store.database import Database
+from daemon.guard.ceiling import Ceiling
+from daemon.guard.limiter import Limiter
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows, table
@@ -242,3 +247,21 @@ def test_come_back_later_is_heeded_whatever_else_ended_the_run(
     with pytest.raises(Refused) as refusal:
         copier.run()
     assert refusal.value.code == "BLOCKED_UNTIL"
+
+
+@pytest.mark.parametrize("limits", [BudgetLimits(), BudgetLimits(per_minute=1000)], ids=["without limits", "with one"])
+def test_whoever_asks_heeds_what_another_was_told(database: Database, limits: BudgetLimits) -> None:
+    """Law 7: "not before" means all of our requests, those of another daemon and of one that came after a crash, too,
+    whatever limits are set."""
+    never, clock, account = threading.Event(), SystemClock(), {"integration": "doorloop", "account_key": "main"}
+
+    def limiter() -> Limiter:
+        ceiling = Ceiling(database, clock, **account)
+        return Limiter(
+            database, clock, **account, limits=limits, ceiling=ceiling, flight_seconds=10, longest_wait_seconds=60
+        )
+
+    limiter().take(never)
+    limiter().hold(900)
+    with pytest.raises(Deferred):
+        limiter().take(never)

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from common.clock import SystemClock
+from common.errors import DatabaseAway
+from common.store import event_log
 from common.store.database import Database
 from common.store.event_log import Event, RateSample
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.sync.reporter import Reporter
 from tests.harness import engine
-from tests.truth import one
+from tests.truth import one, rows
 
 AT = datetime.now(UTC)
 ACCOUNT = ("doorloop", "main")
@@ -53,3 +56,38 @@ def test_what_cannot_be_written_is_lost_alone(reporter: Reporter, database: Data
     reporter.add(event(rows=7))
     reporter.flush()
     assert one(database, "SELECT array_agg(rows) AS rows FROM control.events WHERE code = 'page'")["rows"] == [7]
+
+
+def test_what_gathered_while_the_database_was_away_is_all_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples and the five-minute series as well as events: a killed run's requests are counted by them."""
+    reporter = Reporter(database, SystemClock())
+    reporter.sample(RateSample(AT, *ACCOUNT, None, "sent"), "owners", failures=1)
+    reporter.tally(ACCOUNT, "owners", rows=7, dead=1)
+
+    def away(*_: object) -> int:
+        raise DatabaseAway("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(event_log, "write", away)
+        with pytest.raises(DatabaseAway):
+            reporter.flush()
+    reporter.tally(ACCOUNT, "owners", rows=2, dead=0)
+    reporter.flush()
+    sums = ", ".join(f"sum({name})::int AS {name}" for name in ("requests", "failures", "rows", "dead"))
+    series = one(database, f"SELECT {sums} FROM control.series_5m")
+    assert series == {"requests": 1, "failures": 1, "rows": 9, "dead": 1}
+    assert one(database, "SELECT count(*) AS samples FROM control.rate_limit_samples")["samples"] == 1
+
+
+def test_who_only_calls_once_has_lines_too(database_url: str, database: Database) -> None:
+    """No service for over a week: nobody had made the day's partition, and a run had not a single line."""
+    for (name,) in map(dict.values, rows(database, DAYS)):
+        rows(database, f"DROP TABLE {name}")
+    with DrillServer(rows=5, seed=1) as drill, engine(drill, database_url) as house:
+        house.run()
+    assert one(database, "SELECT count(*) AS lines FROM control.events")["lines"] > 3
+
+
+DAYS = "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'control.events'::regclass"

@@ -44,6 +44,10 @@ class NoCeiling:
         """What the test says."""
         return self.what
 
+    def hold_left(self) -> float:
+        """The vendor asked for nothing."""
+        return 0.0
+
 
 class Unwitnessed:
     """Nobody is told."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.rules.breaker import Breaker, BreakerLimits, Outcome, admit, record
+from common.rules.breaker import Admission, Breaker, BreakerLimits, Outcome, admit, record
 from common.states import MOVES, BreakerState
 
 LIMITS = BreakerLimits(failures=3, share=0.5, least=10, window_seconds=60, cool_down_seconds=60, probe_seconds=30)
@@ -82,3 +82,12 @@ def test_it_only_makes_legal_moves(steps: list[tuple[Outcome, bool, float]]) -> 
                 assert (old.state.value, new.state.value) in MOVES["breakers"]
             assert new.state is not BreakerState.OPEN or new.cool_down_until is not None
             breaker = new
+
+
+def test_a_clock_that_was_set_back_holds_nothing_for_hours() -> None:
+    """A cool-down or a probe that lies farther ahead than any began by the clock of before: it is over."""
+    limits = BreakerLimits(cool_down_seconds=60, probe_seconds=150)
+    opened = Breaker(BreakerState.OPEN, cool_down_until=5 * 3600.0)
+    assert admit(opened, limits, now=0.0, token="a")[1] == Admission(True, is_probe=True)
+    probing = Breaker(BreakerState.HALF_OPEN, probe_token="dead", probe_expires_at=5 * 3600.0)
+    assert admit(probing, limits, now=0.0, token="a")[1] == Admission(True, is_probe=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.rules.budget import BUCKETS, BudgetLimits, answered, ask, used
+from common.rules.budget import BUCKETS, BudgetLimits, answered, ask, hold, used
 
 EPOCH = 1_790_000_000.0
 FLIGHT_SECONDS = 120.0
@@ -183,3 +183,35 @@ def test_without_limits_everything_is_granted() -> None:
 def test_a_rate_below_one_a_second_stretches_the_second() -> None:
     """0.5 requests a second is one request in two seconds, not none in one."""
     assert BudgetLimits(per_second=0.5).windows() == {"second": (2.0, 1)}
+
+
+def test_another_daemons_limits_forget_nothing() -> None:
+    """One that has no hour limit, since its environment is another, must not give the hour away."""
+    both, minute = BudgetLimits(per_minute=50, per_hour=500), BudgetLimits(per_minute=50)
+    state: dict[str, Any] = {}
+    for number in range(40):
+        state = ask(state, both, permit=str(number), now=1000.0 + number, flight_seconds=60).state
+        state = answered(state, both, permit=str(number), now=1000.5 + number)
+    state = ask(state, minute, permit="other", now=1041.0, flight_seconds=60).state
+    assert used(state, "hour", 3600, 1041.0) == 41
+
+
+def test_a_clock_that_was_set_back_costs_a_window_at_most() -> None:
+    """Five hours back: what was counted by the clock of before counts as of now, and leaves with its window."""
+    limits, ahead = BudgetLimits(per_minute=3, per_hour=500), 5 * 3600.0
+    state: dict[str, Any] = {}
+    for number in range(3):
+        state = ask(state, limits, permit=str(number), now=ahead + number, flight_seconds=10).state
+        state = answered(state, limits, permit=str(number), now=ahead + number)
+    state = hold(state, limits, until=ahead + 200_000, now=ahead)
+    now = 0.0
+    decision = ask(state, limits, permit="x", now=now, flight_seconds=10)
+    assert (decision.window, decision.wait_seconds) == ("hold", 86_400)
+    state = {name: value for name, value in decision.state.items() if name != "held_until"}
+    for _ in range(5):
+        decision = ask(state, limits, permit="x", now=now, flight_seconds=10)
+        if decision.granted:
+            break
+        now, state = now + decision.wait_seconds, decision.state
+    assert decision.granted
+    assert now <= 61

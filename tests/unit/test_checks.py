@@ -44,6 +44,12 @@ from daemon.integrations.doorloop.checks import check_api_key, check_base_url, i
         ("https://[::1/api", "SETTING_INVALID"),
         ("https://app.doorloop.com:99999/api", "SETTING_INVALID"),
         ("nonsense", "SETTING_INVALID"),
+        ("https://user:word@app.doorloop.com/api", "SETTING_INVALID"),
+        ("https://token@app.doorloop.com/api", "SETTING_INVALID"),
+        ("https://app.doorloop.com/api#docs", "SETTING_INVALID"),
+        ("https://app.doorloop.com/api?key=x", "SETTING_INVALID"),
+        ("https://app.doorloop.com/ api", "SETTING_INVALID"),
+        ("https://app.doorlo\u043ep.com/api", "SETTING_INVALID"),
     ],
 )
 def test_an_address_that_cannot_be_right_is_a_finding(url: str, code: str | None) -> None:
@@ -162,6 +168,12 @@ def test_an_unknown_entity_holds_the_schedule() -> None:
     assert code == "SETTING_INVALID"
     assert "tennants" in facts["problem"]
     assert scheduled_entities(ScheduleSettings(sync_entities="owners, units ,,")) == ("owners", "units")
+
+
+def test_a_schedule_of_nothing_holds_itself() -> None:
+    """Commas alone name no entity, and none named used to mean all."""
+    ((code, facts),) = schedule_findings(500, sync_entities=" , ,")
+    assert (code, facts["setting"]) == ("SETTING_INVALID", "SYNC_ENTITIES")
 
 
 def account_of(database_url: str | None = None, **values: str) -> DoorLoopAccount:

@@ -243,13 +243,57 @@ def test_half_a_public_address_is_a_finding(value: str, problem: str) -> None:
         ("postgresql://icc:s3cr%2Ft@db.example/icc", {"s3cr%2Ft", "s3cr/t"}),
         ("postgres://icc@db.example/icc?password=s3cret", {"s3cret"}),
         ("postgresql://postgres:postgres@db.example/icc", set()),
-        ("postgresql://icc@[broken/icc", set()),
+        ("postgresql://one,two:5433/icc", set()),
     ],
 )
 def test_the_database_passwords_are_for_the_mask(address: str, hidden: set[str]) -> None:
     """As they are and as they are written; a password that is a word of every address would hide them all."""
     settings = SharedSettings(database_url=address, icc_secret_key="k" * 16)
     assert {secret for secret in settings.secrets if secret} == hidden | {"k" * 16}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_an_env_file_that_is_no_text_is_said_so(tmp_path: Path, encoding: str) -> None:
+    """PowerShell's ``>`` writes UTF-16: a sentence, no traceback."""
+    (tmp_path / ".env").write_bytes("DOORLOOP_PAGE_SIZE=100 # für alle".encode(encoding))
+    with pytest.raises(SettingsError) as caught:
+        environment(tmp_path)
+    assert caught.value.cause == ".env is not readable."
+
+
+@pytest.mark.parametrize("rps", ["1e-300", "0.0009", "-1", "1e9"])
+def test_a_rate_that_no_clock_can_keep_is_refused(rps: str) -> None:
+    """One request in a million years ended every run by an error of ours."""
+    settings, (finding,) = read(DoorLoopSettings, {"doorloop_rate_limit_rps": rps}, integration="doorloop")
+    assert (finding.facts["setting"], settings.doorloop_rate_limit_rps) == ("DOORLOOP_RATE_LIMIT_RPS", 4)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "canary%zz",
+        "canary%",
+        "can ary",
+        "canary@host",
+        "can/ary",
+        "can?ary",
+        "can#ary",
+        "[canary",
+        "can%00ary",
+        "can\nary",
+    ],
+)
+def test_a_password_that_libpq_would_misread_is_refused_unseen(password: str) -> None:
+    """Law 9: what it cannot read it repeats, a piece of the password among it, in a traceback."""
+    with pytest.raises(SettingsError) as caught:
+        read_process(
+            WebSettings,
+            {"icc_secret_key": "k" * 16, "database_url": f"postgresql://icc:{password}@db.example:5432/icc"},
+        )
+    said = str(caught.value) + str(caught.value.__cause__) + caught.value.cause + caught.value.remedy
+    assert "DATABASE_URL" in said
+    assert "percent-encoded" in said
+    assert "ary" not in said
 
 
 def test_vendor_secrets_are_dropped_in_whatever_case_they_are_written() -> None:

@@ -12,6 +12,7 @@ import pytest
 from common.errors import EntityRefused, RunFault, StopRequested, TransientFault, VendorFault
 from common.http.transport import Limits, Transport
 from common.rules.budget import BudgetLimits
+from common.store import budgets
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.guard import Guard, Patience, Reply
 from daemon.guard.lanes import Lanes
@@ -33,6 +34,12 @@ def drill() -> Iterator[DrillServer]:
     """A fresh drill with 25 records of each entity."""
     with DrillServer(rows=25, seed=3) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget's row, of which nothing is remembered."""
+    monkeypatch.setattr(budgets, "decide", lambda _database, _integration, _account, rule: rule({}, 0.0)[1])
 
 
 class Reach:

@@ -24,6 +24,13 @@ def test_fields_of_plain_columns_are_shown_and_no_other() -> None:
     }
 
 
+def test_a_key_that_is_no_identifier_is_not_told() -> None:
+    """Law 9: what a record is keyed by may be somebody's mail address or number."""
+    after = {"shares": {"ana@example.test": {"phone": "1"}}, "address": {"+14155550100": "home"}}
+    told = field_diffs({}, after, frozenset(), excerpt)
+    assert set(told) == {"shares.•••.phone", "address.•••"}
+
+
 def test_a_column_read_from_a_personal_field_keeps_it_hidden() -> None:
     """Two columns of one field, one of them sensitive: the field is."""
     assert plain_fields([(("phones.0.number",), True), (("phones.0.type",), False)]) == frozenset()

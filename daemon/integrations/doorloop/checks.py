@@ -17,10 +17,11 @@ def check_base_url(base_url: str) -> Finding | None:
         host, usable = (parts.hostname or "").lower(), parts.port != 0
     except ValueError:  # such as an unclosed bracket or a port beyond 65535
         parts, host, usable = urlsplit(""), "", False
-    if parts.scheme not in ("http", "https") or not host or not usable:
+    readable = base_url.isascii() and base_url.isprintable() and not set(base_url) & set(" \\@?#")
+    if parts.scheme not in ("http", "https") or not host or not usable or not readable:
         facts = {
             "setting": "DOORLOOP_BASE_URL",
-            "problem": "not an http(s) address",
+            "problem": "not an http(s) address without user, query and odd letters",
             "expected": "https://app.doorloop.com/api",
         }
         return Finding("SETTING_INVALID", "error", facts, KEY, holds=True)
