@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from common.states import BreakerState
 
+FARTHEST_SECONDS = 3600.0
+"""No cool-down and no probe lasts longer: what lies farther ahead was noted before the database's clock went back."""
+
 
 class Outcome(StrEnum):
     """What a request says about the vendor's health."""
@@ -83,9 +86,9 @@ def admit(breaker: Breaker, limits: BreakerLimits, *, now: float, token: str) ->
         return breaker, Admission(False, (breaker.forced_until or now) - now)
     if breaker.state is BreakerState.OPEN:
         left = (breaker.cool_down_until or now) - now
-        if 0 < left <= limits.cool_down_seconds:  # more of it: the clock was set back meanwhile
+        if 0 < left <= FARTHEST_SECONDS:
             return breaker, Admission(False, left)
-    elif breaker.probe_token is not None and 0 < (breaker.probe_expires_at or now) - now <= limits.probe_seconds:
+    elif breaker.probe_token is not None and 0 < (breaker.probe_expires_at or now) - now <= FARTHEST_SECONDS:
         return breaker, Admission(False, min(1.0, (breaker.probe_expires_at or now) - now))
     probing = replace(
         breaker,
