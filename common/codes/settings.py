@@ -15,6 +15,12 @@ SETTINGS = (
     Code("SETTING_MISSING", "start refused", "{setting} is not set.", "Set {setting}: {expected}."),
     Code("SETTING_UNUSABLE", "start refused", "{setting} is {problem}.", "Set {setting} to {expected}."),
     Code(
+        "DATABASE_FORBIDS",
+        "start refused",
+        "Postgres does not let us write: {detail}",
+        "Give the user of DATABASE_URL the right to make schemas in its database (GRANT CREATE ON DATABASE), on a server that is not read-only.",
+    ),
+    Code(
         "BASE_URL_NOT_API",
         "finding",
         "DOORLOOP_BASE_URL points at {problem}, not at the API.",

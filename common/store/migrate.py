@@ -15,7 +15,7 @@ from yoyo import get_backend, read_migrations
 from yoyo.connections import parse_uri
 
 from common.config import SharedSettings, environment, read_process
-from common.errors import IccError
+from common.errors import DatabaseAway, IccError
 from common.store.database import Database, translated
 from common.store.door import opened
 from common.store.embedded import EmbeddedPostgresError
@@ -27,13 +27,16 @@ ATTEMPTS = 10
 
 
 def migrate(database: Database) -> list[str]:
-    """Apply what is missing; returns the ids applied. Waits while another process migrates."""
-    with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
-        link.execute("CREATE SCHEMA IF NOT EXISTS control")
-        applied = _apply(database.direct_url)
-        if applied:
-            link.execute("ANALYZE")
-        return applied
+    """Apply what is missing; returns the ids applied. Waits while another process migrates. Raises ``DatabaseAway``."""
+    try:
+        with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
+            link.execute("CREATE SCHEMA IF NOT EXISTS control")
+            applied = _apply(database.direct_url)
+            if applied:
+                link.execute("ANALYZE")
+            return applied
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise DatabaseAway(str(error).splitlines()[0], code="DATABASE_FORBIDS") from None
 
 
 @contextmanager

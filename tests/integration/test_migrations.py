@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from common.errors import DatabaseAway
 from common.states import MOVES
 from common.store.database import Database, Link, sql
 from common.store.migrate import _backend, migrate
@@ -127,3 +128,23 @@ def test_the_triggers_know_exactly_the_moves_of_the_code(database: Database) -> 
         for row in rows
     }
     assert live == {table: set(moves) for table, moves in MOVES.items()}
+
+
+@pytest.mark.parametrize(
+    "forbid",
+    [
+        "REVOKE CREATE ON DATABASE {} FROM CURRENT_USER, PUBLIC",
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+    ],
+)
+def test_a_database_that_forbids_says_so(empty_database_url: str, forbid: str) -> None:
+    """A sentence of cause and remedy, no traceback: rights that are missing, a server that is a standby."""
+    with Database(empty_database_url) as database:
+        with database.connect("forbids") as link:
+            row = link.execute("SELECT current_database() AS name").fetchone()
+            assert row is not None
+            link.execute(sql(forbid.format(row["name"])))
+        with pytest.raises(DatabaseAway) as caught:
+            migrate(database)
+    assert caught.value.code == "DATABASE_FORBIDS"
+    assert "GRANT CREATE" in caught.value.remedy
