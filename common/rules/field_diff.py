@@ -12,12 +12,12 @@ ABSENT = "(absent)"
 MOST_CHARACTERS = 80
 Path = tuple[str, ...]
 """Keys, from the record's own inwards."""
-_IDENTIFIER = re.compile(r"[^\W\d][\w$-]{0,59}")
+_PERSONAL = re.compile(r"@|\s|(?:\d\D*){5}")
 
 
 def said(key: str) -> str:
-    """A record's key as it may be shown: one that is no identifier may be a mail address, a number or a name."""
-    return key if _IDENTIFIER.fullmatch(key) else HIDDEN
+    """A record's key as it may be shown: not one that may be somebody's name, number or mail address."""
+    return HIDDEN if _PERSONAL.search(key) else key
 
 
 def plain_fields(columns: Iterable[tuple[tuple[str, ...], bool]]) -> frozenset[str]:

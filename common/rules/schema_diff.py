@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from common.rules.field_diff import said
+from common.rules.holdable import holdable
 
 MOST_EXAMPLES = 3
 MOST_DIGITS = 6
@@ -68,7 +69,8 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped], wording: Word
 
     Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
     columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
-    A key that is no identifier may be personal, too, and is not told; of very many keys the first are.
+    A key that may be personal, too, is not told. One that Postgres cannot hold is escaped as it is in ``raw``; of very
+    many keys the first are told.
     """
     sample = [record for record in records if isinstance(record, dict)]
     mapped = list(columns)
@@ -102,7 +104,7 @@ def _without_column(sample: list[dict[str, Any]], sources: set[str]) -> Iterator
 
 
 def _note(found: dict[str, dict[str, list[str]]], wording: Wording, key: str, value: Any) -> None:
-    types = found.setdefault(wording.name(key), {})
+    types = found.setdefault(holdable(wording.name(key)), {})
     if value is None:
         return
     examples = types.setdefault(json_type(value), [])
@@ -126,7 +128,7 @@ def harmless(value: Any, name: Callable[[str], str]) -> str:
         return f"{len(value)} items"
     if not isinstance(value, dict):
         return repr(value)  # a stand-in for what is no JSON says so itself, and nothing else
-    keys = ", ".join(name(said(key)) for key in sorted(value)[:6])
+    keys = ", ".join(holdable(name(said(key))) for key in sorted(value)[:6])
     return f"keys {keys}" if keys else "no keys"
 
 

@@ -24,7 +24,7 @@ def test_fields_of_plain_columns_are_shown_and_no_other() -> None:
     }
 
 
-def test_a_key_that_is_no_identifier_is_not_told() -> None:
+def test_a_key_that_may_be_personal_is_not_told() -> None:
     """Law 9: what a record is keyed by may be somebody's mail address or number."""
     after = {"shares": {"ana@example.test": {"phone": "1"}}, "address": {"+14155550100": "home"}}
     told = field_diffs({}, after, frozenset(), excerpt)
