@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,8 @@ def crash(folder: Path) -> None:
     postmaster = psutil.Process(pid)
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # a backend ends by itself when its postmaster is gone
+            process.kill()
     psutil.wait_procs(family, timeout=10)
 
 
