@@ -50,7 +50,7 @@ def translated() -> Iterator[None]:
     except PAST_ITS_LIMITS:
         raise
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
-        raise DatabaseAway(_first_line(error)) from error
+        raise DatabaseAway(first_line(error)) from error
 
 
 @contextmanager
@@ -65,11 +65,12 @@ def sound(link: Link) -> Iterator[None]:
         try:
             _is_well(link)
         except psycopg.Error:
-            raise DatabaseAway(_first_line(error)) from error
+            raise DatabaseAway(first_line(error)) from error
         raise
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without the statement and the hints that psycopg adds."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -199,7 +200,7 @@ class Database:
             with translated(), Session(self.engine) as session:
                 yield session
         except (exc.OperationalError, exc.InterfaceError) as error:
-            raise DatabaseAway(_first_line(error.orig or error)) from error
+            raise DatabaseAway(first_line(error.orig or error)) from error
 
     @property
     def engine(self) -> Engine:
@@ -247,7 +248,7 @@ class Database:
         try:
             return conninfo.make_conninfo(url, application_name=name[:63], connect_timeout=CONNECT_TIMEOUT_SECONDS)
         except psycopg.ProgrammingError as error:  # an option that libpq does not know
-            raise DatabaseAway(_first_line(error)) from None
+            raise DatabaseAway(first_line(error)) from None
 
 
 def _link_settings() -> dict[str, Any]:

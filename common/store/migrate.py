@@ -16,7 +16,7 @@ from yoyo.connections import parse_uri
 
 from common.config import SharedSettings, environment, read_process
 from common.errors import DatabaseAway, IccError
-from common.store.database import Database, translated
+from common.store.database import Database, first_line, translated
 from common.store.door import opened
 from common.store.embedded import EmbeddedPostgresError
 from common.store.statements import SQL_FOLDER
@@ -36,7 +36,7 @@ def migrate(database: Database) -> list[str]:
                 link.execute("ANALYZE")
             return applied
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        raise DatabaseAway(str(error).splitlines()[0], code="DATABASE_FORBIDS") from None
+        raise DatabaseAway(first_line(error), code="DATABASE_FORBIDS") from None
 
 
 @contextmanager
