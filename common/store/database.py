@@ -31,12 +31,17 @@ POOL_WAIT_SECONDS = 5.0
 HURRIED_WAIT_SECONDS = 1.0
 CONNECT_TIMEOUT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
+NEVER_UNASKED = 2**31
+"""After so many executions psycopg would prepare a statement by itself: only those that ask for it are worth it."""
 PAST_ITS_LIMITS = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
     psycopg.errors.TooManyArguments,
     psycopg.errors.TooManyColumns,
 )
+
+NOT_PREPARED_HERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
+"""A server that does not know what was prepared, or knows another's: the connection went from server to server."""
 
 
 @contextmanager
@@ -146,7 +151,7 @@ class Database:
             reconnect_timeout=POOL_WAIT_SECONDS,
         )
         self._engine: Engine | None = None
-        self._wait_seconds = POOL_WAIT_SECONDS
+        self._wait_seconds, self._keeps_sessions = POOL_WAIT_SECONDS, False
 
     def hurry(self) -> None:
         """From now on wait a second for a connection: the process is to end, with its database or without."""
@@ -156,6 +161,14 @@ class Database:
         """Start the server again if it is ours and was killed; with an outside one there is nothing to do."""
         if self._revive is not None:
             self._revive()
+
+    def heard(self, *, notes: bool) -> None:
+        """Notifications are heard on the direct address, or no more.
+
+        Where that is the pool's own address, each connection is a session of one server, which may keep prepared what
+        is executed with ``prepare=True``. A transaction-mode pooler passes neither on; with it nothing is prepared.
+        """
+        self._keeps_sessions = notes and self.url == self.direct_url
 
     def open(self) -> Database:
         """Open the pool; connections come when they are needed, so a database that is away does not stop the start."""
@@ -224,6 +237,9 @@ class Database:
         try:
             with link:
                 yield link
+        except NOT_PREPARED_HERE:
+            self._keeps_sessions = False
+            raise
         finally:
             self._pool.putconn(link)
 
@@ -232,10 +248,13 @@ class Database:
         began = time.monotonic()
         while True:
             try:
-                return self._pool.getconn(HURRIED_WAIT_SECONDS)
+                link = self._pool.getconn(HURRIED_WAIT_SECONDS)
+                break
             except PoolTimeout:
                 if time.monotonic() - began >= self._wait_seconds:
                     raise
+        link.prepare_threshold = NEVER_UNASKED if self._keeps_sessions else None
+        return link
 
     def connect(self, name: str, *, direct: bool = False, autocommit: bool = True) -> Link:
         """A connection of one's own, outside the pool, known to the server as ``name``. The caller closes it."""

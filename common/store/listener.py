@@ -67,6 +67,7 @@ class Listener:
             except (DatabaseAway, psycopg.Error):
                 if self._heard.is_set():
                     self._heard.clear()
+                    self._database.heard(notes=False)
                     self._on_change()
                 self._stop.wait(RETRY_SECONDS)
 
@@ -86,6 +87,7 @@ class Listener:
         if channel == NONCE_CHANNEL:
             if payload == self._nonce:
                 self._heard.set()
+                self._database.heard(notes=True)
                 self._on_change()
             return
         self._on_note(channel, payload)

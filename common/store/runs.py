@@ -26,7 +26,8 @@ def begin(link: Link, run: Row, *, source_kind: str, lease_seconds: float) -> Le
     None, and nothing is written, when somebody holds the lease, rows of the other kind are here, a run is active that
     has lost its lease, or nobody has ever asked for the lease.
     """
-    row = link.execute(SQL["begin_run"], {**run, "source_kind": source_kind, "lease_seconds": lease_seconds}).fetchone()
+    params = {**run, "source_kind": source_kind, "lease_seconds": lease_seconds}
+    row = link.execute(SQL["begin_run"], params, prepare=True).fetchone()
     if row is None:
         return None
     link.execute(SQL["insert_run_entities"], {"run_id": run["id"], "entities": run["entities"]})

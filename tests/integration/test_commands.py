@@ -452,6 +452,38 @@ def test_the_listener_works_only_when_it_has_heard_itself(database_url: str, ser
     assert len(heard) == 1
 
 
+def test_only_a_session_of_its_own_keeps_statements_prepared(database_url: str, server_url: str) -> None:
+    """Design §2: what is prepared lives on one server; where connections may go from server to server nothing is."""
+    for direct_url, kept in ((database_url, 1), (server_url, 0)):
+        with Database(database_url, direct_url=direct_url, most=1) as pool:
+            pool.heard(notes=True)
+            assert prepared(pool) == kept
+            pool.heard(notes=False)
+            assert prepared(pool, "DEALLOCATE ALL") == 0
+
+
+def test_a_server_that_does_not_know_a_statement_is_asked_without_it(database_url: str) -> None:
+    """Design §2: should a connection have gone to another server after all, one try is lost, and no more."""
+    with Database(database_url, most=1) as pool:
+        pool.heard(notes=True)
+        assert prepared(pool) == 1
+        with pool.statement() as link:
+            link.pgconn.exec_(b"DEALLOCATE ALL")  # where psycopg does not see it
+        with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+            prepared(pool)
+        assert prepared(pool) == 0
+
+
+def prepared(pool: Database, before: str = "SELECT") -> int:
+    """How many statements a connection keeps after a claim that finds nothing."""
+    with pool.statement() as link:
+        link.execute(before)
+        assert commands.claim(link, str(uuid.uuid4())) is None
+        found = link.execute("SELECT count(*) AS kept FROM pg_prepared_statements").fetchone()
+    assert found is not None
+    return int(found["kept"])
+
+
 def test_a_cut_listening_connection_is_noticed_and_mended(database_url: str, database: Database) -> None:
     """Design §2: when its connection is cut the listener says that it does not work, and comes back by itself."""
     with Database(database_url) as direct:
