@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import psycopg
+import structlog
 from psycopg import sql
+from psycopg.errors import ObjectNotInPrerequisiteState, QueryCanceled, UndefinedTable
 
 from common.rules.fingerprint import VERSION, fingerprint, path_template
-from common.store.database import Database, Link
+from common.store.database import Database, Link, Row, first_line, translated
 from common.store.masked import masked_dump, masked_text
 from common.store.statements import statements
 
 SQL = statements("telemetry")
+PATIENCE_SECONDS = 5.0
+"""How long the dropping of an old day waits for those who read it."""
 MOST_ERROR_GROUPS = 1000
 """Of each account, the latest seen; how often the others came is forgotten with them."""
+
+log = structlog.get_logger("janitor")
 
 
 class Event(NamedTuple):
@@ -161,15 +170,39 @@ def make_partitions(link: Link, days_ahead: int = 7) -> int:
     return int(row["made"]) if row else 0
 
 
-def drop_old_partitions(database: Database, days: int) -> list[str]:
-    """Drop partitions past retention; detached concurrently first, so that readers never wait."""
-    with database.connect("icc:janitor", direct=True) as link:
-        names = [row["name"] for row in link.execute(SQL["old_partitions"], {"days": days}).fetchall()]
-        for name in names:
-            table = sql.Identifier("control", name)
-            link.execute(sql.SQL("ALTER TABLE control.events DETACH PARTITION {} CONCURRENTLY").format(table))
-            link.execute(sql.SQL("DROP TABLE {}").format(table))
-    return names
+def drop_old_partitions(database: Database, days: int, *, patience_seconds: float = PATIENCE_SECONDS) -> list[str]:
+    """Drop partitions past retention; detached concurrently first, so that readers never wait. Returns their names.
+
+    One that somebody reads in a long transaction is left until next time: whoever waits for it keeps new days from
+    being attached, and so the next daemon from starting. Raises ``DatabaseAway``.
+    """
+    with translated(), database.connect("icc:janitor", direct=True) as link:
+        old = link.execute(SQL["old_partitions"], {"days": days}).fetchall()
+        return [row["name"] for row in old if _drop_partition(link, row, patience_seconds)]
+
+
+def _drop_partition(link: Link, row: Row, patience_seconds: float) -> bool:
+    """Whether it is gone. From wherever an earlier try was cut short; two daemons may be at it."""
+    table = sql.Identifier("control", row["name"])
+    # Told by us when to give up: a time-out set in the session would stay on a pooler's connection.
+    timer = threading.Timer(patience_seconds, _cancel, (link,))
+    timer.start()
+    try:
+        if row["stands"] != "detached":
+            how = sql.SQL("CONCURRENTLY" if row["stands"] == "attached" else "FINALIZE")
+            link.execute(sql.SQL("ALTER TABLE control.events DETACH PARTITION {} {}").format(table, how))
+        link.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    except (QueryCanceled, ObjectNotInPrerequisiteState, UndefinedTable) as busy:
+        log.info("an old day of events waits for its readers", partition=row["name"], why=first_line(busy))
+        return False
+    finally:
+        timer.cancel()
+    return True
+
+
+def _cancel(link: Link) -> None:
+    with suppress(psycopg.Error):  # it has ended by itself
+        link.cancel_safe(timeout=PATIENCE_SECONDS)
 
 
 def prune(link: Link, days: int) -> dict[str, int]:

@@ -29,12 +29,14 @@ SET requests = control.series_5m.requests + excluded.requests, failures = contro
 SELECT control.make_event_partitions(%(days_ahead)s) AS made
 
 -- name: old_partitions
--- Day partitions that lie wholly before the retention limit.
-SELECT c.relname AS name
-FROM pg_inherits AS i
-JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'control.events'::regclass
-  -- Compared as text, since the planner may look at other relations' names before it joins; the days sort as they read.
+-- Days of events that lie wholly before the retention limit, and how each stands: one whose dropping was cut short is
+-- `leaving`, or `detached` already.
+SELECT c.relname AS name,
+       CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'leaving' ELSE 'attached' END AS stands
+FROM pg_class AS c
+LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid AND i.inhparent = 'control.events'::regclass
+WHERE c.relnamespace = 'control'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^events_[0-9]{8}$'
+  -- As text: the days sort as they read.
   AND c.relname < 'events_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::integer, 'YYYYMMDD')
 
 -- name: prune

@@ -211,3 +211,22 @@ def test_the_service_rescues_what_its_killed_self_left(yard: Yard, drill: DrillS
     yard.wait_for_state("succeeded")
     assert_tables_equal_truth(database, drill, ["owners"])
     assert one(database, "SELECT count(*) AS n FROM control.daemons WHERE doing = 'died'")["n"] == 1
+
+
+def test_a_reader_of_old_events_keeps_no_run_from_being_rescued(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str
+) -> None:
+    """Law 8: an analyst's long transaction held up the janitor, and with it rescue, schedule and expiry, in silence."""
+    rows(
+        database,
+        "CREATE TABLE control.events_20200101 PARTITION OF control.events "
+        "FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-01-02 00:00+00')",
+    )
+    drill.set_fault("hang", entity="owners", only_page=5)
+    with held(database_url, "SELECT count(*) FROM control.events"):
+        yard.service()
+        wait_for(lambda: waits_for_a_lock(database), "the janitor waits for the reader")
+        child = yard.once()
+        yard.wait_for_page(4, child)
+        child.kill()
+        yard.wait_for_state("interrupted")
