@@ -6,9 +6,10 @@ was not given again: it is refused, and the audit log says by which database use
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,14 +17,17 @@ import structlog
 from common.access import Action
 from common.clock import Clock
 from common.config import DaemonSettings
-from common.errors import DatabaseAway, IccError, Refused
+from common.errors import DatabaseAway, IccError, Refused, StopRequested
 from common.store import commands
 from common.store.database import Database, Link, Row
 from daemon import handlers, limit_handlers
+from daemon.asking import Asking
 from daemon.bulk import BulkDesk
+from daemon.hands import Hands
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
 from daemon.run_desk import DeadRunInTheWay, RunDesk
+from daemon.sync.patient import Patient
 from daemon.sync.run import RunPlan
 
 log = structlog.get_logger("commands")
@@ -59,9 +63,9 @@ class CommandDesk:
         self._in_hand: set[str] = set()
         # What ends something has threads of its own, so that neither pings of a silent vendor nor discards of many
         # letters keep a stop waiting; it may take most of a second itself.
-        self._helpers, self._askers, self._enders = (
-            ThreadPoolExecutor(4, thread_name_prefix=name) for name in ("command", "asker", "ender")
-        )
+        self._helpers, self._askers, self._enders = Hands("command"), Hands("asker"), Hands("ender")
+        self._asking = Asking(database, clock)
+        self._closing = threading.Event()
 
     def run_once(self) -> int:
         """Take every waiting command; returns how many were taken."""
@@ -92,9 +96,11 @@ class CommandDesk:
         return {"given_back": given_back, "expired": ended["expired"], "refused": ended["refused"]}
 
     def close(self) -> None:
-        """No more commands."""
-        for pool in (self._helpers, self._askers, self._enders):
-            pool.shutdown(wait=False, cancel_futures=True)
+        """No more commands. Those in hand stay claimed, unless they end by themselves: the next daemon takes them."""
+        self._closing.set()
+        for hands in (self._helpers, self._askers, self._enders):
+            hands.close()
+        self._asking.close()
 
     def _end_unclaimed(self, link: Link, command: Row) -> str | None:
         """The state it ended in. A command from the gate that may still be taken is left to whom it is addressed."""
@@ -163,10 +169,10 @@ class CommandDesk:
         elif accepted is not None:
             self._desk.launch(accepted)
         else:
-            self._pool_of(command["action"]).submit(self._do_safely, command)
+            self._hands_for(command["action"]).give(partial(self._do_safely, command))
         return True
 
-    def _pool_of(self, action: str) -> ThreadPoolExecutor:
+    def _hands_for(self, action: str) -> Hands:
         if action in handlers.ENDING:
             return self._enders
         return self._askers if action in handlers.ASKING else self._helpers
@@ -205,7 +211,9 @@ class CommandDesk:
     def _do_safely(self, command: Row) -> None:
         try:
             self._do(command)
-        except (IccError, DatabaseAway) as error:
+        except StopRequested:
+            log.info("a command is left to the next daemon", command=str(command["id"]))
+        except IccError as error:
             log.warning("a command could not be done", command=str(command["id"]), code=error.code)
         except Exception:
             log.exception("a command failed by an error of ours", command=str(command["id"]))
@@ -213,18 +221,26 @@ class CommandDesk:
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
         try:
+            if command["action"] in handlers.ENDING:
+                return Patient(self._clock, self._closing)(partial(self._ended, command))
             return self._ended(command)
         finally:
             self._let_go(command)
 
     def _ended(self, command: Row) -> dict[str, Any]:
+        """Raises ``DatabaseAway`` with nothing written for what is done again: a moment's trouble must not leave a run
+        going on that somebody wanted to end. ``StopRequested``: it is left as it is."""
         try:
             rescue_silent_runs(self._database)
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command, "refused", handlers.refusal(refused))
             raise
+        except StopRequested:
+            raise
         except Exception as error:
+            if isinstance(error, DatabaseAway) and command["action"] in handlers.ENDING:
+                raise
             detail = f"{type(error).__name__}: {error}"
             ours = error if isinstance(error, IccError) else IccError("INTERNAL_ERROR", detail=detail)
             words = {"code": ours.code, "cause": ours.cause, "remedy": ours.remedy}
@@ -240,8 +256,8 @@ class CommandDesk:
         voice = self._desk.voice(command["integration"], command["account_key"])
         pass_seconds = self._settings.icc_pass_hours * 3600
         return {
-            Action.PING: lambda: handlers.ping(database, self._clock, account, command, voice),
-            Action.CHECK: lambda: handlers.check(database, self._clock, account, command, voice),
+            Action.PING: lambda: handlers.ping(database, self._asking, account, command, voice),
+            Action.CHECK: lambda: handlers.check(self._asking, account, command, voice),
             Action.TEST_ALERT: lambda: handlers.test_alert(self._webhook, command),
             Action.STOP: lambda: handlers.stop(self._desk, command),
             Action.CONFIRM: lambda: handlers.confirm(database, command, within_seconds=pass_seconds),

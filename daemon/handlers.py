@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from common.access import Action
 from common.alerting import teams
-from common.clock import Clock
 from common.config import Finding
 from common.errors import Refused
 from common.excerpt import excerpt
 from common.store import accounts, leases, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
+from daemon.asking import Asking
 from daemon.guard.guard import Witness
-from daemon.integrations.base import Account, CheckResult, Connector, PingResult
+from daemon.integrations.base import Account, CheckResult, PingResult
 from daemon.run_desk import RunDesk, refuse_while_held
 
 _NO_REQUEST = ("BASE_URL_NOT_ENCRYPTED", "KEY_MISSING")
@@ -31,9 +28,9 @@ ENDING = frozenset({Action.STOP, Action.CANCEL_BULK})
 """Commands that end something, within a second."""
 
 
-def ping(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
+def ping(database: Database, asking: Asking, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
     """Ask the vendor whether it is there; the result is stored for everybody, ``witness`` hears of the requests."""
-    result = _forbidden(account) or _ask(database, clock, account, witness)
+    result = _forbidden(account) or _ask(asking, account, witness)
     row = {
         "ok": result.ok,
         "code": result.code,
@@ -51,22 +48,12 @@ def ping(database: Database, clock: Clock, account: Account, command: Row, witne
     return row
 
 
-def _ask(database: Database, clock: Clock, account: Account, witness: Witness) -> PingResult:
-    with _connector(database, clock, account, witness) as connector:
+def _ask(asking: Asking, account: Account, witness: Witness) -> PingResult:
+    with asking.connector(account, witness) as connector:
         return connector.ping()
 
 
-@contextmanager
-def _connector(database: Database, clock: Clock, account: Account, witness: Witness) -> Iterator[Connector]:
-    opened = account.open(database, clock, stop=threading.Event(), witness=witness)
-    try:
-        yield opened.connector
-    finally:
-        opened.settle()
-        opened.close()
-
-
-def check(database: Database, clock: Clock, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
+def check(asking: Asking, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
     """Read one page of a list: its status, its first record's keys, how many came. No value of a record is told."""
     endpoint, page_size = command["payload"]["endpoint"], int(command["payload"]["page_size"])
     if endpoint not in account.entry.entities:
@@ -75,7 +62,7 @@ def check(database: Database, clock: Clock, account: Account, command: Row, witn
     if finding is not None:
         held = CheckResult(False, endpoint, 0.0, code=finding.code, reason=finding.cause, remedy=finding.remedy)
         return asdict(held)
-    with _connector(database, clock, account, witness) as connector:
+    with asking.connector(account, witness) as connector:
         return asdict(connector.check(endpoint, page_size))
 
 

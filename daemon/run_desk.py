@@ -29,6 +29,8 @@ from daemon.version import VERSION
 log = structlog.get_logger("runs")
 STOP_SECONDS = 0.7
 """How long a run may take to stop by itself before its right to write is taken away (Stop works within one second)."""
+CLOSE_SECONDS = 4.0
+"""How long a process that ends waits for its runs. All in all it must be gone within ten."""
 
 
 class DeadRunInTheWay(Refused):
@@ -56,7 +58,7 @@ class RunDesk:
         self._daemon_id = daemon_id
         self._lock = threading.Lock()
         self._active: dict[str, Run] = {}
-        self._closing = False
+        self._close_by: float | None = None
         self.changed = threading.Event()
         """Set when a run begins or ends, so that the heartbeat says so at once."""
 
@@ -153,7 +155,7 @@ class RunDesk:
         run_id = run.plan.lease.run_id
         with self._lock:
             self._active[run_id] = run
-            if self._closing:
+            if self._close_by is not None:
                 run.stop()
         self.changed.set()
         with suppress(DatabaseAway):  # the heartbeat looks again
@@ -170,14 +172,17 @@ class RunDesk:
     def stop(self, integration: str, account_key: str, by: str, *, only_run: str | None = None) -> dict[str, Any]:
         """Stop the account's active run, whoever has it, within a second. Raises ``Refused`` when nothing runs.
 
-        ``only_run``: stop this one and no other.
+        ``only_run``: stop this one and no other. After ``DatabaseAway`` it can be asked again.
         """
         with self._database.transaction() as link:
             row = runs.ask_to_stop(link, integration, account_key, by, only_run=only_run)
         if row is None:
             raise Refused("NOTHING_RUNNING")
         lease = Lease(integration, account_key, str(row["id"]), row["term"])
-        self.look_at(lease.run_id)
+        with self._lock:
+            run = self._active.get(lease.run_id)
+        if run is not None:
+            run.stop()
         if not self._ends_by_itself(lease.run_id):
             self._force(lease)
         return {"run_id": lease.run_id}
@@ -199,10 +204,10 @@ class RunDesk:
         until = self._clock.monotonic() + STOP_SECONDS
         never = threading.Event()
         while self._clock.monotonic() < until:
-            with self._database.transaction() as link:
+            with suppress(DatabaseAway), self._database.transaction() as link:
                 row = runs.state(link, run_id)
-            if row is None or row["state"] not in (RunState.RUNNING, RunState.STOPPING):
-                return True
+                if row is None or row["state"] not in (RunState.RUNNING, RunState.STOPPING):
+                    return True
             with self._lock:
                 run = self._active.get(run_id)
             self._clock.wait(run.ended if run else never, 0.02)
@@ -218,7 +223,8 @@ class RunDesk:
         with self._database.transaction() as link:
             leases.revoke(link, lease)
             runs.end_for(link, lease.run_id, RunState.STOPPED, None)
-        leases.end_writers(self._database, lease)
+        with suppress(DatabaseAway):  # whoever is left has no right to write
+            leases.end_writers(self._database, lease)
 
     # --- watch
 
@@ -246,16 +252,16 @@ class RunDesk:
             plans = [run.plan for run in self._active.values()]
         return "; ".join(f"{plan.order.mode} of {plan.lease.integration}" for plan in plans) or "idle"
 
-    def close(self, wait_seconds: float = 6.0) -> None:
-        """Stop every run of this process and wait until each has written where it was."""
+    def close(self, wait_seconds: float = CLOSE_SECONDS) -> None:
+        """Stop every run of this process and wait until each has written where it was; twice takes no longer."""
         with self._lock:
-            self._closing = True
+            if self._close_by is None:
+                self._close_by = self._clock.monotonic() + wait_seconds
             active = list(self._active.values())
         for run in active:
             run.stop()
-        until = self._clock.monotonic() + wait_seconds
         for run in active:
-            run.ended.wait(max(0.0, until - self._clock.monotonic()))
+            run.ended.wait(max(0.0, self._close_by - self._clock.monotonic()))
 
 
 def other_kind(account: Row | None, wanted: str) -> dict[str, str] | None:

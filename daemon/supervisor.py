@@ -29,6 +29,10 @@ RESCUE_SECONDS = 5.0
 BULK_SECONDS = 1.0
 SWEEP_SECONDS = 3600.0
 FORECAST_SECONDS = 5.0
+SOON_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+LEAVE_SECONDS = 5.5
+"""How long the end of our threads is waited for; telemetry and farewell come after, and all within ten seconds."""
 
 
 class Supervisor:
@@ -70,34 +74,40 @@ class Supervisor:
             threading.Thread(target=self._beat, name="heartbeat", daemon=True),
             threading.Thread(target=self._keep_time, name="metronome", daemon=True),
             threading.Thread(target=self._settle_bulk, name="bulk", daemon=True),
+            threading.Thread(target=self._sweep, name="janitor", daemon=True),
         ]
         for thread in threads:
             thread.start()
         log.info("the daemon serves", integrations=", ".join(self._services.configuration.accounts))
         self._take_commands()
         log.info("stopping")
+        until = self._services.clock.monotonic() + LEAVE_SECONDS
         self._commands.close()
         self._services.desk.close()
         self._listener.close()
         for thread in threads:
-            thread.join(2)
+            thread.join(max(0.0, until - self._services.clock.monotonic()))
 
     def _take_commands(self) -> None:
+        pause_seconds = SOON_SECONDS
         while not self.stop.is_set():
             try:
                 self._commands.run_once()
             except DatabaseAway as error:
                 log.warning("waiting for the database", why=error.cause)
-                self.stop.wait(1.0)
             except Exception:
                 log.exception("taking a command failed")
-                self.stop.wait(1.0)
-            self._wake.wait(LISTENING_POLL_SECONDS if self._listener.working else POLL_SECONDS)
-            self._wake.clear()
+            else:
+                pause_seconds = SOON_SECONDS
+                self._wake.wait(LISTENING_POLL_SECONDS if self._listener.working else POLL_SECONDS)
+                self._wake.clear()
+                continue
+            # What woke us is still waiting, and may be a Stop.
+            self.stop.wait(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, RETRY_SECONDS)
 
     def _keep_time(self) -> None:
         metronome = Metronome(self._services.clock)
-        metronome.every(SWEEP_SECONDS, self._janitor.sweep, "janitor sweep")
         metronome.every(RESCUE_SECONDS, self._janitor.rescue, "janitor rescue")
         metronome.every(SCHEDULE_SECONDS, self._blocks.run_once, "blocks")
         metronome.every(SCHEDULE_SECONDS, self._scheduler.run_once, "scheduler")
@@ -108,6 +118,12 @@ class Supervisor:
         """In time of its own: a discard of very many letters holds up neither a rescue nor the schedule."""
         metronome = Metronome(self._services.clock)
         metronome.every(BULK_SECONDS, self._commands.bulk.run_once, "requeues and discards")
+        metronome.run(self.stop)
+
+    def _sweep(self) -> None:
+        """So has this: it waits for whoever reads what is to go."""
+        metronome = Metronome(self._services.clock)
+        metronome.every(SWEEP_SECONDS, self._janitor.sweep, "janitor sweep")
         metronome.run(self.stop)
 
     def _forecast(self) -> None:

@@ -197,6 +197,26 @@ def waits_for_a_lock(database: Database) -> bool:
     return bool(found)
 
 
+@contextmanager
+def fails_once(database_url: str, table: str, error: str) -> Generator[None]:
+    """The next statement that writes this table fails with this SQLSTATE, whosever it is."""
+    with psycopg.connect(database_url, autocommit=True, application_name="icc:test-lock") as link:
+        link.execute("CREATE SCHEMA faults")
+        link.execute("CREATE SEQUENCE faults.struck")  # not rolled back with what it struck
+        link.execute(
+            "CREATE FUNCTION faults.strike() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF nextval('faults.struck') = 1 THEN "
+            f"RAISE EXCEPTION 'planted' USING ERRCODE = '{error}'; END IF; RETURN NULL; END $$"
+        )
+        link.execute(
+            f"CREATE TRIGGER strike AFTER INSERT OR UPDATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION faults.strike()"
+        )
+        yield
+        assert link.execute("SELECT is_called FROM faults.struck").fetchone() == (True,)
+        link.execute("DROP SCHEMA faults CASCADE")
+
+
 def cut_connections(database: Database, name: str = "icc:%%") -> int:
     """End the daemons' connections whose name is like this; returns how many."""
     found = rows(

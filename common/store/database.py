@@ -33,6 +33,7 @@ CONNECT_TIMEOUT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
 NEVER_UNASKED = 2**31
 """After so many executions psycopg would prepare a statement by itself: only those that ask for it are worth it."""
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 PAST_ITS_LIMITS = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
@@ -48,13 +49,14 @@ NOT_PREPARED_HERE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.Dupl
 def translated() -> Iterator[None]:
     """Driver errors that mean "the database is away" leave as ``DatabaseAway``; others stay what they are.
 
-    What goes beyond the database's own limits (SQLSTATE class 54) will do so for ever: waiting for it would never end.
+    So does a server that takes no writes for a while: a standby, or one that is failed over. What goes beyond the
+    database's own limits (SQLSTATE class 54) will do so for ever: waiting for it would never end.
     """
     try:
         yield
     except PAST_ITS_LIMITS:
         raise
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+    except (*AWAY, PoolTimeout, PoolClosed) as error:
         raise DatabaseAway(first_line(error)) from error
 
 

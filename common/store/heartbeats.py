@@ -19,7 +19,9 @@ def beat(link: Link, daemon_id: str, doing: str, *, listening: bool) -> None:
 
 
 def discharge(link: Link, daemon_id: str, *, died: bool = False) -> None:
-    """It ended in order, or it is known to be dead."""
+    """It ended in order, which must not wait long for a lock, or it is known to be dead."""
+    if not died:
+        link.execute(SQL["wait_a_second"])
     link.execute(SQL["discharge_dead" if died else "discharge_daemon"], {"id": daemon_id})
 
 

@@ -28,15 +28,15 @@ ATTEMPTS = 10
 
 def migrate(database: Database) -> list[str]:
     """Apply what is missing; returns the ids applied. Waits while another process migrates. Raises ``DatabaseAway``."""
-    try:
-        with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
+    with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
+        try:
             link.execute("CREATE SCHEMA IF NOT EXISTS control")
             applied = _apply(database.direct_url)
             if applied:
                 link.execute("ANALYZE")
             return applied
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        raise DatabaseAway(first_line(error), code="DATABASE_FORBIDS") from None
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+            raise DatabaseAway(first_line(error), code="DATABASE_FORBIDS") from None
 
 
 @contextmanager

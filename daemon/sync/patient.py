@@ -12,6 +12,7 @@ from common.clock import Clock
 from common.errors import DatabaseAway, LeaseLost, StopRequested
 
 T = TypeVar("T")
+SOON_SECONDS = 0.05
 RECONNECT_SECONDS = 0.5
 
 log = structlog.get_logger("run")
@@ -26,6 +27,7 @@ class Patient:
 
     def __call__(self, act: Callable[[], T]) -> T:
         """What ``act`` returns. Raises ``LeaseLost`` as it comes, and ``StopRequested`` when told to stop waiting."""
+        pause_seconds = SOON_SECONDS  # a deadlock, or one connection cut, has passed by then
         while True:
             try:
                 return act()
@@ -33,5 +35,6 @@ class Patient:
                 raise
             except DatabaseAway as error:
                 log.warning("waiting for the database", why=error.cause)
-                if self._clock.wait(self._stop, RECONNECT_SECONDS):
+                if self._clock.wait(self._stop, pause_seconds):
                     raise StopRequested from None
+                pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)

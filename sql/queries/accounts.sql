@@ -85,6 +85,10 @@ VALUES (%(id)s, %(kind)s, %(hostname)s, %(boot_id)s, %(pid)s, %(process_started_
 UPDATE control.daemons SET heartbeat_at = clock_timestamp(), doing = %(doing)s, listening = %(listening)s
 WHERE id = %(id)s
 
+-- name: wait_a_second
+-- For a lock, in this transaction: whoever leaves has no time.
+SELECT set_config('lock_timeout', '1s', true)
+
 -- name: discharge_daemon
 -- It ended in order.
 UPDATE control.daemons SET stopped_at = clock_timestamp(), doing = 'stopped', listening = false

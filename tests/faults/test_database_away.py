@@ -142,6 +142,29 @@ def test_every_connection_cut_in_mid_run(yard: Yard, drill: DrillServer, databas
     assert [run["state"] for run in yard.runs()] == ["succeeded"]
 
 
+@pytest.mark.parametrize("way", ["service", "once"])
+def test_a_server_that_takes_no_writes_for_a_while_is_waited_for(
+    yard: Yard, drill: DrillServer, database: Database, way: str
+) -> None:
+    """Law 2: a failover to a standby that is not promoted yet; it ended runs, and `once` without its last line."""
+    drill.set_fault("latency", seconds=0.3)
+    child = yard.service() if way == "service" else yard.once()
+    if way == "service":
+        yard.press_run()
+    yard.wait_for_page(3, child)
+    name = one(database, "SELECT current_database() AS name")["name"]
+    rows(database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    cut_connections(database)
+    wait_for(lambda: "read-only" in child.stderr, "it meets a server that takes no writes")
+    rows(database, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    cut_connections(database)
+    yard.wait_for_state("succeeded")
+    assert_tables_equal_truth(database, drill, ["owners"])
+    if way == "once":
+        assert (child.end(), child.last_line()["state"]) == (0, "succeeded")
+    assert "Traceback" not in child.stderr
+
+
 def test_a_cut_listen_connection_delays_nobody(yard: Yard, drill: DrillServer, database: Database) -> None:
     """Design §2: with LISTEN cut the service polls; commands are taken all the same, and LISTEN comes back."""
     yard.service()

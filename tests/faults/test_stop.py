@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from common.access import Action
 from common.errors import Refused
 from common.letter_wishes import Matching, discard_wish
 from common.store.database import Database
+from common.wishes import Wish, check_wish
 from daemon.integrations.doorloop.drill import DrillServer, LimitSettings
-from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.children import Child, Yard, fails_once, held, waits_for_a_lock
 from tests.harness import ADMIN
 from tests.truth import assert_tables_equal_truth, one, rows
 from tests.waiting import wait_for
@@ -103,6 +105,21 @@ def test_stop_is_not_kept_waiting_by_other_commands(yard: Yard, drill: DrillServ
         waiting = "SELECT count(*) AS commands FROM control.commands WHERE action = 'discard' AND state = 'claimed'"
         wait_for(lambda: one(database, waiting)["commands"] == len(ids), "all are claimed")
         assert_stops(yard)
+
+
+@pytest.mark.parametrize("error", ["40P01", "40001", "53100", "57P01"])
+@pytest.mark.parametrize("table", ["control.claims", "control.runs", "control.leases"])
+def test_a_moments_trouble_of_the_database_does_not_stop_a_stop(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str, table: str, error: str
+) -> None:
+    """Law 6: a deadlock or a lost connection at any step of a Stop: it was told `failed`, or waited for six seconds."""
+    drill.set_fault("hang", entity="owners", only_page=4)
+    service = yard.service()
+    yard.press_run()
+    yard.wait_for_page(3, service)
+    with fails_once(database_url, table, error):
+        assert_stops(yard)
+    assert service.process.poll() is None
 
 
 @pytest.mark.parametrize("by", ["the breaker", "what the vendor says is left"])
@@ -244,3 +261,48 @@ def test_a_signal_ends_the_service_in_order(yard: Yard, drill: DrillServer, data
     assert yard.once().end() == 0
     assert_tables_equal_truth(database, drill, ["owners"])
     assert "Traceback" not in service.stderr
+
+
+@pytest.mark.parametrize("asked", ["ping", "check"])
+def test_a_signal_ends_a_question_to_the_vendor(yard: Yard, drill: DrillServer, database: Database, asked: str) -> None:
+    """Issue 2: gone within ten seconds, though the vendor does not answer; the next daemon takes the command."""
+    struck = drill.set_fault("hang")
+    service = yard.service(ICC_REQUEST_TIMEOUT_SECONDS="60")
+    wish = Wish(Action.PING, "doorloop") if asked == "ping" else check_wish("doorloop", endpoint="owners")
+    command_id = yard.gate().submit(wish, ADMIN).command_id
+    wait_for(lambda: struck.struck > 0, "the vendor is silent")
+    service.send(signal.SIGTERM)
+    assert timed(lambda: service.end(10)) < 8
+    assert (service.process.returncode, "Traceback" in service.stderr) == (0, False)
+    drill.clear_faults()
+    yard.service()
+    state = "SELECT state FROM control.commands WHERE id = %s"
+    wait_for(lambda: one(database, state, command_id)["state"] == "done", "the next daemon asks")
+
+
+LOCKS = {
+    "lease": "SELECT 1 FROM control.leases FOR UPDATE",
+    "account": "SELECT 1 FROM control.accounts_synced FOR UPDATE",
+    "daemon": "SELECT 1 FROM control.daemons FOR UPDATE",
+    "letters": "SELECT 1 FROM control.dead_letters FOR UPDATE",
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_signal_ends_the_service_behind_a_lock(
+    yard: Yard, drill: DrillServer, database: Database, database_url: str, lock: str
+) -> None:
+    """Issue 2: gone within ten seconds, whatever somebody's transaction holds."""
+    drill.set_fault("hang", entity="owners", only_page=4)
+    service = yard.service()
+    rows(database, SIX_LETTERS)
+    yard.press_run()
+    yard.wait_for_page(3, service)
+    with held(database_url, LOCKS[lock]):
+        if lock == "letters":
+            letter = one(database, "SELECT min(id) AS id FROM control.dead_letters")["id"]
+            yard.gate().submit(discard_wish("doorloop", Matching(ids=(letter,)), reason="known"), ADMIN)
+            wait_for(lambda: waits_for_a_lock(database), "the discard waits")
+        service.send(signal.SIGTERM)
+        assert timed(lambda: service.end(15)) < 10
+    assert (service.process.returncode, "Traceback" in service.stderr) == (0, False)
