@@ -228,6 +228,12 @@ VENDOR = (
         "Nothing to do; delta runs cost as many requests as a full one.",
     ),
     Code(
+        "UPDATED_AT_MISSING",
+        "warning",
+        "Records without updatedAt are known that do not stand at the top of the list, so the whole list is read.",
+        "Nothing to do; while there are such records, delta runs cost as many requests as a full one.",
+    ),
+    Code(
         "IDENTITY_UNKNOWN",
         "warning",
         "Whose account this is could not be read ({status} at /users/me).",

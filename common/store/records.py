@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import NamedTuple
 
@@ -201,6 +201,20 @@ def stream_ids(link: Link, target: Target, account_key: str) -> Iterator[str]:
             yield row["id"]
 
 
+def stream_newer(
+    link: Link, target: Target, account_key: str, *, above: datetime, below: datetime | None
+) -> Iterator[tuple[str, bool]]:
+    """Rows not marked removed whose ``updatedAt`` is newer than ``above`` and older than ``below``, or that have none:
+    their ids, the newest first, and whether they have none. The table is read through, once a delta.
+    """
+    with link.cursor(name="icc_newer") as cursor:
+        cursor.itersize = 1000
+        params = {"account_key": account_key, "above": above, "below": below or datetime.max.replace(tzinfo=UTC)}
+        cursor.execute(_statements(target)["newer"], params)
+        for row in cursor:
+            yield row["id"], row["has_none"]
+
+
 def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
     return {"account_key": account_key, "pass_id": pass_id}
 
@@ -260,6 +274,9 @@ def _statements(target: Target) -> dict[str, bytes]:
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",
         "delete": "DELETE FROM {table} WHERE account_key = %s",
+        "newer": "SELECT id, updated_at IS NULL AS has_none FROM {table} WHERE {here} "
+        "AND (updated_at IS NULL OR (updated_at > %(above)s AND updated_at < %(below)s)) "
+        "ORDER BY updated_at DESC NULLS FIRST",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }
     return {name: sql.SQL(ours(text)).format(**parts).as_bytes(None) for name, text in texts.items()}

@@ -103,8 +103,8 @@ class EntityReading:
         if watermark is not None and self._order.mode == "delta" and not self._bookmark.is_in_whole_list(CREATED):
             try:
                 return self._read_list(UPDATED, NewestFirst(watermark))
-            except OrderBroken:
-                self._warnings.add("ORDER_NOT_PROVEN")
+            except OrderBroken as broken:
+                self._warnings.add(broken.code)
                 self._bookmark.drop()
         return self._read_list(CREATED, None)
 

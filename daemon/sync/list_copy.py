@@ -19,6 +19,7 @@ from daemon.sync.bookmark import UPDATED
 from daemon.sync.convert import readable
 from daemon.sync.delta_report import DeltaReport
 from daemon.sync.fetch_ahead import FetchAhead, PagedList
+from daemon.sync.order_proof import OrderProof
 from daemon.sync.reading import Reading
 from daemon.sync.reporter import RunReporter
 from daemon.sync.sorting import SortedPage, Sorter
@@ -48,7 +49,11 @@ def pages_ahead(page_size: int, connections: int) -> int:
 
 
 class OrderBroken(Exception):
-    """The list is not newest first; read it whole."""
+    """The list is not newest first; read it whole. ``code``: of the warning that says so."""
+
+    def __init__(self, code: str = "ORDER_NOT_PROVEN") -> None:
+        self.code = code
+        super().__init__(code)
 
 
 class EntityWarnings:
@@ -129,7 +134,11 @@ class ListCopy:
         Raises ``PagesUnreliable``, ``OrderBroken``, or what fetching or writing raised; what came before is written.
         """
         try:
-            return self._copy(reading, sort_by, before)
+            last = self._copy(reading, sort_by, before)
+            fault = OrderProof(self._database, self._connector, self._entity, self._lease).fault(reading)
+            if fault is not None:
+                raise OrderBroken(fault)
+            return last
         except BaseException:
             self._fetcher.drop()
             self._settle(reading)  # what was under way counts, and its own failure weighs more

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from common.rules.order import NewestFirst
+from common.rules.order import NewestFirst, Span
 from common.rules.paging import Paging
 from common.store.database import Row
 from daemon.sync.convert import readable
@@ -75,6 +75,20 @@ class Reading:
     def order_broken(self) -> bool:
         """Whether the list, asked for newest first, did not come so."""
         return self._newest_first is not None and not self._newest_first.proven
+
+    @property
+    def span(self) -> Span | None:
+        """What was read of a list newest first that is left early; None of any other."""
+        return self._newest_first.span if self._newest_first is not None else None
+
+    @property
+    def began(self) -> datetime | None:
+        """When its first page was answered, by the clock that its records are stamped by; None: nobody knows."""
+        return self._began
+
+    def may_have_met(self, record_id: str) -> bool:
+        """Whether the record may have stood on a page; false is certain."""
+        return self._bloom.has_all((record_id,))
 
     @property
     def is_deep(self) -> bool:

@@ -51,7 +51,7 @@ class ById:
             assert letter.record_id is not None
             record, fault = self._look_up(letter.record_id)
             fetched_at = self._clock.now()
-            if refused.by(None if fault is None or _is_absence(fault) else (fault.code, fault.status)):
+            if refused.by(None if fault is None or is_absence(fault) else (fault.code, fault.status)):
                 assert fault is not None
                 raise fault
             with self._letters.writing() as link:
@@ -70,7 +70,7 @@ class ById:
         """What becomes of the letter; None: that its record is absent is noted, and not settled yet."""
         if fault is None:
             return self._letters.settle(link, letter, record, fetched_at, page=letter.page or 0)
-        if _is_absence(fault):
+        if is_absence(fault):
             self._letters.note_not_found(link, letter)
             return None
         return self._letters.refuse(link, letter)
@@ -104,6 +104,6 @@ def ends_run(fault: VendorFault) -> bool:
     return isinstance(fault, BreakerHolds) or fault.code == "KEY_REFUSED"
 
 
-def _is_absence(fault: VendorFault) -> bool:
+def is_absence(fault: VendorFault) -> bool:
     """Whether it says that there is no such record; a page of HTML with that status says nothing of records."""
     return isinstance(fault, EntityRefused) and fault.status in NO_SUCH_RECORD
