@@ -18,11 +18,13 @@ class AccountVoice:
     def __init__(self, reporter: Reporter, clock: Clock, integration: str, account_key: str) -> None:
         self._reporter = reporter
         self._clock = clock
-        self._account = (integration, account_key)
+        self.account = (integration, account_key)
+        self.put_off: Deferred | None = None
+        """What put its last request off."""
 
     def event(self, level: str, code: str, msg: str, **data: Any) -> None:
         """One line."""
-        self._reporter.add(Event(self._clock.now(), *self._account, level, code, msg, data=data or None))
+        self._reporter.add(Event(self._clock.now(), *self.account, level, code, msg, data=data or None))
 
     def sent(self, *, entity: str, note: RateNote, answer: Answer | None) -> None:
         """A ping's request went out."""
@@ -35,6 +37,7 @@ class AccountVoice:
 
     def deferred(self, note: RateNote, signal: Deferred) -> None:
         """A ping's request is put off."""
+        self.put_off = signal
         self._sample(note)
 
     def retried(self, *, entity: str, attempt: int, wait_seconds: float, error: TransientFault) -> None:
@@ -51,5 +54,5 @@ class AccountVoice:
         self.event(level, "breaker", sentence)
 
     def _sample(self, note: RateNote) -> None:
-        integration, account_key = self._account
+        integration, account_key = self.account
         self._reporter.sample(RateSample(self._clock.now(), integration, account_key, None, *note))

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common.clock import Clock
+from common.errors import Deferred
+from common.store import accounts, commands
 from common.store.database import Database
-from daemon.guard.guard import Witness
+from daemon.account_voice import AccountVoice
 from daemon.integrations.base import Account, Connector, Opened
+
+BUDGET_SPENT = "BUDGET_SPENT"
+"""Ours, and judged anew whenever somebody asks."""
 
 
 class Asking:
@@ -23,21 +28,30 @@ class Asking:
         self._open: list[Opened] = []
 
     @contextmanager
-    def connector(self, account: Account, witness: Witness) -> Iterator[Connector]:
-        """A guarded connector for one question; ``witness`` hears of its requests.
+    def connector(self, account: Account, voice: AccountVoice) -> Iterator[Connector]:
+        """A guarded connector for one question; ``voice`` hears of its requests.
 
-        What it is asked raises ``StopRequested`` once this is closed.
+        What it is asked raises ``StopRequested`` once this is closed. A vendor that answers "come back in an hour"
+        means whoever asks next: no run begins before.
         """
-        opened = account.open(self._database, self._clock, stop=self._closing, witness=witness)
+        opened = account.open(self._database, self._clock, stop=self._closing, witness=voice)
         with self._lock:
             self._open.append(opened)
         try:
             yield opened.connector
+            if voice.put_off is not None and voice.put_off.code != BUDGET_SPENT:
+                self._block(voice.account, voice.put_off)
         finally:
             with self._lock:
                 self._open.remove(opened)
             opened.settle()
             opened.close()
+
+    def _block(self, account: tuple[str, str], signal: Deferred) -> None:
+        with self._database.transaction() as link:
+            # What was put off by this machine's clock comes due by the database's.
+            ahead = commands.database_now(link) - self._clock.now()
+            accounts.put_off(link, *account, until=signal.until + ahead, code=signal.code)
 
     def close(self) -> None:
         """End every question."""

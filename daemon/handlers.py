@@ -14,8 +14,8 @@ from common.excerpt import excerpt
 from common.store import accounts, leases, passes, records
 from common.store.database import Database, Link, Row
 from common.store.records import Target
+from daemon.account_voice import AccountVoice
 from daemon.asking import Asking
-from daemon.guard.guard import Witness
 from daemon.integrations.base import Account, CheckResult, PingResult
 from daemon.run_desk import RunDesk, refuse_while_held
 
@@ -28,9 +28,9 @@ ENDING = frozenset({Action.STOP, Action.CANCEL_BULK})
 """Commands that end something, within a second."""
 
 
-def ping(database: Database, asking: Asking, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
-    """Ask the vendor whether it is there; the result is stored for everybody, ``witness`` hears of the requests."""
-    result = _forbidden(account) or _ask(asking, account, witness)
+def ping(database: Database, asking: Asking, account: Account, command: Row, voice: AccountVoice) -> dict[str, Any]:
+    """Ask the vendor whether it is there; the result is stored for everybody, ``voice`` hears of the requests."""
+    result = _forbidden(account) or _ask(asking, account, voice)
     row = {
         "ok": result.ok,
         "code": result.code,
@@ -48,12 +48,12 @@ def ping(database: Database, asking: Asking, account: Account, command: Row, wit
     return row
 
 
-def _ask(asking: Asking, account: Account, witness: Witness) -> PingResult:
-    with asking.connector(account, witness) as connector:
+def _ask(asking: Asking, account: Account, voice: AccountVoice) -> PingResult:
+    with asking.connector(account, voice) as connector:
         return connector.ping()
 
 
-def check(asking: Asking, account: Account, command: Row, witness: Witness) -> dict[str, Any]:
+def check(asking: Asking, account: Account, command: Row, voice: AccountVoice) -> dict[str, Any]:
     """Read one page of a list: its status, its first record's keys, how many came. No value of a record is told."""
     endpoint, page_size = command["payload"]["endpoint"], int(command["payload"]["page_size"])
     if endpoint not in account.entry.entities:
@@ -62,7 +62,7 @@ def check(asking: Asking, account: Account, command: Row, witness: Witness) -> d
     if finding is not None:
         held = CheckResult(False, endpoint, 0.0, code=finding.code, reason=finding.cause, remedy=finding.remedy)
         return asdict(held)
-    with asking.connector(account, witness) as connector:
+    with asking.connector(account, voice) as connector:
         return asdict(connector.check(endpoint, page_size))
 
 

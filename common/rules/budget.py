@@ -131,13 +131,18 @@ def ask(
     return Decision(True, 0.0, None, {**pruned, "flights": flights})
 
 
-def answered(state: Mapping[str, Any], limits: BudgetLimits, *, permit: str, now: float) -> dict[str, Any]:
-    """The permit's answer arrived (or its request failed): it expires one window from now."""
+def answered(
+    state: Mapping[str, Any], limits: BudgetLimits, *, permit: str, now: float, answered_at: float
+) -> dict[str, Any]:
+    """The permit's answer arrived (or its request failed) at ``answered_at``: it expires one window from then.
+
+    It may be told later, and after answers that came later.
+    """
     pruned = _prune(state, limits, now)
     flights = dict(pruned.get("flights", {}))
     if flights.pop(permit, None) is None:
         return pruned
-    return _count(pruned | {"flights": flights}, limits, now)
+    return _count(pruned | {"flights": flights}, limits, answered_at)
 
 
 def hold(state: Mapping[str, Any], limits: BudgetLimits, *, until: float, now: float) -> dict[str, Any]:
@@ -151,10 +156,13 @@ def _count(state: dict[str, Any], limits: BudgetLimits, moment: float) -> dict[s
         width = length / BUCKETS[window]
         end = (int(moment / width) + 1) * width
         buckets = [list(bucket) for bucket in state.get(window, ())]
-        if buckets and buckets[-1][0] >= end:
-            buckets[-1][1] += 1
+        place = len(buckets)
+        while place and buckets[place - 1][0] > end:  # told after answers that came later
+            place -= 1
+        if place and buckets[place - 1][0] == end:
+            buckets[place - 1][1] += 1
         else:
-            buckets.append([end, 1])
+            buckets.insert(place, [end, 1])
         state[window] = buckets
     return state
 

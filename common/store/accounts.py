@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from common.redact import mask
@@ -79,6 +80,11 @@ def forget_source(link: Link, integration: str, account_key: str) -> None:
 def set_identity(link: Link, integration: str, account_key: str, identity: dict[str, str]) -> None:
     """Whose account it is, as first seen or as confirmed."""
     link.execute(SQL["set_identity"], {**_account(integration, account_key), "identity": masked_json(identity)})
+
+
+def put_off(link: Link, integration: str, account_key: str, *, until: datetime, code: str) -> None:
+    """No run begins before ``until`` (by the database's clock); a longer block stays."""
+    link.execute(SQL["put_off"], {**_account(integration, account_key), "until": until, "code": code})
 
 
 def ask_admin(

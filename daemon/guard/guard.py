@@ -194,8 +194,7 @@ class Guard:
     def _send(self, path: str, params: Mapping[str, str], entity: str, *, for_ping: bool) -> tuple[Answer, RateNote]:
         if self._stop.is_set():
             raise StopRequested
-        if self._put_off is not None:  # another thread of this run was told to come back later: so were we
-            raise Deferred(self._put_off.until, self._put_off.code, self._put_off.fault)
+        self._heed_put_off()
         permits = [self._permit(entity, for_ping=for_ping)]
 
         def redirected(answer: Answer) -> None:
@@ -212,15 +211,26 @@ class Guard:
             raise
         return answer, self._used(permits.pop(), entity, answer)
 
+    def _heed_put_off(self) -> None:
+        """Another thread of this run was told to come back later: so were we."""
+        if self._put_off is not None:
+            raise Deferred(self._put_off.until, self._put_off.code, self._put_off.fault)
+
     def _permit(self, entity: str, *, for_ping: bool) -> Permit:
         try:
-            return self._limiter.take(
+            permit = self._limiter.take(
                 self._stop,
                 for_ping=for_ping,
                 tell=lambda seconds, why: self._witness.waiting(entity=entity, seconds=seconds, why=why),
             )
         except Deferred as deferral:
             raise self._deferral(deferral) from None
+        try:
+            self._heed_put_off()  # while it waited
+        except Deferred:
+            self._limiter.give_back(permit)
+            raise
+        return permit
 
     def _used(self, permit: Permit, entity: str, answer: Answer | None) -> RateNote:
         """A request is over; ``answer`` None when none came."""

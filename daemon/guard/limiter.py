@@ -194,7 +194,8 @@ class Limiter:
 
         def told(windows: dict[str, Any], now: float) -> tuple[dict[str, Any], T]:
             for key, at in returned:
-                windows = answered(windows, limits, permit=key, now=now - (self._clock.monotonic() - at))
+                answered_at = now - (self._clock.monotonic() - at)
+                windows = answered(windows, limits, permit=key, now=now, answered_at=answered_at)
             return rule(windows, now)
 
         try:

@@ -178,6 +178,12 @@ WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind =
 SELECT max(due_at) AS due_at FROM control.schedule_slots
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s AND taken_at <= clock_timestamp()
 
+-- name: put_off
+-- The vendor said "come back later" to somebody who is no run.
+UPDATE control.accounts_synced SET blocked_until = %(until)s, blocked_code = %(code)s
+WHERE integration = %(integration)s AND account_key = %(account_key)s
+  AND (blocked_until IS NULL OR blocked_until < %(until)s)
+
 -- name: insert_ping
 -- A ping's result.
 INSERT INTO control.pings (integration, account_key, ok, code, reason, remedy, base_url, authenticated, sample_count,

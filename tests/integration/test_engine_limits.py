@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from common.access import Action
 from common.clock import SystemClock
 from common.codes import CODES
 from common.errors import Deferred, Refused
 from common.insights.runs import found_runs
 from common.rules.budget import BudgetLimits
 from common.store.database import Database
+from common.wishes import Wish, check_wish
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.limiter import Limiter
 from daemon.integrations.doorloop.drill import DrillServer
-from tests.harness import Engine, Outcome, engine
+from tests.harness import ADMIN, Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows, table
 
 
@@ -265,3 +267,26 @@ def test_whoever_asks_heeds_what_another_was_told(database: Database, limits: Bu
     limiter().hold(900)
     with pytest.raises(Deferred):
         limiter().take(never)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("asked", ["ping", "check"])
+def test_come_back_later_is_heeded_whoever_was_told(
+    copier: Engine, drill: DrillServer, database: Database, asked: str, status: int
+) -> None:
+    """Law 7: what a ping or a check was told binds the runs as well; they went out at once."""
+    fault = "rate_limited" if status == 429 else "http_503"
+    drill.set_fault(fault, entity="owners" if asked == "check" else None, retry_after="3600")
+    wish = Wish(Action.PING, "doorloop") if asked == "ping" else check_wish("doorloop", endpoint="owners")
+    rows(database, "UPDATE control.daemons SET kind = 'service'")  # someone who will do it
+    command_id = copier.gate.submit(wish, ADMIN).command_id
+    copier.commands.take(command_id)
+    until = blocked_until(database)
+    assert until is not None
+    assert until - one(database, "SELECT clock_timestamp() AS now")["now"] > timedelta(minutes=50)
+    drill.clear_faults()
+    with pytest.raises(Refused) as refusal:
+        copier.run()
+    assert refusal.value.code == "BLOCKED_UNTIL"
+    rows(database, "UPDATE control.accounts_synced SET blocked_until = now()")
+    assert copier.run().state == "succeeded"

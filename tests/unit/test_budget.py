@@ -34,7 +34,7 @@ def simulate(
     while turns[0][0] < EPOCH + seconds:
         now, worker, permit = heapq.heappop(turns)
         if permit is not None:
-            state = answered(state, limits, permit=permit, now=now)
+            state = answered(state, limits, permit=permit, now=now, answered_at=now)
         number += 1
         decision = ask(state, limits, permit=f"p{number}", now=now, flight_seconds=FLIGHT_SECONDS)
         state = decision.state
@@ -137,7 +137,7 @@ def test_the_wait_says_which_window_binds_and_is_enough() -> None:
     for number in range(498):
         now = EPOCH + number * 2
         state = ask(state, DOORLOOP, permit=f"r{number}", now=now, flight_seconds=1, for_ping=True).state
-        state = answered(state, DOORLOOP, permit=f"r{number}", now=now + 0.1)
+        state = answered(state, DOORLOOP, permit=f"r{number}", now=now + 0.1, answered_at=now + 0.1)
     now = EPOCH + 1000
     refused = ask(state, DOORLOOP, permit="x", now=now, flight_seconds=1)
     assert (refused.granted, refused.window) == (False, "hour")
@@ -148,10 +148,10 @@ def test_the_wait_says_which_window_binds_and_is_enough() -> None:
 def test_an_answer_told_twice_or_of_nobody_counts_once() -> None:
     """Telling an unknown permit's answer changes nothing."""
     state = ask({}, MINUTE, permit="a", now=EPOCH, flight_seconds=9).state
-    state = answered(state, MINUTE, permit="a", now=EPOCH + 1)
+    state = answered(state, MINUTE, permit="a", now=EPOCH + 1, answered_at=EPOCH + 1)
     assert used(state, "minute", 60, EPOCH + 1) == 1
-    state = answered(state, MINUTE, permit="a", now=EPOCH + 2)
-    state = answered(state, MINUTE, permit="stranger", now=EPOCH + 2)
+    state = answered(state, MINUTE, permit="a", now=EPOCH + 2, answered_at=EPOCH + 2)
+    state = answered(state, MINUTE, permit="stranger", now=EPOCH + 2, answered_at=EPOCH + 2)
     assert used(state, "minute", 60, EPOCH + 2) == 1
 
 
@@ -166,7 +166,8 @@ def test_the_state_stays_small_and_survives_jsonb(seed: int) -> None:
         now += dice.expovariate(1 / 20)
         state = ask(state, DOORLOOP, permit=f"p{number}", now=now, flight_seconds=5).state
         if dice.random() < 0.8:
-            state = answered(state, DOORLOOP, permit=f"p{number}", now=now + dice.random())
+            now += dice.random()
+            state = answered(state, DOORLOOP, permit=f"p{number}", now=now, answered_at=now)
         state = json.loads(json.dumps(state))
         assert all(len(state[window]) <= buckets + 1 for window, buckets in BUCKETS.items())
         assert len(state["flights"]) <= 50
@@ -191,7 +192,7 @@ def test_another_daemons_limits_forget_nothing() -> None:
     state: dict[str, Any] = {}
     for number in range(40):
         state = ask(state, both, permit=str(number), now=1000.0 + number, flight_seconds=60).state
-        state = answered(state, both, permit=str(number), now=1000.5 + number)
+        state = answered(state, both, permit=str(number), now=1000.5 + number, answered_at=1000.5 + number)
     state = ask(state, minute, permit="other", now=1041.0, flight_seconds=60).state
     assert used(state, "hour", 3600, 1041.0) == 41
 
@@ -202,7 +203,7 @@ def test_a_clock_that_was_set_back_costs_a_window_at_most() -> None:
     state: dict[str, Any] = {}
     for number in range(3):
         state = ask(state, limits, permit=str(number), now=ahead + number, flight_seconds=10).state
-        state = answered(state, limits, permit=str(number), now=ahead + number)
+        state = answered(state, limits, permit=str(number), now=ahead + number, answered_at=ahead + number)
     state = hold(state, limits, until=ahead + 200_000, now=ahead)
     now = 0.0
     decision = ask(state, limits, permit="x", now=now, flight_seconds=10)
@@ -215,3 +216,26 @@ def test_a_clock_that_was_set_back_costs_a_window_at_most() -> None:
         now, state = now + decision.wait_seconds, decision.state
     assert decision.granted
     assert now <= 61
+
+
+def test_answers_told_late_give_nothing_away() -> None:
+    """The vendor allows so many in any window: whoever tells an answer late, and in whatever order, moves no other."""
+    dice = random.Random(11)
+    for _ in range(40):
+        sent: list[float] = []
+        under_way: list[tuple[float, str, float]] = []
+        state: dict[str, Any] = {}
+        now = EPOCH
+        for number in range(300):
+            now += dice.choice((0.0, 0.05, 0.4, 9.0))
+            decision = ask(state, MINUTE, permit=str(number), now=now, flight_seconds=150)
+            state = decision.state
+            if decision.granted:
+                sent.append(now)
+                answered_at = now + dice.choice((0.1, 3.0))
+                under_way.append((answered_at + dice.choice((0.0, 1.0, 40.0)), str(number), answered_at))
+            for told in [told for told in under_way if told[0] <= now]:
+                under_way.remove(told)
+                state = answered(state, MINUTE, permit=told[1], now=now, answered_at=told[2])
+        allowed = MINUTE.per_minute
+        assert all(later - first >= 60 for first, later in zip(sent, sent[allowed:], strict=False))

@@ -423,3 +423,21 @@ def test_a_time_named_to_the_last_attempt_holds_the_next_request() -> None:
     with pytest.raises(TransientFault):
         scene.get(attempts=1)
     assert scene.permits.held == [5]
+
+
+def test_a_request_that_waited_for_its_permit_heeds_what_another_was_told_meanwhile() -> None:
+    """Law 7: after "come back in an hour" nothing of the run goes out; its permit is given back."""
+    scene = Scene(answer(status=429, retry_after="3600"), answer(b"[]"))
+    take = scene.permits.take
+
+    def slowly(stop: threading.Event, *, for_ping: bool = False, tell: Tell) -> Permit:
+        scene.permits.take = take  # type: ignore[method-assign]
+        permit = take(stop, for_ping=for_ping, tell=tell)
+        with pytest.raises(Deferred):
+            scene.get(for_ping=True)  # in a lane of its own
+        return permit
+
+    scene.permits.take = slowly  # type: ignore[method-assign]
+    with pytest.raises(Deferred):
+        scene.get()
+    assert (len(scene.vendor.asked), scene.permits.out) == (1, 0)
