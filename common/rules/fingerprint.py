@@ -15,6 +15,8 @@ COMPARED = 200
 """So many characters of what is left are compared."""
 MAY_BE_CUT = 300
 """A text this long may end in the middle of a word or an id."""
+LOOKED_AT = 1000
+"""So many characters are searched: it takes the square of a long word, and the interpreter all the while."""
 
 _ZONE = r"(?:\s?(?:Z|UTC|GMT|[ECMP][SD]T)\b|\s?[+-]\d{2}:?\d{2}\b)"
 _CLOCK = rf"\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?(?:\s?[AP]\.?M\b\.?)?{_ZONE}?"
@@ -67,9 +69,9 @@ _WORDS_WITH_A_NUMBER = re.compile(rf"[A-Z]?{_WORDS}\d{{1,4}}{_WORDS}")
 
 def normalised(snippet: str) -> str:
     """The text without what differs from one time to the next: ids, moments, numbers, spacing."""
-    text = " ".join(snippet.split())
+    text = " ".join(snippet.split())[:LOOKED_AT]
     if len(text) >= MAY_BE_CUT:
-        text = re.sub(r"\w+$", "", text)
+        text = re.sub(r"\b\w+$", "", text)
     return _STEP.sub(_in_place_of, text)[:COMPARED].strip()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from common.rules import fingerprint as rule
 from common.rules.fingerprint import fingerprint, normalised, path_template
 
 
@@ -111,3 +113,18 @@ def test_a_hostile_answer_costs_no_time(part: str) -> None:
     began = time.perf_counter()
     normalised(part * 500)
     assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("part", ["a", "a ", "_", "h.", "1:"])
+def test_of_a_header_as_long_as_a_book_a_beginning_is_searched(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 8: a long word must not hold the interpreter, and with it the heartbeat, until nobody is told of it."""
+    searched: list[int] = []
+    real = rule._STEP
+
+    def sub(replacement: object, text: str) -> str:
+        searched.append(len(text))
+        return real.sub(replacement, text)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(rule, "_STEP", SimpleNamespace(sub=sub))
+    normalised(f"REDIRECT_REFUSED 302 {part * 60_000}")
+    assert searched[0] <= rule.LOOKED_AT

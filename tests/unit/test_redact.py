@@ -119,6 +119,8 @@ def test_a_secret_is_hidden_in_keys_values_and_strange_objects() -> None:
         ("Cookie: a=1; __Host-hc_session=tokentokentoken; b=2", "tokentokentoken"),
         ("Authorization: ApiKey abcdef123456", "abcdef123456"),
         ("got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl back", "c2lnbmF0dXJl"),
+        ("token-eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl", "eyJhbG"),
+        ("eyJ-eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.", "eyJzdW"),
         ("https://prod-1.westeurope.logic.azure.com:443/workflows/abc123/triggers?sig=zz", "abc123"),
         ("https://default1.environment.api.powerplatform.com/powerautomate/workflows/abc123", "abc123"),
         ("https://firm.webhook.office.com/webhookb2/abc123@def/IncomingWebhook/1", "abc123"),
@@ -215,7 +217,7 @@ def test_a_token_of_the_api_is_hidden_by_its_look() -> None:
     assert mask("ICC_API_REQUESTS_PER_MINUTE and icc_public_url") == "ICC_API_REQUESTS_PER_MINUTE and icc_public_url"
 
 
-@pytest.mark.parametrize("repeated", ["\\", "&", "&amp;", "%25", "amp;", "\\u00", '\\"'])
+@pytest.mark.parametrize("repeated", ["\\", "&", "&amp;", "%25", "amp;", "\\u00", '\\"', "eyJ-"])
 def test_a_vendors_longest_text_is_masked_in_one_sweep(repeated: str) -> None:
     """Whatever a record holds: work that grows with the square of its length would stand the daemon still."""
     redact.register("sk-live-0123456789")
