@@ -26,6 +26,8 @@ from common.http.connections import AbortableAdapter, Sockets
 CHUNK_BYTES = 256 * 1024
 MOST_REFUSAL_BYTES = 1024 * 1024
 """So much is read of an answer that is no success: it is only told."""
+MOST_TOLD = 200
+"""Characters of an address or a reason that a sentence names; a redirect leads where the vendor likes."""
 MOST_REDIRECTS = 3
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -103,7 +105,7 @@ class Transport:
                 return answer
             location = _redirected(answer)
             if _origin(location) != _origin(url):
-                raise RunFault("REDIRECT_REFUSED", status=answer.status, location=_origin(location))
+                raise RunFault("REDIRECT_REFUSED", status=answer.status, location=excerpt(_origin(location), MOST_TOLD))
             redirected(answer)
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
@@ -134,7 +136,6 @@ class Transport:
     ) -> Answer:
         if self._aborted.is_set():
             raise StopRequested
-        path = urlsplit(url).path
         self._sockets.deadlines.until = deadline
         try:
             request = self._request(url, params, headers, body)
@@ -142,7 +143,7 @@ class Transport:
             timeout = (min(CONNECT_TIMEOUT_SECONDS, silence), silence)
             response = self._adapter.send(request, stream=True, timeout=timeout)
             with response:
-                content = self._body(response, path)
+                content = self._body(response, url)
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
@@ -169,7 +170,7 @@ class Transport:
         request.url = f"{request.url}?{urlencode(params)}"
         return request
 
-    def _body(self, response: requests.Response, path: str) -> bytes:
+    def _body(self, response: requests.Response, url: str) -> bytes:
         chunks: list[bytes] = []
         is_refusal = response.status_code >= 300
         most = min(self._limits.body_bytes, MOST_REFUSAL_BYTES) if is_refusal else self._limits.body_bytes
@@ -183,7 +184,7 @@ class Transport:
             if not is_refusal:
                 raise
         if most < 0 and not is_refusal:
-            raise EntityRefused("BODY_TOO_LARGE", path=path, limit_mb=self._limits.body_bytes // (1024 * 1024))
+            raise EntityRefused("BODY_TOO_LARGE", path=_path(url), limit_mb=self._limits.body_bytes // (1024 * 1024))
         # What came of a refusal is enough: neither its length nor how it is cut must hide its status and Retry-After.
         return b"".join(chunks)
 
@@ -220,13 +221,17 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _path(url: str) -> str:
+    return excerpt(urlsplit(url).path, MOST_TOLD)
+
+
 def _as_fault(error: Exception, url: str) -> TransientFault:
-    parts = urlsplit(url)
+    path = _path(url)
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return TransientFault("VENDOR_TIMEOUT", path=parts.path)
+        return TransientFault("VENDOR_TIMEOUT", path=path)
     if isinstance(error, requests.exceptions.ChunkedEncodingError | ProtocolError) and "IncompleteRead" in str(error):
-        return TransientFault("TRUNCATED_BODY", path=parts.path)
-    return TransientFault("NETWORK_FAULT", host=parts.hostname or "?", detail=_innermost(error), path=parts.path)
+        return TransientFault("TRUNCATED_BODY", path=path)
+    return TransientFault("NETWORK_FAULT", host=urlsplit(url).hostname or "?", detail=_innermost(error), path=path)
 
 
 def _innermost(error: BaseException) -> str:
@@ -235,5 +240,5 @@ def _innermost(error: BaseException) -> str:
     while True:
         inner = getattr(reason, "reason", None) or (reason.args[0] if getattr(reason, "args", None) else None)
         if not isinstance(inner, BaseException):
-            return f"{type(reason).__name__}: {excerpt(str(reason), 200)}"
+            return f"{type(reason).__name__}: {excerpt(str(reason), MOST_TOLD)}"
         reason = inner

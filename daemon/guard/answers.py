@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from common.errors import EntityRefused, RateLimited, RunFault, TransientFault, VendorFault
+from common.excerpt import MOST_OF_A_NAME, excerpt
 from common.http.transport import Answer
 from common.redact import mask
 from daemon.guard.rate_headers import asked_wait_seconds, retry_after_seconds
@@ -148,7 +149,8 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
         if answer.content_type == "text/html":
             raise _fault_of_html(answer) from None
         if answer.content_type and "json" not in answer.content_type:
-            raise RunFault("NOT_JSON", content_type=answer.content_type, **_facts(answer, path)) from None
+            told = excerpt(answer.content_type, MOST_OF_A_NAME)
+            raise RunFault("NOT_JSON", content_type=told, **_facts(answer, path)) from None
         raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
 
 

@@ -14,8 +14,10 @@ import structlog
 from common.clock import Clock
 from common.codes import CODES
 from common.errors import DatabaseAway, Deferred, IccError, RateLimited, TransientFault
+from common.excerpt import excerpt
 from common.http.transport import Answer
 from common.redact import mask
+from common.rules.fingerprint import LOOKED_AT
 from common.store import event_log
 from common.store.database import Database
 from common.store.event_log import Event, Flush, GroupedError, RateSample, Tally
@@ -213,7 +215,7 @@ class RunReporter:
                 code=error.code,
                 status=status if isinstance(status, int) else None,
                 path=str(error.facts.get("path", "")),
-                snippet=str(error.facts.get("snippet") or error.cause),
+                snippet=str(error.facts.get("snippet") or excerpt(error.cause, LOOKED_AT)),
             )
         )
 

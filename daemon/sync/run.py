@@ -24,6 +24,7 @@ from common.errors import (
     StopRequested,
     TransientFault,
 )
+from common.excerpt import name_in_words
 from common.redact import mask
 from common.rules.identity import in_words, same_account
 from common.rules.outcome import run_state
@@ -236,7 +237,7 @@ class Run:
             return
         before = self._patient(lambda: self._note_identity(now))
         if before is not None and not same_account(before, now):
-            raise RunFault("ACCOUNT_CHANGED", before=in_words(before), now=in_words(now))
+            raise RunFault("ACCOUNT_CHANGED", before=name_in_words(in_words(before)), now=name_in_words(in_words(now)))
 
     def _note_identity(self, now: dict[str, str]) -> Mapping[str, str] | None:
         """Store it when it is the first one, ask an admin when it is another; returns the one known before."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from common.clock import SystemClock
+from common.errors import IccError
 from common.insights.findings import error_groups
+from common.rules.fingerprint import LOOKED_AT
 from common.store import event_log
 from common.store.database import Database
 from common.store.event_log import Flush, GroupedError, prune, write
+from common.store.leases import Lease
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.reporter import Reporter, RunReporter
 from tests.harness import engine
 
 RUN, OTHER_RUN = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
@@ -46,6 +50,17 @@ def test_the_latest_groups_of_each_account_are_kept(database: Database, monkeypa
         ("main", "three"),
         ("other", "one"),
     ]
+
+
+def test_a_group_shows_a_beginning_of_a_long_cause(database: Database) -> None:
+    """An error without an answer is grouped by its cause, which may quote whatever went wrong."""
+    reporter = Reporter(database, SystemClock())
+    voice = RunReporter(reporter, SystemClock(), Lease("doorloop", "main", RUN, 1))
+    voice.trouble(IccError("INTERNAL_ERROR", detail="it said " + "x" * 60_000))
+    reporter.flush()
+    (group,) = error_groups(database, "doorloop")
+    assert group.snippet is not None
+    assert len(group.snippet) <= LOOKED_AT
 
 
 def test_every_failed_request_is_in_its_group(database_url: str, database: Database) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from common.errors import RunFault, StopRequested, TransientFault
+from common.errors import RunFault, StopRequested, TransientFault, VendorFault
 from common.http.transport import Answer, Limits, Transport
 from tests.waiting import wait_for
 
@@ -89,6 +89,22 @@ def test_a_redirect_to_no_address_is_refused(location: bytes) -> None:
     with saying(answer) as url, pytest.raises(RunFault) as caught:
         got(url)
     assert caught.value.code == "REDIRECT_REFUSED"
+
+
+LONG = b"x" * 60_000
+
+
+@pytest.mark.parametrize(
+    ("location", "then", "code"),
+    [(b"http://" + LONG + b".example/", [], "REDIRECT_REFUSED"), (b"/" + LONG, [GOOD[:-1]], "TRUNCATED_BODY")],
+)
+def test_an_address_that_the_vendor_chose_is_told_in_short(location: bytes, then: list[bytes], code: str) -> None:
+    """A redirect's host or path as long as a book is no sentence, and would hold up whoever stores or compares it."""
+    redirect = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: " + location + b"\r\n\r\n"
+    with saying(redirect, *then) as url, pytest.raises(VendorFault) as caught:
+        got(url)
+    assert caught.value.code == code
+    assert len(str(caught.value.as_record())) < 1000
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common import limit_wishes, redact
-from common.errors import BadRecord, Refused
+from common.errors import BadRecord, Refused, RunFault
 from common.excerpt import MOST_CHARACTERS, excerpt, name_in_words, value_in_words
 from common.redact import HIDDEN, register
 from common.rules.field_diff import field_diffs
 from common.rules.schema_diff import Mapped, Wording, schema_diff
+from daemon.guard.answers import parsed
 from daemon.integrations.base import Column, Entity
 from daemon.integrations.doorloop.client import DoorLoop, _open_envelope
 from daemon.sync.convert import prepare
 from daemon.sync.lines import LineMaker
 from daemon.sync.values import parse_moment
+from tests.unit.answer_maker import answer
 
 SECRET = """dl_live-7f3K+/Zq9w'x"y\\z&%u-0123456789abcdef"""
 PIECE = 6
@@ -107,6 +109,13 @@ def envelope(value: Any) -> str:
     return str(refused.value)
 
 
+def label(value: Any) -> str:
+    """What an answer says that is labelled as something else than JSON."""
+    with pytest.raises(RunFault) as refused:
+        parsed(answer(b"no", content_type=value), path="/units", entity="units")
+    return refused.value.cause
+
+
 def wish(value: Any) -> str:
     """What a caller's nonsense says, and a reason that is long."""
     with pytest.raises(Refused) as refused:
@@ -115,11 +124,17 @@ def wish(value: Any) -> str:
     return f"{refused.value.cause} {kept.payload}"
 
 
-@pytest.mark.parametrize("said", [record, text_of_a_record, moment, drift, dry_run, envelope, wish])
+@pytest.mark.parametrize("said", [record, text_of_a_record, moment, drift, dry_run, envelope, label, wish])
 @pytest.mark.parametrize("before", ["", "Bearer ", "x" * 25, "x" * 40, "it's " + "y" * 50, '"' + "z" * 70])
 def test_nothing_that_is_shortened_lets_a_part_of_a_secret_out(said: Callable[[Any], str], before: str) -> None:
     """Every sentence that quotes what came from outside."""
     assert not leaked(said(f"{before}{SECRET}"))
+
+
+@pytest.mark.parametrize("said", [record, text_of_a_record, moment, drift, dry_run, envelope, label])
+def test_a_sentence_stays_short_whatever_it_quotes(said: Callable[[Any], str]) -> None:
+    """A header or name as long as a book is no sentence, and would hold up whoever stores or compares it."""
+    assert len(said("x" * 60_000)) < 600
 
 
 def test_what_a_check_tells_of_keys_is_short() -> None:
