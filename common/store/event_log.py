@@ -112,6 +112,8 @@ class Flush:
 def write(database: Database, flush: Flush, now: datetime) -> int:
     """Store a flush and wake readers once; returns the last event id. Every text is masked here, on its way out."""
     last_id = 0
+    # Before the transaction begins: the server ends one that stands idle, and would again at each try.
+    groups = [_grouped(error) for error in flush.errors]
     with database.transaction() as link:
         # Telemetry never makes a page wait for the disk; a crash of the server may lose the last lines, never a row.
         link.execute("SET LOCAL synchronous_commit = off")
@@ -120,8 +122,8 @@ def write(database: Database, flush: Flush, now: datetime) -> int:
         for (integration, account_key, entity), tally in flush.tallies.items():
             account = {"ts": now, "integration": integration, "account_key": account_key, "entity": entity}
             link.execute(SQL["roll_up"], {**account, **vars(tally)})
-        for error in flush.errors:
-            _group(link, error)
+        for group in groups:
+            link.execute(SQL["group_error"], group)
         if flush.events:
             last_id = _copy_events(link, flush.events)
     return last_id
@@ -141,10 +143,10 @@ def _copy_events(link: Link, events: Sequence[Event]) -> int:
     return last_id
 
 
-def _group(link: Link, error: GroupedError) -> None:
+def _grouped(error: GroupedError) -> dict[str, Any]:
     # Masked first: a fingerprint of a text with a secret in it would change with the secret.
     snippet = masked_text(error.snippet)
-    params = {
+    return {
         "integration": error.integration,
         "account_key": error.account_key,
         "fingerprint": fingerprint(error.code, error.status, error.path, snippet),
@@ -155,7 +157,6 @@ def _group(link: Link, error: GroupedError) -> None:
         "snippet": snippet,
         "run_ids": [error.run_id],
     }
-    link.execute(SQL["group_error"], params)
 
 
 def _copy_samples(link: Link, samples: Sequence[RateSample]) -> None:

@@ -27,6 +27,8 @@ from daemon.guard.rate_note import RateNote
 FLUSH_SECONDS = 0.25
 MOST_WAITING = 20_000
 """Lines kept while the database is away; older ones are counted and dropped, so memory stays bounded."""
+MOST_CUT_OFF = 5
+"""After so many flushes in a row that lost their connection it is asked whether the database is away at all."""
 
 log = structlog.get_logger("events")
 
@@ -44,6 +46,7 @@ class Reporter:
         self._errors: list[GroupedError] = []
         self._tallies: dict[tuple[str, str, str], Tally] = defaultdict(Tally)
         self._dropped = 0
+        self._cut_off = 0
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="reporter", daemon=True)
@@ -117,11 +120,25 @@ class Reporter:
         try:
             event_log.write(self._database, batch, self._clock.now())
         except DatabaseAway:
-            self._keep(batch)
-            raise
+            self._cut_off += 1
+            if self._cut_off < MOST_CUT_OFF or not self._database_answers():
+                self._keep(batch)
+                raise
+            log.exception("a flush of events was cut off again and again; each kind is written by itself")
+            self._write_singly(batch)
         except Exception:
             log.exception("a flush of events failed; each kind is written by itself")
             self._write_singly(batch)
+        self._cut_off = 0
+
+    def _database_answers(self) -> bool:
+        """Whether it is there after all: then it is this flush that it, or something on the way, does not take."""
+        try:
+            with self._database.statement() as link:
+                link.execute("SELECT 1")
+        except DatabaseAway:
+            return False
+        return True
 
     def _keep(self, batch: Flush) -> None:
         """For the next flush, before what has gathered since."""

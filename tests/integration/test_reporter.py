@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from common.clock import SystemClock
 from common.errors import DatabaseAway
 from common.store import event_log
-from common.store.database import Database
-from common.store.event_log import Event, RateSample
+from common.store.database import Database, Link
+from common.store.event_log import Event, Flush, GroupedError, RateSample
 from daemon.integrations.doorloop.drill import DrillServer
-from daemon.sync.reporter import Reporter
+from daemon.sync.reporter import MOST_CUT_OFF, Reporter
 from tests.harness import engine
 from tests.truth import one, rows
 
@@ -79,6 +80,75 @@ def test_what_gathered_while_the_database_was_away_is_all_written(
     series = one(database, f"SELECT {sums} FROM control.series_5m")
     assert series == {"requests": 1, "failures": 1, "rows": 9, "dead": 1}
     assert one(database, "SELECT count(*) AS samples FROM control.rate_limit_samples")["samples"] == 1
+
+
+def test_a_flush_that_is_always_cut_off_does_not_stay_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 8: what looks like a database that is away, while it answers everybody else, must not keep all lines back."""
+    reporter = Reporter(database, SystemClock())
+    reporter.add(event(rows=2**40))
+    reporter.sample(sample(7), "owners")
+    real = event_log.write
+
+    def cut_off(database: Database, flush: Flush, now: datetime) -> int:
+        if flush.events:
+            raise DatabaseAway("terminating connection due to idle-in-transaction timeout")
+        return real(database, flush, now)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(event_log, "write", cut_off)
+        for _ in range(MOST_CUT_OFF - 1):
+            with pytest.raises(DatabaseAway):
+                reporter.flush()
+        reporter.flush()
+    assert one(database, "SELECT count(*) AS samples FROM control.rate_limit_samples")["samples"] == 1
+    reporter.add(event(rows=7))
+    reporter.flush()
+    assert one(database, "SELECT array_agg(rows) AS rows FROM control.events WHERE code = 'page'")["rows"] == [7]
+
+
+def test_a_database_that_is_away_for_long_loses_no_line(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """However often it was tried: only where the database answers is a flush taken apart."""
+    reporter = Reporter(database, SystemClock())
+    reporter.sample(sample(7), "owners")
+
+    def away(*_: object) -> None:
+        raise DatabaseAway("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "transaction", away)
+        patch.setattr(Database, "statement", away)
+        for _ in range(2 * MOST_CUT_OFF):
+            with pytest.raises(DatabaseAway):
+                reporter.flush()
+    reporter.flush()
+    assert one(database, "SELECT count(*) AS samples FROM control.rate_limit_samples")["samples"] == 1
+
+
+def test_an_errors_group_is_known_before_the_transaction_begins(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that thinks instead of writing is ended by the server, and would be at each try."""
+    open_now: list[bool] = []
+    transaction = Database.transaction
+
+    @contextmanager
+    def noted(self: Database) -> Iterator[Link]:
+        with transaction(self) as link:
+            open_now.append(True)
+            yield link
+            open_now.clear()
+
+    def compared(*_: object) -> str:
+        assert not open_now
+        return "f"
+
+    monkeypatch.setattr(Database, "transaction", noted)
+    monkeypatch.setattr(event_log, "fingerprint", compared)
+    error = GroupedError(*ACCOUNT, "00000000-0000-4000-8000-000000000001", "VENDOR_ERROR", 500, "/owners", "no")
+    event_log.write(database, Flush(errors=[error]), AT)
+    assert one(database, "SELECT fingerprint FROM control.error_groups")["fingerprint"] == "f"
 
 
 def test_who_only_calls_once_has_lines_too(database_url: str, database: Database) -> None:
