@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from common.access import Role
-from common.errors import DatabaseAway, IccError, Refused, StopRequested
+from common.errors import DatabaseAway, IccError, Refused, SettingsError, StopRequested
 from common.operator_actions import Actor
 from common.redact import mask_value
 from common.states import RunState
@@ -99,11 +99,12 @@ def _report(services: Services, run_id: str, state: RunState, error: dict[str, A
 
 def report_no_run(error: IccError | EmbeddedPostgresError) -> int:
     """The last line and exit code when no run began: refused, told to come back later, or this process cannot start."""
-    code = error.code if isinstance(error, IccError) else "EMBEDDED_DATABASE"
+    if isinstance(error, EmbeddedPostgresError):
+        error = SettingsError("EMBEDDED_DATABASE", problem=error.cause, remedy=error.remedy)
     state = "refused" if isinstance(error, Refused) else "failed"
-    if code == "BLOCKED_UNTIL":  # the vendor's or our own "come back later" is no failure (law 7)
+    if error.code == "BLOCKED_UNTIL":  # the vendor's or our own "come back later" is no failure (law 7)
         state = RunState.DEFERRED.value
-    record = {"code": code, "cause": error.cause, "remedy": error.remedy}
+    record = {"code": error.code, "cause": error.cause, "remedy": error.remedy}
     _print({"run_id": None, "state": state, "entities": {}, "error": record})
     return EXIT_CODES[RunState.DEFERRED] if state == RunState.DEFERRED else 1
 

@@ -20,6 +20,7 @@ SETTINGS = (
         "Postgres does not let us write: {detail}",
         "Give the user of DATABASE_URL the right to make schemas in its database (GRANT CREATE ON DATABASE), on a server that is not read-only.",
     ),
+    Code("EMBEDDED_DATABASE", "start refused", "The embedded Postgres cannot do it: {problem}", "{remedy}"),
     Code(
         "BASE_URL_NOT_API",
         "finding",

@@ -1,8 +1,9 @@
-"""The progress bar and the identity of a process."""
+"""The progress bar, the last line of a run that did not begin, and the identity of a process."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -14,8 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import BadRecord
+from common.codes import CODES
+from common.errors import BadRecord, DatabaseAway, IccError, SettingsError
 from common.store import records
+from common.store.embedded import EmbeddedPostgresError
+from common.store.embedded.errors import disk_is_wiped
+from daemon.once import report_no_run
 from daemon.process_identity import as_row, is_gone, this_process
 from daemon.progress_bar import WIDTH, ProgressBar, line
 from daemon.sync.letters import letter_of
@@ -36,6 +41,25 @@ entities = st.lists(
     ),
     max_size=5,
 )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (disk_is_wiped(), "EMBEDDED_DATABASE", "DYNO is set"),
+        (SettingsError("SETTING_MISSING", setting="ICC_SECRET_KEY", expected="any 32"), "SETTING_MISSING", "not set"),
+        (DatabaseAway("gone"), "DATABASE_AWAY", "gone"),
+    ],
+)
+def test_whatever_keeps_a_run_from_beginning_is_in_the_catalogue(
+    error: IccError | EmbeddedPostgresError, code: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Law 8: the last line of `once` names a code that stands in the README, and says its sentences."""
+    assert report_no_run(error) == 1
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert (said["code"], said["remedy"]) == (code, error.remedy)
+    assert words in said["cause"]
+    assert said["cause"].startswith(CODES[code].cause.split("{")[0])
 
 
 @given(entities)
