@@ -6,12 +6,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from common.config import SharedSettings
+from common.errors import SettingsError
 from common.store import embedded
+from common.store.address import can_work
 from common.store.database import Database
 
 
 def known_url(settings: SharedSettings) -> str | None:
-    """The database's address when it can be had without starting or making anything; None when it cannot."""
+    """The database's address when it can be had without starting or making anything; None when it cannot.
+
+    Raises ``SettingsError`` for one that can never work.
+    """
+    _check(settings)
     if settings.database_url:
         return settings.database_url
     if not settings.icc_data_dir.exists():
@@ -27,8 +33,10 @@ def opened(
     """A ``Database`` for as long as the block lasts.
 
     ``name`` is what the server calls this process (``icc:web``, ``icc:daemon``). Starting the embedded database is told
-    through ``on_progress``; its troubles come as ``EmbeddedPostgresError`` with cause and remedy.
+    through ``on_progress``; its troubles come as ``EmbeddedPostgresError`` with cause and remedy. An address that can
+    never work comes as ``SettingsError``.
     """
+    _check(settings)
     most = settings.icc_database_connections
     if settings.database_url:
         with Database(settings.database_url, direct_url=settings.database_direct_url, name=name, most=most) as database:
@@ -39,3 +47,15 @@ def opened(
         Database(postgres.url, name=name, most=most, revive=postgres.revive) as database,
     ):
         yield database
+
+
+def _check(settings: SharedSettings) -> None:
+    for name in ("database_url", "database_direct_url"):
+        address = getattr(settings, name)
+        if address and not can_work(address):
+            raise SettingsError(
+                "SETTING_UNUSABLE",
+                setting=name.upper(),
+                problem="an address that Postgres's client does not take",
+                expected="one whose port is a port and whose options after the ? are known, such as sslmode=require",
+            )

@@ -29,6 +29,8 @@ from common.config import (
     read_process,
 )
 from common.errors import SettingsError
+from common.store.address import can_work
+from common.store.door import known_url, opened
 from tests.architecture.sources import ROOT
 
 MODELS = (SharedSettings, WebSettings, DaemonSettings, DoorLoopSettings, ScheduleSettings, ChannelSettings)
@@ -118,6 +120,43 @@ def test_a_vital_setting_stops_the_process_with_what_to_do(values: dict[str, str
     assert variable in caught.value.remedy
     assert "?" not in caught.value.cause + caught.value.remedy
     assert "host/db" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["database_url", "database_direct_url"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://h/d?bogus=s3cr3t",
+        "postgresql://h/d?s3cr3t",
+        "postgresql://h/d?sslmode=s3cr3t",
+        "postgresql://h/d?target_session_attrs=s3cr3t",
+        "postgresql://h/d?port=s3cr3t",
+        "postgresql://h:99999/d?application_name=s3cr3t",
+    ],
+)
+def test_an_address_that_can_never_work_is_no_database_that_is_away(name: str, address: str) -> None:
+    """It would be tried for ever; the variable is named, its value is not."""
+    values = {"database_url": "postgresql://h/d", name: address, "icc_secret_key": "0123456789abcdef"}
+    settings, _ = read_process(SharedSettings, values)
+    for ask in (known_url, lambda settings: opened(settings, name="icc:test").__enter__()):
+        with pytest.raises(SettingsError) as caught:
+            ask(settings)
+        assert caught.value.cause.startswith(f"{name.upper()} is ")
+        assert "s3cr3t" not in str(caught.value.as_record())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:p%40@h:5432/d?sslmode=require&channel_binding=prefer",
+        "postgresql://h:1,g:2/d?target_session_attrs=read-write",
+        "postgresql://h:1,g/d?sslmode=",
+        "postgresql:///d?host=/var/run/postgresql&options=-c%20search_path%3Dx",
+    ],
+)
+def test_addresses_that_libpq_takes_are_taken(address: str) -> None:
+    """Several hosts, a socket, options of all kinds."""
+    assert can_work(address)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
