@@ -1,9 +1,9 @@
 """The one mask for secrets, on every way out of the process (law 10).
 
-Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, base64) in any
-text, in whatever case and with whichever characters written as escapes of HTML, JSON or addresses. It also hides what
-looks like a credential even when it was never registered: ``Authorization`` values, signed tokens, our own cookies,
-password parts of addresses, signatures and codes in query strings.
+Each process registers the secrets it holds once, at start. ``mask`` then hides them (plain, URL-encoded, in base64, in
+hexadecimal) in any text, in whatever case and with whichever characters written as escapes of HTML, JSON or addresses.
+It also hides what looks like a credential even when it was never registered: ``Authorization`` values, signed tokens,
+our own cookies, password parts of addresses, signatures and codes in query strings.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Held(NamedTuple):
         """These and one more."""
         forms = set(map(self.fold, _forms_of(secret)))
         written = set(filter(may_have_escapes, forms))
-        plain = map(self.fold, (secret, *(undone for undone, _ in undoings(secret)), *_in_base64(secret)))
+        plain = map(self.fold, (secret, *(undone for undone, _ in undoings(secret)), *_encoded(secret)))
         return _Held(
             self.fold,
             tuple({*self.forms, *(forms - written)}),
@@ -157,12 +157,13 @@ def _forms_of(secret: str) -> set[str]:
     forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     for quoted in (quote(raw, safe=""), quote(raw), quote_plus(raw), quote_plus(raw, safe="/")):
         forms.update((quoted, _PERCENT.sub(lambda match: match[0].lower(), quoted)))
-    return forms | _in_base64(secret)
+    return forms | _encoded(secret)
 
 
-def _in_base64(secret: str) -> set[str]:
+def _encoded(secret: str) -> set[str]:
+    """In hexadecimal, as dumps and Postgres's ``bytea`` have it, and in base64."""
     raw = secret.encode("utf-8", "surrogatepass")
-    forms: set[str] = set()
+    forms = {raw.hex(), raw.hex().upper()}
     # Inside a longer text its base64 shifts by 0, 1 or 2 bytes; characters made of its own bits alone stay the same.
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw + b"\0\0").decode()

@@ -23,6 +23,8 @@ FORMS = {
     "plain": KEY,
     "in an address": quote(KEY, safe=""),
     "in base64": base64.b64encode(b"u:" + KEY.encode()).decode(),
+    "in hexadecimal": KEY.encode().hex(),
+    "as bytea": "\\x" + KEY.encode().hex().upper(),
     "in another case": KEY.upper(),
     "in JSON again": json.dumps(KEY)[1:-1].replace("/", "\\/"),
     "in JSON, by codes": "".join(f"\\u{ord(character):04X}" for character in KEY),

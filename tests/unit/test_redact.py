@@ -78,6 +78,17 @@ def test_a_secret_never_survives_in_base64_at_any_offset(secret: str, before: by
                 assert secret.encode() not in base64.b64decode(whole, altchars=alphabet)
 
 
+@given(secret=secrets, before=st.binary(max_size=7), after=st.binary(max_size=7))
+@each_example_its_own
+def test_a_secret_never_survives_in_hexadecimal(secret: str, before: bytes, after: bytes) -> None:
+    """A dump, or what Postgres writes of a ``bytea``, in either case; words too."""
+    forget()
+    register(secret)
+    dumped = (before + secret.encode() + after).hex()
+    for written in (f"\\x{dumped}", dumped.upper(), json.dumps(f"\\x{dumped}")):
+        assert secret.encode().hex() not in mask(written).lower()
+
+
 def test_a_secret_is_hidden_in_keys_values_and_strange_objects() -> None:
     """Anything made of dicts, lists and scalars, exceptions and bytes included; numbers and None stay themselves."""
     register(CANARY)
