@@ -21,7 +21,7 @@ from common.escapes import Escape, Place, may_have_escapes, undoings, undone_in_
 
 HIDDEN = "•••"
 _SHORTEST_SECRET = 6  # masking every "a" because a key is "a" would hide the whole log
-_SHORTEST_CREDENTIAL = 16  # a shorter one may be a word of somebody's records
+SHORTEST_CREDENTIAL = 16  # a shorter one may be a word of somebody's records
 _LONGER_THAN_WORDS = 12  # a shorter secret of letters only may be a word: "postgres" must not hide every "Postgres"
 
 _PATTERNS = (
@@ -122,7 +122,7 @@ def keep_out_of_data(*credentials: str | None) -> None:
     global _credentials  # noqa: PLW0603 -- one mask per process is the point
     with _lock:
         for one in credentials:
-            if one and len(one) >= _SHORTEST_CREDENTIAL:
+            if one and len(one) >= SHORTEST_CREDENTIAL:
                 _credentials = _credentials.holding(one)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import redact
 from common.catalog import DOORLOOP
 from common.config import ChannelSettings, DaemonSettings, ScheduleSettings
 from common.rules.budget import BudgetLimits
@@ -210,6 +211,18 @@ def test_what_is_published_shows_no_key() -> None:
     assert shown["DOORLOOP_BASE_URL"] == "https://app.doorloop.com/api"
     assert shown["mode"] == "live"
     assert account.secrets == ("dl-live-0123456789",)
+
+
+@pytest.mark.parametrize(("length", "told"), [(1, True), (15, True), (16, False)])
+def test_a_key_that_could_not_be_hidden_is_told(length: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 10: a key as short as a word is in records by chance, so it is let stand there; that is said aloud."""
+    monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
+    key = "kQ7zkQ7zkQ7zkQ7z"[:length]
+    found = account_of(doorloop_api_key=key).findings
+    assert [(one.code, one.severity, one.holds) for one in found] == [("SETTING_INVALID", "warning", False)] * told
+    redact.keep_out_of_data(key)
+    assert redact.is_in_data(f"a {key}") is not told
+    assert account_of(doorloop_api_key=key, doorloop_base_url="http://127.0.0.1:9000/api").findings == ()
 
 
 def test_a_wrong_address_and_a_wrong_key_are_both_found() -> None:

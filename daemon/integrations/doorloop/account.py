@@ -22,7 +22,7 @@ from daemon.guard.guard import Guard, Patience, Witness
 from daemon.guard.lanes import Lanes
 from daemon.guard.limiter import Limiter
 from daemon.integrations.base import Opened
-from daemon.integrations.doorloop.checks import KEY, check_api_key, check_base_url
+from daemon.integrations.doorloop.checks import KEY, check_api_key, check_base_url, check_key_length
 from daemon.integrations.doorloop.client import DoorLoop
 from daemon.integrations.doorloop.drill_process import DRILL_KEY, DrillProcess
 
@@ -157,5 +157,6 @@ class DoorLoopAccount:
             return (Finding("DRILL_DATA", "info", {}, KEY),)
         if self.is_drill:
             return (Finding("KEY_MISSING", "error", {}, KEY, holds=True),)
-        found = (check_base_url(self._doorloop.doorloop_base_url), check_api_key(self._doorloop.doorloop_api_key or ""))
+        base_url, api_key = self._doorloop.doorloop_base_url, self._doorloop.doorloop_api_key or ""
+        found = (check_base_url(base_url), check_api_key(api_key) or check_key_length(api_key, base_url))
         return tuple(finding for finding in found if finding is not None)

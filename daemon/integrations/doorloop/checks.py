@@ -6,6 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from common.config import Finding
+from common.redact import SHORTEST_CREDENTIAL
 
 KEY = "doorloop"
 
@@ -44,6 +45,25 @@ def check_api_key(api_key: str) -> Finding | None:
         "expected": "the whole key as DoorLoop shows it (Settings → Zapier & API Keys)",
     }
     return Finding("SETTING_INVALID", "error", facts, KEY, holds=True)
+
+
+def check_key_length(api_key: str, base_url: str) -> Finding | None:
+    """The finding about a key too short to be hidden; a stand-in on this machine may have any."""
+    if len(api_key) >= SHORTEST_CREDENTIAL or is_loopback(_host(base_url)):
+        return None
+    facts = {
+        "setting": "DOORLOOP_API_KEY",
+        "problem": f"shorter than {SHORTEST_CREDENTIAL} characters, too short to be kept out of records",
+        "expected": "the whole key as DoorLoop shows it (Settings → Zapier & API Keys)",
+    }
+    return Finding("SETTING_INVALID", "warning", facts, KEY)
+
+
+def _host(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:
