@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from common.errors import EntityRefused, RunFault, StopRequested, TransientFault
 from common.excerpt import excerpt
 from common.http.connections import AbortableAdapter, Sockets
+from common.redact import mask
 
 CHUNK_BYTES = 256 * 1024
 MOST_REFUSAL_BYTES = 1024 * 1024
@@ -54,8 +55,8 @@ class Answer:
 
     @property
     def content_type(self) -> str:
-        """The media type without parameters, lower case; empty when none was sent."""
-        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+        """The media type without parameters, lower case; empty when none was sent. Masked: a secret may hold a `;`."""
+        return mask(self.headers.get("content-type", "")).split(";")[0].strip().lower()
 
     @property
     def vendor_now(self) -> datetime:

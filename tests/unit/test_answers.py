@@ -141,6 +141,15 @@ def test_what_is_no_json_is_said_so(body: bytes, content_type: str, code: str) -
     assert fault(answer(body, content_type=content_type)).code == code
 
 
+def test_a_label_that_quotes_our_key_shows_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 10: a label ends at its first `;`, where half a key would stand unknown."""
+    monkeypatch.setattr(redact, "_held", ())
+    redact.register("dl-live;0123456789")
+    error = fault(answer(b"no", content_type="text/dl-live;0123456789; charset=utf-8"))
+    assert error.code == "NOT_JSON"
+    assert "dl-live" not in str(error.as_record())
+
+
 def test_json_with_another_label_is_taken() -> None:
     """A vendor that labels its JSON text/plain is understood."""
     for label in ("text/plain", "text/html; charset=utf-8"):
