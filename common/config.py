@@ -25,6 +25,7 @@ from common.errors import SettingsError
 from common.own_address import origin_of
 from common.providers import PROVIDER_SETTINGS
 from common.redact import passwords_in
+from common.setting_words import problem_of
 from common.wipe import wipe_from_start
 
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
@@ -278,15 +279,6 @@ def drop_vendor_secrets(target: MutableMapping[str, str] | None = None) -> None:
             wipe_from_start(name)
 
 
-def _problem(error: Any) -> dict[str, str]:
-    """A validation error in a person's words. Not the value: it may be a secret gone astray."""
-    name = str(error["loc"][0]).upper()
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ").split(", unable to")[0]
-    message = message.replace("String should have", "a text of")
-    expected = f"a value {message}" if message.startswith(("greater", "less")) else message[0].lower() + message[1:]
-    return {"setting": name, "problem": error.get("ctx", {}).get("problem", "not usable"), "expected": expected}
-
-
 def read(
     model: type[_Settings], values: dict[str, str], *, integration: str | None = None
 ) -> tuple[_Settings, tuple[Finding, ...]]:
@@ -304,10 +296,12 @@ def read(
             for error in refusal.errors():
                 name = str(error["loc"][0])
                 if name in VITAL:
-                    raise SettingsError("SETTING_UNUSABLE", **_problem(error)) from None
+                    raise SettingsError("SETTING_UNUSABLE", **problem_of(error, model.model_fields[name])) from None
                 usable.pop(name, None)
                 holds = integration is not None
-                findings.append(Finding("SETTING_INVALID", "error", _problem(error), integration, holds))
+                findings.append(
+                    Finding("SETTING_INVALID", "error", problem_of(error, model.model_fields[name]), integration, holds)
+                )
 
 
 def read_process(model: type[_Process], values: dict[str, str]) -> tuple[_Process, tuple[Finding, ...]]:

@@ -76,6 +76,27 @@ def test_a_wrong_vendor_setting_is_a_finding_and_holds_the_schedule(name: str, v
     assert "?" not in finding.cause + finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "write"),
+    [
+        ("allow_manual_backfill", "perhaps", "true or false"),
+        ("doorloop_page_size", "many", "a whole number from 1 to 1000"),
+        ("doorloop_page_size", "5000", "a whole number from 1 to 1000"),
+        ("icc_drill_seed", "-1", "a whole number from 0"),
+        ("icc_max_body_mb", "0", "a number above 0.01 and at most 1024"),
+        ("icc_session_idle_minutes", "0", "a number above 0"),
+        ("icc_log_format", "xml", "'text' or 'json'"),
+        ("icc_access_contact", "\udcff", "a text in UTF-8"),
+        ("icc_access_contact", "x" * 201, "a text of at most 200 characters"),
+    ],
+)
+def test_the_remedy_says_what_to_write(name: str, value: str, write: str) -> None:
+    """Law 8: not "a valid boolean", which nobody who typed it knows to be something else."""
+    (model,) = [model for model in MODELS if name in model.__annotations__]
+    _, (finding,) = read(model, {name: value})
+    assert finding.remedy == f"Set {name.upper()} to {write}; it takes effect at the next start."
+
+
 def test_each_wrong_setting_has_its_own_finding_and_the_right_ones_count() -> None:
     """One typo does not hide another, nor undo what was set well."""
     values = {"doorloop_page_size": "x", "doorloop_max_concurrency": "x", "doorloop_rate_limit_rps": "2"}
