@@ -17,6 +17,11 @@ _NEW_LINE = re.compile(r"[\t\n]")
 _MANY_LINES = ("exception", "stack")
 
 
+def one_line(text: str) -> str:
+    """A text for a terminal: masked, on one line, and without what turns, colours or hides the rest of it."""
+    return _CONTROL.sub("␀", _NEW_LINE.sub("␤", mask(text)))
+
+
 def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
     """Set structlog up for this process, and the few libraries that use ``logging``."""
     colours = sys.stderr.isatty()

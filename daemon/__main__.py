@@ -14,7 +14,6 @@ from common.access import Action
 from common.codes import CODES
 from common.config import Finding, environment
 from common.errors import IccError, Refused, StopRequested
-from common.redact import mask
 from common.store.embedded import EmbeddedPostgresError
 from common.wishes import Wish, parse_since, run_wish
 from daemon import wiring
@@ -41,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         _tune_python()
         return _act(options, configuration)
     except (IccError, EmbeddedPostgresError) as error:
-        sys.stderr.write(mask(f"{error.cause} {error.remedy}\n"))
+        sys.stderr.write(logs.one_line(f"{error.cause} {error.remedy}") + "\n")
         if options.act == "once":
             return report_no_run(error)
         return 2 if options.act == "check" else 1
@@ -107,7 +106,8 @@ def _check(configuration: wiring.Configuration) -> int:
 
 def _say(finding: Finding) -> None:
     assert finding.code in CODES
-    sys.stdout.write(f"{finding.severity:<8}{finding.code}  {finding.cause}\n        → {finding.remedy}\n")
+    cause, remedy = logs.one_line(finding.cause), logs.one_line(finding.remedy)
+    sys.stdout.write(f"{finding.severity:<8}{finding.code}  {cause}\n        → {remedy}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from common.alerting import teams
 from common.config import ChannelSettings, Finding, ScheduleSettings
+from common.excerpt import MOST_OF_A_NAME, excerpt
 from daemon.integrations.base import Account
 
 
@@ -38,7 +39,7 @@ def check_schedule(schedule: ScheduleSettings, served: Mapping[str, Account]) ->
         if unknown:
             facts = {
                 "setting": "SYNC_ENTITIES",
-                "problem": f"not usable (unknown: {', '.join(unknown)})",
+                "problem": f"not usable (unknown: {excerpt(', '.join(unknown), MOST_OF_A_NAME)})",
                 "expected": ",".join(account.entry.entities),
             }
             findings.append(Finding("SETTING_INVALID", "error", facts, integration, holds=True))

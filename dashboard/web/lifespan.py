@@ -100,7 +100,7 @@ def _doors(settings: WebSettings, values: Mapping[str, str]) -> dict[str, Door]:
 
 def _tell_all(findings: Iterable[Finding]) -> None:
     for finding in findings:
-        _tell(f"{finding.cause} {finding.remedy}")
+        _tell(logs.one_line(f"{finding.cause} {finding.remedy}"))
 
 
 async def _made_ready(own: Services, *, say: bool = True) -> bool:

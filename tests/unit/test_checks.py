@@ -13,6 +13,7 @@ from common import redact
 from common.catalog import DOORLOOP
 from common.config import ChannelSettings, DaemonSettings, ScheduleSettings
 from common.rules.budget import BudgetLimits
+from daemon.__main__ import _say
 from daemon.checks import check_channels, check_schedule, scheduled_entities
 from daemon.forecast import over_budget
 from daemon.integrations.base import Account
@@ -169,6 +170,18 @@ def test_an_unknown_entity_holds_the_schedule() -> None:
     assert code == "SETTING_INVALID"
     assert "tennants" in facts["problem"]
     assert scheduled_entities(ScheduleSettings(sync_entities="owners, units ,,")) == ("owners", "units")
+
+
+def test_what_is_told_of_a_pasted_setting_is_short_and_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever stands in SYNC_ENTITIES: no page of text, and nothing that turns or forges a line of the terminal."""
+    account = cast("Account", Served(BudgetLimits()))
+    pasted = ScheduleSettings(sync_entities="a\u202eb\x1b[2Jc\nerror   FORGED," + "x" * 5_000)
+    (finding,) = check_schedule(pasted, {"doorloop": account})
+    assert len(finding.cause) < 200
+    _say(finding)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 2
+    assert not set(said) & set("\u202e\x1b")
 
 
 def test_a_schedule_of_nothing_holds_itself() -> None:
