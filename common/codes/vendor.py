@@ -128,7 +128,7 @@ VENDOR = (
     Code(
         "BREAKER_OPEN",
         "run incomplete",
-        "Too many requests failed in a row ({last}); the circuit breaker holds further ones back.",
+        "Too many requests failed ({last}); the circuit breaker holds further ones back.",
         "It tries again by itself after its cool-down; if it lasts, see status.doorloop.com.",
     ),
     Code(
@@ -184,6 +184,12 @@ VENDOR = (
         "entity partial",
         "Page {page} of {pages} is empty although more records should follow.",
         "A later run reads the list again.",
+    ),
+    Code(
+        "LIST_WITHOUT_END",
+        "entity partial",
+        "Page {page} still brings records, although the total of page 1 made expect {pages}.",
+        "What came is kept, and nothing is marked removed. Tell DoorLoop's support with the time and the path.",
     ),
     Code(
         "COUNT_DRIFT",

@@ -12,6 +12,8 @@ from common.errors import PagesUnreliable
 
 ALL_BAD_FROM = 10
 """So many records of which none can be used are no mishap: a page of them, or several pages without any id."""
+MOST_TIMES_EXPECTED, MOST_MORE = 10, 100
+"""How far a list may go beyond the pages that its first total made expect: that may be too small, but not for ever."""
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Paging:
 
     rows_per_page: int | None = None
     total: int | None = None
+    first_total: int | None = None
     _fingerprints: dict[int, int] = field(default_factory=dict)
     _rows_without_id: int = 0
     """On the last pages, as far as they brought no id at all."""
@@ -27,9 +30,12 @@ class Paging:
     @property
     def pages_expected(self) -> int | None:
         """``ceil(total / rows of page 1)``; None while unknown."""
-        if self.total is None or self.rows_per_page is None:
+        return self._pages_for(self.total)
+
+    def _pages_for(self, total: int | None) -> int | None:
+        if total is None or self.rows_per_page is None:
             return None
-        return max(1, -(-self.total // self.rows_per_page)) if self.rows_per_page else 1
+        return max(1, -(-total // self.rows_per_page)) if self.rows_per_page else 1
 
     @property
     def ends_full(self) -> bool:
@@ -37,12 +43,18 @@ class Paging:
         return bool(self.total and self.rows_per_page and self.total % self.rows_per_page == 0)
 
     def observe(self, number: int, ids: tuple[str, ...], rows: int, total: int | None) -> None:
-        """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one, is empty too early, or brings no
-        id after others that brought none: nobody could tell such pages apart, and they might never end."""
+        """Take a page in. Raises ``PagesUnreliable`` when it repeats an earlier one, is empty too early, lies far
+        behind all that should come, or brings no id after others that brought none: nobody could tell such pages
+        apart, and they might never end.
+        """
         if total is not None:
             self.total = total
+            self.first_total = total if self.first_total is None else self.first_total
         if self.rows_per_page is None:
             self.rows_per_page = rows
+        told = self._pages_for(self.first_total)
+        if told is not None and rows and number > MOST_TIMES_EXPECTED * told + MOST_MORE:
+            raise PagesUnreliable("LIST_WITHOUT_END", page=number, pages=told)
         if rows == 0:
             expected = self.pages_expected
             missing = self.total is not None and self.total > 0

@@ -41,7 +41,8 @@ _HTML = re.compile(r"<!doctype\s+html|<html", re.IGNORECASE)
 HTML_WITHIN, SIGNS_WITHIN = 1024, 20_000
 _CUT = "-Infinity"
 _DOCS_SIGNS = ("readme", "api reference", "documentation")
-_LOGIN_SIGNS = ('type="password"', "type='password'", "sign in", "log in")
+_LOGIN_SIGNS = ("sign in", "log in")
+_LOGIN_FORM = re.compile(r"""type=["']?password|<title>[^<]{0,100}(?:log|sign)[ -]?in""")
 
 
 class NotANumber:
@@ -141,7 +142,7 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
     """
     if not 200 <= answer.status < 300:
         raise _fault_of_status(answer, path, entity)
-    if _is_html(answer.body):
+    if _is_html(answer.body, answer.content_type):
         raise _fault_of_html(answer)
     try:
         return parse(answer.body)
@@ -154,12 +155,13 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
         raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
 
 
-def _is_html(body: bytes) -> bool:
-    """By its beginning, whatever its label, encoding and what stands before the first tag."""
+def _is_html(body: bytes, content_type: str) -> bool:
+    """By its beginning, whatever its label, encoding and what stands before the first tag; XML is labelled so."""
     if body[:1] in (b"{", b"[") and body[1:2] != b"\0":  # HTML in one of its texts makes it no page
         return False
     start = _beginning(body, HTML_WITHIN).lstrip()
-    return bool(_TAG.match(start) or (start[:1] not in ("{", "[", '"') and _HTML.search(start)))
+    has_tag = _TAG.match(start) and not content_type.endswith("xml")
+    return bool(has_tag or (start[:1] not in ("{", "[", '"') and _HTML.search(start)))
 
 
 def _beginning(body: bytes, most_bytes: int) -> str:
@@ -220,14 +222,19 @@ def _json_or_none(body: bytes) -> Any:
 
 def _is_docs_host(answer: Answer) -> bool:
     start = _beginning(answer.body, SIGNS_WITHIN).lower()
-    return urlsplit(answer.url).hostname == "api.doorloop.com" or any(sign in start for sign in _DOCS_SIGNS)
+    return _is_at_docs(answer) or any(sign in start for sign in _DOCS_SIGNS)
+
+
+def _is_at_docs(answer: Answer) -> bool:
+    return urlsplit(answer.url).hostname == "api.doorloop.com"
 
 
 def _fault_of_html(answer: Answer) -> RunFault:
     start = _beginning(answer.body, SIGNS_WITHIN).lower()
     facts = {"status": answer.status, "snippet": snippet(answer.body)}
-    if _is_docs_host(answer):
+    has_form = bool(_LOGIN_FORM.search(start))  # a page that asks for a password may name the documentation, too
+    if _is_docs_host(answer) and not (has_form and not _is_at_docs(answer)):
         return RunFault("HTML_FROM_DOCS_HOST", **facts)
-    if any(sign in start for sign in _LOGIN_SIGNS):
+    if has_form or any(sign in start for sign in _LOGIN_SIGNS):
         return RunFault("HTML_LOGIN_PAGE", **facts)
     return RunFault("HTML_FROM_APP", **facts)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from daemon.guard.header_values import http_date
@@ -14,7 +15,8 @@ from daemon.guard.quota_headers import quota
 LONGEST = timedelta(hours=24)
 SMALLEST_SECONDS = 0.05
 _NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$", re.ASCII)
-_DATES = re.compile(r"(?<=GMT),\s*")
+_PARTS = re.compile(r"\s*[A-Za-z]{3,9}, [^,]+|[^,]+")
+"""The values of a header joined by commas, where a date has one of its own."""
 
 
 def asked_wait_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> float | None:
@@ -32,17 +34,17 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     A date counts from the answer's own ``Date``, which cancels skewed clocks; several values: the largest; never more
     than 24 h, never less than a small floor. ``now`` is used when the answer has no ``Date``.
     """
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    numbers = [part for part in map(str.strip, text.split(",")) if part]
-    if numbers and all(_NUMBER.match(part) for part in numbers):
-        return _bounded(max(float(part) for part in numbers))
-    dates = [http_date(part) for part in _DATES.split(text)]
-    known = [date for date in dates if date is not None]
-    if len(known) < len(dates):
-        return None
-    return _bounded((max(known) - (http_date(headers.get("date", "")) or now)).total_seconds())
+    parts = [part.strip() for part in _PARTS.findall(headers.get("retry-after", "")) if part.strip()]
+    asked = [_seconds(part, headers, now) for part in parts]
+    known = [seconds for seconds in asked if seconds is not None]
+    return _bounded(max(known)) if known and len(known) == len(asked) else None
+
+
+def _seconds(text: str, headers: Mapping[str, str], now: datetime) -> float | None:
+    if _NUMBER.match(text):
+        return float(text)
+    date = http_date(text)
+    return None if date is None else (date - (http_date(headers.get("date", "")) or now)).total_seconds()
 
 
 def _of_body(body: Any) -> float | None:
@@ -52,7 +54,7 @@ def _of_body(body: Any) -> float | None:
     inner = body.get("error")
     for place in (body, inner if isinstance(inner, Mapping) else {}):
         value = place.get("retry_after")
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value >= 0:
             return _bounded(float(value))
     return None
 

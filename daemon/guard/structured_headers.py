@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-_ITEM = re.compile(
-    r'\s*"(?P<name>[^"\\]*)"(?P<parameters>(?:;\s*[a-z*][a-z0-9_.*-]*=(?:[0-9]+|"[^"\\]*"|:[A-Za-z0-9+/=]*:))*)\s*(?:,|$)'
-)
-_PARAMETER = re.compile(r';\s*([a-z*][a-z0-9_.*-]*)=([0-9]+|"[^"\\]*"|:[A-Za-z0-9+/=]*:)')
+_KEY = r"[a-z*][a-z0-9_.*-]*"
+_VALUE = r'-?[0-9.]+|"[^"\\]*"|:[A-Za-z0-9+/=]*:|\?[01]|[A-Za-z*][\w!#$%&*+.^|~:/-]*'
+"""A number, text, bytes, truth or token (RFC 9651); a key without one is true. What we do not know is left alone."""
+_ITEM = re.compile(rf'\s*"(?P<name>[^"\\]*)"(?P<parameters>(?:;\s*{_KEY}(?:=(?:{_VALUE}))?)*)\s*(?:,|$)', re.ASCII)
+_PARAMETER = re.compile(rf";\s*({_KEY})=({_VALUE})", re.ASCII)
 
 
 def policies(text: str) -> dict[str, dict[str, str]] | None:

@@ -44,8 +44,8 @@ class FetchAhead:
         self._results: dict[int, SortedPage | BaseException] = {}
         self._list: PagedList | None = None
         self._asked = 0
-        self._failed: int | None = None
-        """The first page of the list that could not be had; nobody takes one behind it."""
+        self._end: int | None = None
+        """Nobody takes a page of the list from this one on: one before it could not be had, or brought nothing."""
         self._window = threads + ahead
         self._threads = [threading.Thread(target=self._work, name=f"fetch-{n}", daemon=True) for n in range(threads)]
         self._threads.append(threading.Thread(target=self._take_apart, name="sort", daemon=True))
@@ -57,7 +57,7 @@ class FetchAhead:
         with self._done:
             self._list = list_
             self._results.clear()
-            self._asked, self._failed = first_page - 1, None
+            self._asked, self._end = first_page - 1, None
 
     def ask(self, current: int, last: int | None) -> None:
         """Have ``current`` fetched, and pages up to a window ahead of it, those never beyond ``last`` (None: none)."""
@@ -112,18 +112,18 @@ class FetchAhead:
                 page: Page | BaseException = list_.fetch(number, partial(self._is_wanted, list_, number))
             except BaseException as error:  # noqa: BLE001 -- handed to the thread that waits for this page
                 page = error
-                self._note_failed(list_, number)
+                self._note_end(list_, number)
             self._come.put((list_, number, page))
 
     def _is_wanted(self, list_: PagedList, number: int) -> bool:
         """Whether anybody will take that page: of a list that ends in an error, none behind it."""
         with self._done:
-            return list_ is self._list and (self._failed is None or number < self._failed)
+            return list_ is self._list and (self._end is None or number < self._end)
 
-    def _note_failed(self, list_: PagedList, number: int) -> None:
+    def _note_end(self, list_: PagedList, number: int) -> None:
         with self._done:
-            if list_ is self._list and (self._failed is None or number < self._failed):
-                self._failed = number
+            if list_ is self._list and (self._end is None or number < self._end):
+                self._end = number
 
     def _take_apart(self) -> None:
         while (come := self._come.get()) is not None:
@@ -132,6 +132,8 @@ class FetchAhead:
                 continue
             try:
                 result = page if isinstance(page, BaseException) else list_.sort(page)
+                if isinstance(result, SortedPage) and not result.rows:
+                    self._note_end(list_, number + 2)  # the next one may be looked at out of doubt
             except BaseException as error:  # noqa: BLE001 -- as above
                 result = error
             with self._done:

@@ -63,7 +63,7 @@ class Reading:
 
     def _go_on(self, pass_: Row) -> None:
         """What earlier runs of the pass knew of the list."""
-        self.paging = Paging(rows_per_page=pass_["rows_per_page"], total=pass_["total"])
+        self.paging = Paging(pass_["rows_per_page"], pass_["total"], pass_["first_total"])
         self._began = pass_["began_at"] or pass_["started_at"]
         self._first_total, self._born = pass_["first_total"], pass_["born"]
         if self._cap is not None and self._began is not None:

@@ -75,6 +75,8 @@ def test_a_retry_after_rides_on_what_is_tried_again(status: int) -> None:
         (APP_PAGE, "https://app.doorloop.com/owners", 200, "HTML_FROM_APP"),
         (LOGIN_PAGE, "https://sso.example/owners", 200, "HTML_LOGIN_PAGE"),
         (b"  \n<html>Please sign in</html>", "https://proxy.example/", 200, "HTML_LOGIN_PAGE"),
+        (b"<html><title>Login</title><a href=/docs>Documentation</a>", "https://x.example/", 200, "HTML_LOGIN_PAGE"),
+        (b"<html><input type=password></html>", "https://app.doorloop.com/login", 200, "HTML_LOGIN_PAGE"),
     ],
 )
 def test_a_web_page_is_a_wrong_address_not_an_outage(body: bytes, url: str, status: int, code: str) -> None:
@@ -132,6 +134,8 @@ def test_an_error_page_of_an_outage_is_tried_again(status: int) -> None:
         (b"\xff\xfe\x00", "application/json", "INVALID_JSON"),
         (b"plain words", "text/plain", "NOT_JSON"),
         (b"plain words", "text/html", "HTML_FROM_APP"),
+        (b"<Error><Code>Busy</Code></Error>", "application/xml", "NOT_JSON"),
+        (b"<html></html>", "application/xhtml+xml", "HTML_FROM_APP"),
         (b"%PDF-1.7", "application/pdf", "NOT_JSON"),
         (b"<?xml version='1.0'?><list/>", "application/xml", "NOT_JSON"),
     ],

@@ -327,6 +327,12 @@ def test_a_total_that_is_no_count_is_unknown(total: Any) -> None:
     assert page_of({"data": [], "total": total}).total is None
 
 
+@pytest.mark.parametrize("total", [60, 60.0])
+def test_a_total_is_a_count_however_it_is_written(total: Any) -> None:
+    """Some serializers have one kind of number."""
+    assert page_of({"data": [], "total": total}).total == 60
+
+
 @pytest.mark.parametrize(
     ("body", "identity"),
     [

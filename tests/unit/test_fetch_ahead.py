@@ -23,8 +23,8 @@ SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
 
 
 def page(number: int) -> Page:
-    """An empty page."""
-    return Page(number, [], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
+    """A page of one record."""
+    return Page(number, [{"id": str(number)}], None, datetime(2026, 11, 1, tzinfo=UTC), 0.0)
 
 
 def paged(fetch: Callable[[int], Page] = page) -> PagedList:
@@ -208,7 +208,7 @@ def test_what_was_coming_for_an_earlier_list_is_dropped() -> None:
         fetcher.begin(paged(), 1)
         release.set()
         fetcher.ask(1, 1)
-        assert fetcher.take(1).page.records == []
+        assert fetcher.take(1).page.records == [{"id": "1"}]
 
 
 def test_closing_sends_nothing_for_pages_still_waiting() -> None:
@@ -309,3 +309,24 @@ def test_what_is_still_coming_for_a_dropped_list_is_not_asked_for() -> None:
         fetcher.ask(1, 1)
         assert fetcher.take(1).number == 1
     assert asked == [1]
+
+
+def test_behind_a_page_that_brought_nothing_only_the_next_is_fetched() -> None:
+    """A total that was told wrong once cost hundreds of requests for pages that are not there."""
+    asked: list[int] = []
+    second_is_here = threading.Event()
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        if number == 3:
+            second_is_here.wait(PATIENCE_SECONDS)
+        return page(number) if number == 1 else replace(page(number), records=[])
+
+    with fetching(1) as (fetcher, _):
+        fetcher._window = 9
+        fetcher.begin(paged(fetch), 1)
+        fetcher.ask(1, 9)
+        assert [fetcher.take(number).rows for number in (1, 2)] == [1, 0]
+        second_is_here.set()
+        assert fetcher.take(3).rows == 0
+    assert asked == [1, 2, 3]

@@ -148,3 +148,21 @@ def test_some_pages_without_ids_between_good_ones_end_nothing() -> None:
     paging = Paging()
     for number in range(1, 40):
         paging.observe(number, (str(number),) if number % 3 == 0 else (), 3, 120)
+
+
+@pytest.mark.parametrize("grows", [False, True], ids=["a total told wrong", "a total that grows"])
+def test_a_list_without_end_ends(grows: bool) -> None:
+    """Full pages of fresh ids for ever kept the entities behind it from being read: far behind its total it ends."""
+    paging = Paging()
+    for number in range(1, 131):
+        paging.observe(number, ids(number * 20, 20), 20, number * 20 + 40 if grows else 60)
+    with pytest.raises(PagesUnreliable) as ended:
+        paging.observe(131, ids(131 * 20, 20), 20, 60)
+    assert (ended.value.code, ended.value.facts) == ("LIST_WITHOUT_END", {"page": 131, "pages": 3})
+
+
+def test_a_list_without_a_total_has_no_such_end() -> None:
+    """Nobody knows how long it is."""
+    paging = Paging()
+    for number in range(1, 2_000):
+        paging.observe(number, ids(number * 20, 20), 20, None)

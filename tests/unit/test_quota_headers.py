@@ -50,6 +50,7 @@ EPOCH = str(int(IN_MINUTE.timestamp()))
         ({"ratelimit": '"default";r=50;t=60'}, Quota(None, 50, IN_MINUTE)),
         ({"ratelimit": '"default"; r=50; t=60'}, Quota(None, 50, IN_MINUTE)),
         ({"ratelimit": '"a, b";r=5;pk=:cHNrPQ==:'}, Quota(None, 5)),
+        ({"ratelimit": '"a";x;r=50;t=60;scope=per-key;load=0.5;hard=?1'}, Quota(None, 50, IN_MINUTE)),
         (
             {
                 "ratelimit": '"bytes";r=1;t=60,"calls";r=9',

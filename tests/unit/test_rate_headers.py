@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ DAY = LONGEST.total_seconds()
         ("9" * 400, DAY),
         ("5, 60, 7", 60),
         ("2,", 2),
+        ("30, Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sun, 06 Nov 1994 08:50:37 GMT, 90", 90),
+        ("90, Sunday, 06-Nov-94 08:50:37 GMT", 90),
         (",", None),
         ("-5", None),
         ("", None),
@@ -89,6 +93,8 @@ def test_any_header_gives_a_bounded_wait_or_none(value: str, date: str) -> None:
     [
         ({"retry-after": "7", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, {"retry_after": 300}, 7),
         ({"retry-after": "soon"}, {"retry_after": 300}, 300),
+        ({}, {"retry_after": Decimal("1e400")}, DAY),
+        ({}, {"retry_after": 10**25}, DAY),
         ({}, {"error_summary": "too_many_requests/", "error": {"reason": {}, "retry_after": 4.2}}, 5),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "90"}, {"error": "slow down"}, 90),
         ({"ratelimit": '"a";r=0;t=12,"b";r=40'}, None, 12),

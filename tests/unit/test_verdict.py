@@ -73,7 +73,7 @@ def test_a_good_day_is_one_sentence_with_its_evidence() -> None:
         ({"paused": Pause("ana", "moving house", NOW)}, Chip.PAUSED, "paused by ana since 14:32 UTC: moving house"),
         ({"ping_failure": REFUSED}, Chip.FAILING, "DoorLoop refused the API key (401)"),
         ({"run_failure": REFUSED}, Chip.FAILING, "DoorLoop refused the API key (401)"),
-        ({"breaker_open_since": NOW}, Chip.FAILING, "too many requests failed in a row (see the last run)"),
+        ({"breaker_open_since": NOW}, Chip.FAILING, "too many requests failed (see the last run)"),
         ({"breaker_open_since": NOW, "breaker_cause": "Too many (500)."}, Chip.FAILING, "failing: too many (500)."),
         ({"entities": entities(EntityHealth.FAILED)}, Chip.FAILING, "none of its five entities could be read"),
         ({"entities": entities(tenants=EntityHealth.STALE)}, Chip.DEGRADED, "tenants are 5 h 10 min old"),

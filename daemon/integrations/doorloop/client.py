@@ -161,6 +161,9 @@ def _open_envelope(body: Any, path: str) -> tuple[list[Any], int | None]:
 
 
 def _usable_total(total: Any) -> int | None:
+    """A count; ``60.0`` is one as well."""
+    if isinstance(total, float) and total.is_integer():
+        total = int(total)
     return total if type(total) is int and 0 <= total <= LARGEST_TOTAL else None
 
 
