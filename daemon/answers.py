@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from common.access import Action
 from common.errors import Refused
+from common.logs import one_line
 from common.store import accounts
 from common.wishes import Wish
 from daemon.once import command_desk, command_line_actor
@@ -19,9 +22,9 @@ def confirm(services: Services, question_id: str | None, *, reject: bool, reason
     if question_id is None:
         for question in questions:
             about = question["entity"] or question["integration"]
-            sys.stdout.write(f"{question['id']}  {question['kind']}  {about}  {question['details']}\n")
+            _say(f"{question['id']}  {question['kind']}  {about}  {_in_words(question['details'])}")
         if not questions:
-            sys.stdout.write("no open questions\n")
+            _say("no open questions")
         return 0
     asked = next((question for question in questions if str(question["id"]) == question_id), None)
     integration = asked["integration"] if asked else next(iter(services.configuration.accounts))
@@ -31,9 +34,9 @@ def confirm(services: Services, question_id: str | None, *, reject: bool, reason
         receipt = services.gate.submit(wish, command_line_actor(), addressed_to=services.daemon_id)
         result = command_desk(services).take(receipt.command_id)
     except Refused as refused:
-        sys.stdout.write(f"{refused.cause} {refused.remedy}\n")
+        _say(f"{refused.cause} {refused.remedy}")
         return 1
-    sys.stdout.write(f"{result}\n")
+    _say(_in_words(result))
     return 0
 
 
@@ -46,7 +49,24 @@ def forget_drill(services: Services) -> int:
             )
             result = command_desk(services).take(receipt.command_id)
         except Refused as refused:
-            sys.stdout.write(f"{refused.cause} {refused.remedy}\n")
+            _say(f"{refused.cause} {refused.remedy}")
             return 1
-        sys.stdout.write(f"{result}\n")
+        _say(_in_words(result))
     return 0
+
+
+def _in_words(told: Any) -> str:
+    """What a question or a result tells, without the signs of Python: ``deleted: owners 30, units 12``."""
+    if isinstance(told, Mapping):
+        return "; ".join(f"{name.replace('_', ' ')}: {_listed(value)}" for name, value in told.items())
+    return _listed(told)
+
+
+def _listed(told: Any) -> str:
+    if isinstance(told, Mapping):
+        return ", ".join(f"{name} {_listed(value)}" for name, value in told.items())
+    return ", ".join(map(_listed, told)) if isinstance(told, list) else str(told)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{one_line(text)}\n")

@@ -185,9 +185,10 @@ def _not_taken(code: str, status: int | None, **told: Any) -> Said:
 
 
 def _reason(text: str) -> str:
-    """The `error.message` of a Logic Apps answer, else the text; read first, shortened then."""
+    """The `error.message` of a Logic Apps answer when that is a text, else all of it; read first, shortened then."""
     try:
         told = json.loads(text)["error"]["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        told = text
-    return excerpt(" ".join(str(told).split()), LONGEST_REASON).rstrip(".") or "without a word"
+        told = None
+    words = told if isinstance(told, str) else text
+    return excerpt(" ".join(words.split()), LONGEST_REASON).rstrip(".") or "without a word"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,9 @@ def test_drill_rows_keep_live_rows_out(
         assert (code, line["error"]["code"]) == (1, "ACCOUNT_HELD")
         assert "drill" in line["error"]["cause"]
         assert len(rows(database, "SELECT 1 FROM doorloop.owners")) == 10
+        forgotten = yards[0].start("forget-drill")
+        assert forgotten.end() == 0
+        assert re.fullmatch(r"deleted: owners 10(, [a-z]+ \d+){4,}\n", forgotten.stdout)
     finally:
         for yard in yards:
             yard.clear()
@@ -210,9 +214,10 @@ def test_questions_are_answered_from_the_command_line(yard: Yard, drill: DrillSe
     listing = yard.start("confirm")
     assert listing.end() == 0
     question = listing.stdout.split()[0]
-    assert "mass_removal" in listing.stdout
+    assert "mass_removal  owners  here: 30; entity: owners; missing: 25; sample ids: " in listing.stdout
     answer = yard.start("confirm", question)
     assert answer.end() == 0
+    assert answer.stdout == f"confirmation id: {question}; answer: confirmed; removed: 25\n"
     assert_tables_equal_truth(database, drill, ["owners"])
     again = yard.start("confirm", question, "--reject")
     assert again.end() == 1

@@ -93,6 +93,13 @@ def test_an_answer_is_judged_by_what_it_says(
     assert bool(said.remedy) is not accepted
 
 
+@pytest.mark.parametrize("message", ['{"lang": "en", "value": "Bad."}', "null", '["Bad."]', "5"])
+def test_a_reason_that_is_no_text_is_told_as_it_came(message: str) -> None:
+    """Not as Python would write it."""
+    body = f'{{"error": {{"message": {message}}}}}'
+    assert teams.judged(400, body.encode(), "h").sentence == f"Workflows refused the card (400): {body}."
+
+
 def test_a_web_page_is_known_by_its_label_too() -> None:
     """Whatever it begins with; of a refused one its markup is not shown."""
     assert teams.judged(200, b"Welcome!", "h", "text/html").code == "WEBHOOK_NOT_WORKFLOWS"
