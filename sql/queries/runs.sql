@@ -63,7 +63,7 @@ WHERE application_name = %(name)s AND pid <> pg_backend_pid()
 -- A lease that nobody holds, its term raised, and the run that has it from now on: no row, and nothing written, when it is
 -- held, when rows of the other kind are here, or while another run is active that has lost its lease. Looked at and taken
 -- at once: who comes second waits for the lease, as whoever forgets the account's rows does, and finds its holder.
--- Together, since a command's run is to begin soon.
+-- Together, since a command's run is to begin soon. One reading of the clock: by two it would have begun before it queued.
 WITH lease AS (
     UPDATE control.leases AS l
     SET term = l.term + 1, holder = %(daemon_id)s, run_id = %(id)s, acquired_at = clock_timestamp(),
@@ -75,17 +75,17 @@ WITH lease AS (
       AND NOT EXISTS (
           SELECT FROM control.runs AS r
           WHERE r.integration = l.integration AND r.account_key = l.account_key AND r.state IN ('running', 'stopping'))
-    RETURNING l.integration, l.account_key, l.term),
+    RETURNING l.integration, l.account_key, l.term, l.acquired_at),
 source AS (
     UPDATE control.accounts_synced AS a SET source_kind = %(source_kind)s
     FROM lease
     WHERE a.integration = lease.integration AND a.account_key = lease.account_key),
 run AS (
     INSERT INTO control.runs (id, integration, account_key, mode, entities, since, dry_run, state, trigger, requested_by,
-                              command_id, continues_run_id, daemon_id, term, started_at, version)
+                              command_id, continues_run_id, daemon_id, term, queued_at, started_at, version)
     SELECT %(id)s, %(integration)s, %(account_key)s, %(mode)s, %(entities)s, %(since)s, %(dry_run)s, 'running',
-           %(trigger)s, %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, term, clock_timestamp(),
-           %(version)s
+           %(trigger)s, %(requested_by)s, %(command_id)s, %(continues_run_id)s, %(daemon_id)s, term, acquired_at,
+           acquired_at, %(version)s
     FROM lease)
 SELECT term FROM lease
 

@@ -47,6 +47,14 @@ def test_a_backfill_equals_the_truth_and_a_second_one_writes_nothing(
     assert [table(database, name) for name in ENTITIES] == before[1]
 
 
+def test_no_run_begins_before_it_was_queued(copier: Engine, database: Database) -> None:
+    """What a run waited for its turn is computed from `report.runs`, and is never less than nothing."""
+    for mode in ("backfill", "delta"):
+        copier.run(mode, ["tenants"])
+    waits = "SELECT bool_and(started_at >= queued_at AND finished_at >= started_at) AS sane FROM report.runs"
+    assert one(database, waits)["sane"]
+
+
 def test_a_delta_writes_exactly_what_changed(copier: Engine, drill: DrillServer, database: Database) -> None:
     """Design §6: a delta brings changed and added records, and touches no other row."""
     copier.run(entities=["owners", "tenants"])
