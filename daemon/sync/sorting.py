@@ -136,7 +136,7 @@ class Sorter:
         duplicates = 0
         by_position = made.by_position() if made else {}
         for position, record in enumerate(page.records):
-            record_id: str | None
+            record_id, found = None, Stamps()
             ready = by_position.get(position)
             try:
                 one, found = ready[:2] if ready else arrived(record)
@@ -148,7 +148,7 @@ class Sorter:
                     good[record_id] = one
             except BadRecord as error:
                 bad.append(letter_of(record, error))
-                record_id, found = usable_id(readable(record)), Stamps()
+                record_id = record_id or usable_id(readable(record))
             if record_id is not None:
                 ids[record_id] = None
             stamps.append(found)

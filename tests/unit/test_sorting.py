@@ -75,6 +75,17 @@ def test_a_plain_page_is_taken_as_one_by_one(records: list[Any], expects_changes
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "" if expects_changes else None, None))
 
 
+@pytest.mark.parametrize("expects_changes", [False, True])
+def test_a_record_that_cannot_be_converted_keeps_its_stamps(expects_changes: bool) -> None:
+    """Law 4: whether an absence is proven, and a delta's order, hang on what came, not on what changed before it."""
+    sorter = Sorter(LineMaker(ENTITIES["tenants"]), str)
+    sorter.expects_changes = expects_changes
+    bad = {"id": "a1", "active": "bad", "updatedAt": "2026-01-02", "createdAt": "2026-01-01"}
+    page = sorter.sort(page_of([bad, {"active": "bad", "updatedAt": "2026-01-03"}]))
+    assert (page.stamps_as_sent, page.births_as_sent) == (("2026-01-02", None), ("2026-01-01", None))
+    assert page.ids == ("a1",)
+
+
 @pytest.mark.parametrize("odd", ["", " ", "with space", "x" * 101, "q\u0000", "new\nline", 7, None, True, [1], "a1"])
 def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
     """One that the quick way took for an id as it is could be none."""
