@@ -289,7 +289,7 @@ class ListCopy:
         if self.delta is not None:
             self.delta.note(page)
         self.last_page = page.number
-        reading.wrote(work.born(count.inserted))
+        reading.wrote(count.born)
         self.inserted += count.inserted
         self.dead += count.dead
         self.dead_new += count.dead_new

@@ -98,8 +98,9 @@ class Proving:
     def _proof(self, reading: Reading, second: SecondLook | None) -> Proof:
         return Proof(
             reading.paging.total,
-            reading.is_proof,
+            reading.removable,
             removes=self._removes,
+            may_have_moved=reading.may_have_moved,
             began_empty=self._writer.began_empty,
             is_sure=reading.is_sure or second is not None,
             unproven=second.unproven if second else None,

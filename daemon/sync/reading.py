@@ -211,14 +211,19 @@ class Reading:
 
     @property
     def is_proof(self) -> bool:
-        """Whether the ids met prove that others are gone: the list did not shrink under the reader.
+        """Whether the ids met prove that others are gone: for all that shows, the list did not move meanwhile."""
+        return self.removable and not self.may_have_moved
 
-        One that gained a record and lost another keeps its total, but what stood behind the lost one moved past the
-        reader. The gain shows: a record that is new to us and may have been created after the reading began.
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether the list may have gained a record and lost another, though no total says so.
+
+        It keeps its total then, but what stood behind the lost one moved past the reader. The gain shows: a record that
+        is new to us and may have been created after the reading began.
         """
-        if self._first_total is None or self.paging.total is None:
-            return self.removable
-        return self.removable and self._born <= self.paging.total - self._first_total
+        if self._first_total is None or self.paging.total is None or self.came_at_once:
+            return False
+        return self._born > self.paging.total - self._first_total
 
     @property
     def came_at_once(self) -> bool:
@@ -230,18 +235,18 @@ class Reading:
         """Whether it was, and nothing else was seen to stand behind it: the length of that page may be a limit."""
         return self.came_at_once and self._is_end_seen
 
-    def _born_on(self, page: SortedPage) -> int:
-        """How many records of the page may be younger than the reading, wherever they stand on it.
+    def _born_on(self, page: SortedPage) -> tuple[int, ...]:
+        """Where on the page those records stand that may be younger than the reading.
 
         One that does not say when it was created may be; but not of a list that is read for the first time, where every
         record is new to us.
         """
-        if self._began is None:
-            return 0
+        if self._began is None or self._newest_first is not None:
+            return ()
         return page.may_be_born_after(self._began, without_stamp=not self._is_first)
 
     def wrote(self, born: int) -> None:
-        """A page was written, with so many new records that were created after the reading began."""
+        """A page was written, with so many new records that may have been created after the reading began."""
         self._born += born
 
     def note(self, page: SortedPage, *, again: bool = False) -> None:
@@ -265,7 +270,7 @@ class Reading:
             again=again,
             began_at=self._began,
             first_total=self._first_total,
-            newborn=0 if self._newest_first is not None else self._born_on(page),
+            newborn=self._born_on(page),
         )
 
 

@@ -31,7 +31,8 @@ class Settled:
 @dataclass(frozen=True)
 class Proof:
     """What a reading of the whole list says of itself. ``total``: the vendor's count, None when it was not told;
-    ``removable``: it did not change meanwhile, as far as is known; ``removes``: its run is one that marks rows removed;
+    ``removable``: it lost nothing meanwhile, as far as its totals tell; ``removes``: its run is one that marks rows
+    removed; ``may_have_moved``: a record may have come meanwhile that no total tells of, and another gone for it;
     ``began_empty``: no row was here when its first page was written, so it met whatever is here;
     ``is_sure``: nothing could move under its reader, or a second look at the list met the same; ``unproven``: why that
     look did not."""
@@ -39,6 +40,7 @@ class Proof:
     total: int | None
     removable: bool
     removes: bool
+    may_have_moved: bool = False
     began_empty: bool = False
     is_sure: bool = False
     unproven: str | None = None
@@ -51,12 +53,12 @@ def settle(link: Link, lease: Lease, target: Target, proof: Proof, *, pass_id: i
     ids = passes.count_distinct_ids(link, pass_id)
     drift = drift_of(ids, proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
-        return Settled(drift=drift)
+        return Settled(drift=drift or _gained(ids, proof))
     missing = 0 if proof.began_empty else _missing(link, lease, target, pass_id)
     if missing == 0:
         # Whatever was asked of an earlier reading is settled by this one.
         accounts.supersede(link, lease.integration, lease.account_key, "mass_removal", entity=target.table)
-        return Settled()
+        return Settled(drift=_gained(ids, proof))
     return _undecided(proof, missing) or _remove(link, lease, target, pass_id, missing)
 
 
@@ -95,6 +97,11 @@ def _moved(ids: int) -> tuple[int, str]:
     return ids, f"{ids} now and counted otherwise before"
 
 
+def _gained(ids: int, proof: Proof) -> tuple[int, str] | None:
+    """What is told where nothing is missing; else a second look tells whether a record was hidden."""
+    return (ids, f"{ids}, having gained fewer than may have come meanwhile") if proof.may_have_moved else None
+
+
 def drift_of(ids: int, total: int, *, removable: bool) -> tuple[int, str] | None:
     """Why the pages prove no absence, though all of them came; None when they do."""
     if ids != total:
@@ -111,13 +118,13 @@ def would_settle(link: Link, lease: Lease, target: Target, proof: Proof, *, met:
     assert proof.total is not None
     drift = drift_of(len(met), proof.total, removable=proof.removable)
     if drift is not None or not proof.removes:
-        return Settled(drift=drift)
+        return Settled(drift=drift or _gained(len(met), proof))
     missing = here = 0
     for id_ in records.stream_ids(link, target, lease.account_key):
         here += 1
         missing += id_ not in met and id_ not in more
     if not missing:
-        return Settled()
+        return Settled(drift=_gained(len(met), proof))
     undecided = _undecided(proof, missing)
     if undecided is not None:
         return undecided

@@ -153,7 +153,7 @@ class ListPass:
         strangers = [record for record in found if _key(record) not in self._missing]
         births = tuple(record.get("createdAt") if isinstance(record, dict) else None for record in strangers)
         taken = SortedPage(page, (), (), (), 0, (), births)
-        return taken.may_be_born_after(self._began, without_stamp=True)
+        return len(taken.may_be_born_after(self._began, without_stamp=True))
 
     def _note_ids(self, number: int, found: Sequence[Any]) -> None:
         """Refuse a list without ids as any run does: it would never end where its contents change."""

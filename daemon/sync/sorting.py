@@ -5,7 +5,7 @@ This needs no database: a thread of its own does it while the one that writes wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -74,13 +74,17 @@ class SortedPage:
         plain = _latest_of_plain(self.stamps_as_sent)
         return plain or max((stamp for stamp in self.stamps if stamp is not None), default=None)
 
-    def may_be_born_after(self, began: datetime, *, without_stamp: bool) -> int:
-        """How many records may have been created since; ``without_stamp``: those count that do not say when."""
+    def may_be_born_after(self, began: datetime, *, without_stamp: bool) -> tuple[int, ...]:
+        """The places of records that may have been created since; ``without_stamp``: those too that do not say when."""
         latest = _latest_of_plain(self.births_as_sent)
         if latest is not None and latest < began.replace(microsecond=0):
-            return 0
-        births = map(moment_or_none, self.births_as_sent)
-        return sum(without_stamp if birth is None else _may_follow(birth, began) for birth in births)
+            return ()
+        births = enumerate(map(moment_or_none, self.births_as_sent))
+        return tuple(at for at, birth in births if (without_stamp if birth is None else _may_follow(birth, began)))
+
+    def ids_at(self, places: Iterable[int]) -> set[str | None]:
+        """Whose records stand there."""
+        return {usable_id(readable(self.page.records[place])) for place in places}
 
 
 def _latest_of_plain(stamps_as_sent: tuple[Any, ...]) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -25,6 +25,8 @@ class PageCount:
     dead: int = 0
     dead_new: int = 0
     duplicates: int = 0
+    born: int = 0
+    """How many of the inserted may have been created after the reading began."""
 
     @property
     def changed(self) -> int:
@@ -47,8 +49,8 @@ class Checkpoint:
     again: bool = False
     began_at: datetime | None = None
     first_total: int | None = None
-    newborn: int = 0
-    """How many of the page's records were created after the reading began."""
+    newborn: tuple[int, ...] = ()
+    """Where on the page those stand that may have been created after the reading began."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +60,43 @@ class Work:
     page: SortedPage
     checkpoint: Checkpoint
 
-    def born(self, inserted: int) -> int:
-        """How many of the page's new records were created after the reading began."""
-        return min(inserted, self.checkpoint.newborn)
+    def born(self, inserted: Collection[str]) -> int:
+        """How many of these, the page's new ones by their ids, may have been created after the reading began.
+
+        Whom we know was there before, whatever it says of itself.
+        """
+        if not inserted or not self.checkpoint.newborn:
+            return 0
+        return len(self.page.ids_at(self.checkpoint.newborn).intersection(inserted))
 
 
 def count_each(works: Sequence[Work], changes: Sequence[Change]) -> list[PageCount]:
     """What will be written, page by page, judged by the hashes; in a dry run this is the answer."""
     ends = list(accumulate(len(work.page.good) for work in works))
-    inserted, updated = [0] * len(works), [0] * len(works)
+    inserted, updated = [list[str]() for _ in works], [0] * len(works)
     for change in changes:
-        (inserted if change.is_new else updated)[bisect_right(ends, change.position)] += 1
+        which = bisect_right(ends, change.position)
+        if change.is_new:
+            inserted[which].append(works[which].page.good[change.position - ends[which]].id)  # so many before its end
+        else:
+            updated[which] += 1
     return [
         PageCount(
             received=work.page.rows,
-            inserted=new,
+            inserted=len(new),
             updated=other,
-            unchanged=len(work.page.good) - new - other,
+            unchanged=len(work.page.good) - len(new) - other,
             duplicates=work.page.duplicates,
+            born=work.born(new),
         )
         for work, new, other in zip(works, inserted, updated, strict=True)
     ]
 
 
-def all_new(page: SortedPage) -> PageCount:
-    """What a page does of which no record was here."""
-    return PageCount(page.rows, inserted=len(page.good), duplicates=page.duplicates)
+def all_new(work: Work) -> PageCount:
+    """What a page does of which no record was here, and none is bad."""
+    page = work.page
+    return PageCount(page.rows, inserted=len(page.good), duplicates=page.duplicates, born=work.born(page.ids))
 
 
 def sum_of(counts: Sequence[PageCount]) -> PageCount:

@@ -170,7 +170,7 @@ class PageWriter:
             self._expects_new = not self._dry_run
             if not self._dry_run and good:
                 records.insert(link, self.target, made)
-            return [all_new(work.page) for work in works]
+            return [all_new(work) for work in works]
         self._expects_new = False
         changes, letters = self._changes(link, good, differing)
         if letters or works[-1].checkpoint.again:
@@ -220,14 +220,13 @@ class PageWriter:
         dead_new = self._put_aside(link, work.page, letters)
         aside = {letter.record_id for letter in letters}
         self._recover(link, [arrived.id for arrived in work.page.good if arrived.id not in aside])
-        inserted = sum(change.is_new for change in written)
-        updated = len(written) - inserted
-        count = replace(count, inserted=inserted, updated=updated, dead=len(letters), dead_new=dead_new)
+        done = count_each([work], written)[0]
+        done = replace(done, unchanged=count.unchanged, dead=len(letters), dead_new=dead_new)
         if work.checkpoint.again:  # its records were counted when the page was read first, but for those that are new
-            news = inserted + updated + dead_new
-            count = PageCount(news, inserted=inserted, updated=updated, dead=dead_new, dead_new=dead_new)
-        self._advance(link, [work], [count])
-        return count
+            news = done.changed + dead_new
+            done = replace(done, received=news, unchanged=0, dead=dead_new, duplicates=0)
+        self._advance(link, [work], [done])
+        return done
 
     def _upsert(
         self, link: Link, page: SortedPage, changes: Sequence[Change], letters: list[DeadLetter]
@@ -309,8 +308,7 @@ class PageWriter:
             self._count(link, where, count)
             return
         pages = [(work.page.number, work.page.ids) for work in works]
-        born = sum(work.born(count.inserted) for work, count in zip(works, counts, strict=True))
-        params = {**vars(where), **vars(count), "born": born, "run_id": self._lease.run_id, "entity": self._entity.name}
+        params = {**vars(where), **vars(count), "run_id": self._lease.run_id, "entity": self._entity.name}
         if not passes.advance(link, params, pages):
             if passes.next_page(link, where.pass_id) < pages[0][0]:
                 raise TakenBack("it crashed, and gave back the last pages")
