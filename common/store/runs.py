@@ -110,6 +110,14 @@ def count_page(link: Link, run_id: str, entity: str, facts: Row) -> str:
     return str(row["xact_id"]) if row else ""
 
 
+def count_anew(link: Link, run_id: str, entity: str, *, keeps_written: bool) -> None:
+    """The entity's list is read from its beginning once more: what is met again is counted again.
+
+    ``keeps_written``: what was written stays written, and counted.
+    """
+    link.execute(SQL["count_anew"], {"run_id": run_id, "entity": entity, "keeps_written": keeps_written})
+
+
 def is_committed(link: Link, xact_id: str) -> bool:
     """Whether that transaction went through, though nobody heard so."""
     row = link.execute(SQL["is_committed"], {"xact_id": xact_id}).fetchone()

@@ -34,6 +34,10 @@ class DeltaReport:
         self._samples: list[dict[str, Any]] = []
         self._left = MOST_DIFFS
 
+    def forget(self) -> None:
+        """The list is read from its beginning once more."""
+        self._samples, self._left = [], MOST_DIFFS
+
     def note(self, page: SortedPage) -> None:
         """Sample the page's changed records, until there are enough."""
         if self._left <= 0:

@@ -106,6 +106,7 @@ class EntityReading:
             except OrderBroken as broken:
                 self._warnings.add(broken.code)
                 self._bookmark.drop()
+                self._copy.count_anew()
         return self._read_list(CREATED, None)
 
     def _read_list(self, sort_by: str, newest_first: NewestFirst | None) -> Settled:

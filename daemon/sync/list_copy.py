@@ -11,7 +11,7 @@ from common.errors import DatabaseAway, EntityRefused, PagesUnreliable
 from common.excerpt import name_in_words, value_in_words
 from common.rules.paging import Paging
 from common.rules.schema_diff import Mapped, Wording, schema_diff
-from common.store import passes
+from common.store import leases, passes, runs
 from common.store.database import Database
 from common.store.leases import Lease
 from daemon.integrations.base import Connector, Entity, Page, PageRequest
@@ -110,6 +110,16 @@ class ListCopy:
     def close(self) -> None:
         """No more pages."""
         self._behind.close()
+
+    def count_anew(self) -> None:
+        """The list is read from its beginning once more: what is met counts anew, what was written stays."""
+        with self._database.transaction(self._lease.writer_name) as link:
+            runs.count_anew(link, self._lease.run_id, self._entity.name, keeps_written=self.delta is None)
+            leases.fence(link, self._lease)
+        self.dead = 0
+        if self.delta is not None:
+            self.inserted = 0
+            self.delta.forget()
 
     def expect_changes(self) -> None:
         """Nothing of the list is here yet: have its first pages, too, converted while they come."""

@@ -171,6 +171,14 @@ SET page = %(page)s, pages_expected = %(pages_expected)s, total = %(total)s,
 WHERE run_id = %(run_id)s AND entity = %(entity)s
 RETURNING pg_current_xact_id()::text AS xact_id
 
+-- name: count_anew
+-- An entity's list is read from its beginning once more. What was written stays counted, unless nothing was: in a dry run.
+UPDATE control.run_entities
+SET received = 0, unchanged = 0, dead = 0, duplicates = 0,
+    inserted = CASE WHEN %(keeps_written)s THEN inserted ELSE 0 END,
+    updated = CASE WHEN %(keeps_written)s THEN updated ELSE 0 END
+WHERE run_id = %(run_id)s AND entity = %(entity)s
+
 -- name: is_committed
 -- Whether a transaction whose COMMIT was never answered went through.
 SELECT pg_xact_status(%(xact_id)s::xid8) = 'committed' AS is_committed
