@@ -127,6 +127,13 @@ def insert(link: Link, target: Target, lines: Iterable[bytes]) -> None:
             copy.write(some)
 
 
+def try_out(link: Link, target: Target, lines: Iterable[bytes]) -> None:
+    """Have Postgres read lines as ``write`` would, by COPY into staging, and take that back. Raises as it does."""
+    with link.transaction(force_rollback=True), link.cursor().copy(_statements(target)["stage"]) as copy:
+        for some in lines:
+            copy.write(some)
+
+
 def tidy_staging(link: Link, target: Target) -> None:
     """Give staging its space back; outside a transaction. Many pages of emptied staging would slow the next ones."""
     link.execute(_statements(target)["tidy"])

@@ -168,15 +168,15 @@ class PageWriter:
         differing = [] if self._expects_new and are_made else self._differing(link, good)
         if are_made and (self._expects_new or are_all_new(differing, good)):
             self._expects_new = not self._dry_run
-            if not self._dry_run and good:
-                records.insert(link, self.target, made)
+            if good:
+                (records.try_out if self._dry_run else records.insert)(link, self.target, made)
             return [all_new(work) for work in works]
         self._expects_new = False
         changes, letters = self._changes(link, good, differing)
         if letters or works[-1].checkpoint.again:
             raise _OneByOne
-        if not self._dry_run and changes:
-            records.write(link, self.target, self._lease.run_id, changes)
+        if changes:
+            self._write(link, changes)
         return count_each(works, changes)
 
     # --- one page, whatever is in it
@@ -197,14 +197,12 @@ class PageWriter:
                 letters = [*page.bad, *unconvertible]
                 count = replace(count_each([work], changes)[0], dead=len(letters))
                 count = replace(count, unchanged=count.unchanged - len(unconvertible))
-                if self._dry_run:
-                    self._count(link, work.checkpoint, count)
-                elif is_all_bad(page.rows, len(letters)):
+                if is_all_bad(page.rows, len(letters)) and not self._dry_run:
                     count = replace(count, dead_new=self._put_aside(link, page, letters))
                     self._count(link, work.checkpoint, count)
                 else:
                     count = self._store(link, work, changes, letters, count)
-                    if is_all_bad(page.rows, len(letters)):
+                    if is_all_bad(page.rows, len(letters)) and not self._dry_run:
                         raise _AllRefused(letters)
                 leases.fence(link, self._lease)
         except _CommittedBefore:
@@ -215,13 +213,16 @@ class PageWriter:
     def _store(
         self, link: Link, work: Work, changes: list[Change], letters: list[DeadLetter], count: PageCount
     ) -> PageCount:
-        """Rows, letters and checkpoint; ``letters`` grows by what Postgres refuses."""
+        """Rows, letters and checkpoint, in a dry run counters; ``letters`` grows by what Postgres refuses."""
         written = self._upsert(link, work.page, changes, letters)
+        done = replace(count_each([work], written)[0], unchanged=count.unchanged, dead=len(letters))
+        if self._dry_run:
+            self._count(link, work.checkpoint, done)
+            return done
         dead_new = self._put_aside(link, work.page, letters)
         aside = {letter.record_id for letter in letters}
         self._recover(link, [arrived.id for arrived in work.page.good if arrived.id not in aside])
-        done = count_each([work], written)[0]
-        done = replace(done, unchanged=count.unchanged, dead=len(letters), dead_new=dead_new)
+        done = replace(done, dead_new=dead_new)
         if work.checkpoint.again:  # its records were counted when the page was read first, but for those that are new
             news = done.changed + dead_new
             done = replace(done, received=news, unchanged=0, dead=dead_new, duplicates=0)
@@ -236,7 +237,7 @@ class PageWriter:
             return []
         try:
             with link.transaction():
-                records.write(link, self.target, self._lease.run_id, changes)
+                self._write(link, changes)
                 return list(changes)
         except records.REFUSED_BY_POSTGRES as error:
             if len(changes) == 1 and changes[0].is_new:
@@ -248,6 +249,13 @@ class PageWriter:
         middle = len(changes) // 2
         first, second = changes[:middle], changes[middle:]
         return [*self._upsert(link, page, first, letters), *self._upsert(link, page, second, letters)]
+
+    def _write(self, link: Link, changes: Sequence[Change]) -> None:
+        """Write them, or in a dry run only see whether Postgres would take them."""
+        if self._dry_run:
+            records.try_out(link, self.target, [change.line.encode() for change in changes])
+        else:
+            records.write(link, self.target, self._lease.run_id, changes)
 
     def _put_aside(self, link: Link, page: SortedPage, letters: list[DeadLetter]) -> int:
         if not letters:
@@ -330,7 +338,7 @@ class PageWriter:
 
     def _tidy(self, count: PageCount) -> None:
         """Now and then give staging its space back; outside the pages' transaction."""
-        self._pages_with_updates += bool(count.updated)
+        self._pages_with_updates += bool(count.changed if self._dry_run else count.updated)
         if self._pages_with_updates >= TIDY_EVERY_PAGES:
             self._pages_with_updates = 0
             with translated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from common.insights.findings import dry_run
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.harness import engine
-from tests.integration.small_vendor import SmallVendor, tenant
+from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import assert_tables_equal_truth, dump_synced, rows
 
 ENTITIES = ("owners", "units")
@@ -142,6 +143,35 @@ def test_a_list_that_loses_its_order_on_a_later_page_is_counted_once(database_ur
     assert [sample.record_id for sample in report.samples] == [records[1]["id"]]
     (known,) = (told for told in real.entities["tenants"]["warnings"] if told["code"] == "KNOWN_DEAD_LETTERS")
     assert "as they were before: 1." in known["cause"]
+
+
+@pytest.mark.parametrize("is_here", [False, True], ids=["new", "changed"])
+@pytest.mark.parametrize("number", ["1e200000", "9" * 140_000])
+@pytest.mark.parametrize("count", [3, 20], ids=["some", "a whole page"])
+def test_what_only_postgres_refuses_is_no_change_of_a_dry_run_either(
+    database_url: str, database: Database, count: int, number: str, is_here: bool
+) -> None:
+    """Law 5: it is asked what it would take of what differs, and nothing of that stays."""
+    usual = [tenant(each) for each in range(20)]
+    odd = [tenant(100 + each) for each in range(count)]
+    with SmallVendor([*usual, *odd * is_here]) as vendor, engine(None, database_url, **vendor.reach) as house:
+        house.run(entities=["tenants"])
+        spoilt = [{**record, "odd": "a number"} for record in odd]
+        every = [*usual, tenant(50), *spoilt] if count < 20 else [*spoilt, *usual]
+
+        def odd_page(page: int) -> Answer:
+            body = json.dumps({"total": len(every), "data": every[20 * page - 20 : 20 * page]})
+            return Answer(body.replace('"a number"', number).encode())
+
+        vendor.bend_page = odd_page
+        before = dump_synced(database)
+        dry = house.run(entities=["tenants"], dry_run=True)
+        assert dump_synced(database) == before
+        assert rows(database, "SELECT 1 FROM doorloop.staging_tenants") == []
+        real = house.run(entities=["tenants"])
+    assert dry.counts("tenants") == real.counts("tenants")
+    assert real.counts("tenants")[4] == count
+    assert dry.error("tenants") == real.error("tenants") == ("ALL_RECORDS_BAD" if count == 20 else None)
 
 
 @pytest.mark.parametrize(("gone", "warned"), [(0, ["COUNT_DRIFT"]), (1, [])])
