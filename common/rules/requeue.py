@@ -16,6 +16,8 @@ LEAST_REQUESTS = 2
 """Whose account it is, and one record: with less a run would bring nothing."""
 FEW_LETTERS = 2
 """So many are asked for by id at once; with more it is worth a request to learn how long the list is."""
+SOME_LETTERS = 20
+"""So many that a list did not show are asked for by id at least: each requeue then closes some that are gone."""
 REFUSED_IN_A_ROW = 3
 # An id that means the same in a path as in a list: no dots, slashes or escapes that a proxy or library would change.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -46,6 +48,18 @@ def cheaper_way(with_id: int, only_in_list: int, pages: int | None) -> Way:
 def worth_a_look(with_id: int, only_in_list: int, pages: int | None) -> bool:
     """Whether to read page 1 of a list first: it tells how long the list is, and nobody knows yet."""
     return pages is None and not only_in_list and with_id > FEW_LETTERS
+
+
+def asked_after(unmet: int, pages: int, left: int | None) -> int:
+    """How many of the records that a list of so many pages did not show are asked for by their ids.
+
+    All, unless that is more than another pass would cost: then as many as that, or some at least, as far as the hour's
+    share lasts (``left``; None: it has no end). One request is kept, to see whether ids lead to records at all.
+    """
+    if unmet <= pages:
+        return unmet
+    most = min(unmet, max(pages, SOME_LETTERS))
+    return most if left is None else min(most, max(0, left - 1))
 
 
 def pages_of(total: int | None, page_size: int) -> int | None:

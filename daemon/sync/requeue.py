@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from common.clock import Clock
 from common.errors import EntityRefused, IccError, PagesUnreliable, TransientFault, VendorFault
-from common.rules.requeue import ListPlace, Way, askable, cheaper_way, pages_of, place_of, worth_a_look
+from common.rules.requeue import ListPlace, Way, askable, asked_after, cheaper_way, pages_of, place_of, worth_a_look
 from common.states import EntityState
 from common.store import bulk_actions, runs
 from common.store.bulk_actions import Waiting
@@ -148,13 +148,14 @@ class Requeue:
         return ListPass(self._letters, self._connector, self._entity, self._clock, waiting, place=place)
 
     def _conclude(self, end: PassEnd) -> None:
-        """What becomes of letters that the list did not show. They are asked for by id, unless that were more requests
-        than another pass; one without an id has only the list as its witness."""
-        number = sum(askable(letter.record_id) and not letter.not_found for letter in end.unmet)
-        asked = [
-            letter for letter in end.unmet if askable(letter.record_id) and (letter.not_found or number <= end.pages)
-        ]
-        is_answered = self._ask_unmet(asked)
+        """What becomes of letters that the list did not show. By id all are asked for, or some of many;
+        one without an id has only the list as its witness."""
+        with_id = [letter for letter in end.unmet if askable(letter.record_id)]
+        known = [letter for letter in with_id if letter.not_found]
+        to_ask = [letter for letter in with_id if not letter.not_found]
+        is_answered = self._ask_unmet(
+            [*known, *to_ask[: asked_after(len(to_ask), end.pages, self._letters.requests_left)]]
+        )
         gone = [letter for letter in end.unmet if letter.record_id is None] if end.is_whole else []
         absent = self._by_id.absent
         if absent and end.is_whole and is_answered and self._by_id.finds(end.shown):

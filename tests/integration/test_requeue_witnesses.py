@@ -144,6 +144,19 @@ def test_a_record_that_both_witnesses_miss_is_gone(
         assert letters(database) == []
 
 
+def test_many_that_are_gone_are_closed_by_and_by(vendor: SmallVendor, database: Database, database_url: str) -> None:
+    """On a list of one page, too, where one more pass always costs less than asking for all of them by id."""
+    gone = range(10, 40)
+    with spoiled(vendor, database_url, gone, DOORLOOP_PAGE_SIZE="200") as house:
+        vendor.records = [tenant(number) for number in range(NUMBER) if number not in gone]
+        found = ended(house, press_requeue(house))
+        assert found["verdict"] == "0 of 30 recovered, 20 no longer sent by the vendor, 10 not met in the list"
+        assert len(letters(database)) == 10
+        found = ended(house, press_requeue(house))
+        assert found["verdict"] == "0 of 10 recovered, 10 no longer sent by the vendor"
+    assert letters(database) == []
+
+
 def test_an_absence_by_id_is_remembered_over_the_hour(
     vendor: SmallVendor, database: Database, database_url: str
 ) -> None:

@@ -14,6 +14,7 @@ from common.rules.requeue import (
     Share,
     Way,
     askable,
+    asked_after,
     cheaper_way,
     pages_of,
     place_of,
@@ -81,6 +82,27 @@ def test_a_list_of_unknown_length_is_worth_a_look() -> None:
     assert not worth_a_look(100, 0, 5)
     assert not worth_a_look(100, 1, None)
     assert [pages_of(total, 20) for total in (None, 0, 20, 21)] == [None, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("unmet", "pages", "left", "asked"),
+    [
+        (3, 5, None, 3),
+        (3, 5, 2, 3),  # cheaper than another pass: it goes on in the next hour
+        (4, 1, None, 4),
+        (50, 1, None, 20),
+        (50, 30, None, 30),
+        (50, 1, 11, 10),  # and one to see that ids lead to records
+        (50, 1, 1, 0),
+        (50, 1, 0, 0),
+        (0, 1, 0, 0),
+    ],
+)
+def test_of_many_records_that_a_list_did_not_show_some_are_asked_for(
+    unmet: int, pages: int, left: int | None, asked: int
+) -> None:
+    """A letter closes by two witnesses: without the second, those of a short list stayed open for ever."""
+    assert asked_after(unmet, pages, left) == asked
 
 
 def test_three_alike_in_a_row_are_not_about_the_records() -> None:
