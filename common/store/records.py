@@ -81,15 +81,18 @@ def differing(
 
 
 def same_payload(
-    link: Link, target: Target, account_key: str, texts: Mapping[str, str], volatile: Collection[str]
+    link: Link, target: Target, account_key: str, texts: Mapping[str, tuple[str, bool]], volatile: Collection[str]
 ) -> set[str]:
-    """Of records by id, as JSON text: whose rows say the same, in whatever order, ``volatile`` keys left out.
+    """Of records by id: whose rows say the same, in whatever order, ``volatile`` keys left out.
 
-    Raises one of ``REFUSED_BY_POSTGRES`` when a text is refused.
+    ``texts``: each as JSON, and whether that is escaped: an escape is not the same as its letters. Raises one of
+    ``REFUSED_BY_POSTGRES`` when a text is refused.
     """
     if not texts:
         return set()
-    params = {"ids": list(texts), "texts": list(texts.values()), "volatile": list(volatile), "account_key": account_key}
+    payloads, escaped = zip(*texts.values(), strict=True)
+    about = {"account_key": account_key, "volatile": list(volatile)}
+    params = {"ids": list(texts), "texts": list(payloads), "escaped": list(escaped), **about}
     return {row["id"] for row in link.execute(_statements(target)["same_payload"], params).fetchall()}
 
 
@@ -263,9 +266,10 @@ def _statements(target: Target) -> dict[str, bytes]:
         "WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t ON true "
         "WHERE t.id IS NULL OR t._removed_at IS NOT NULL OR t._payload_hash <> substring(%(hashes)b::bytea "
         "FROM (w.n::integer - 1) * %(length)s + 1 FOR %(length)s)",
-        "same_payload": "SELECT w.id FROM unnest(%(ids)s::text[], %(texts)s::text[]) AS w (id, payload), LATERAL ("
-        "SELECT t.raw FROM {table} AS t WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t "
-        "WHERE t.raw - %(volatile)s::text[] = w.payload::jsonb - %(volatile)s::text[]",
+        "same_payload": "SELECT w.id FROM unnest(%(ids)s::text[], %(texts)s::text[], %(escaped)s::boolean[]) "
+        "AS w (id, payload, escaped), LATERAL (SELECT t.raw, t._raw_escaped FROM {table} AS t "
+        "WHERE t.account_key = %(account_key)s AND t.id = w.id OFFSET 0) AS t "
+        "WHERE t._raw_escaped = w.escaped AND t.raw - %(volatile)s::text[] = w.payload::jsonb - %(volatile)s::text[]",
         "insert": "COPY {table} ({names}) FROM STDIN",
         "stage": "COPY {staging} ({names}) FROM STDIN",
         "upsert": "INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staging} WHERE _run_id = %s "

@@ -166,7 +166,7 @@ class RequeuedLetters:
         is_new, is_here = found[0][1] is None, bool(found[0][1])
         try:
             with link.transaction():
-                text = {prepared.id: prepared.text} if is_here else {}
+                text = {prepared.id: (prepared.text, prepared.escaped)} if is_here else {}
                 if records.same_payload(link, self._target, account_key, text, self._maker.volatile):
                     return 0, 0
                 records.write(link, self._target, self._lease.run_id, [Change(0, is_new, line)])

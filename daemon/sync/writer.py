@@ -280,20 +280,20 @@ class PageWriter:
         """What differs from the stored rows, as COPY lines, and letters for what cannot be converted."""
         changes: list[Change] = []
         letters: list[DeadLetter] = []
-        other_bytes: dict[str, str] = {}
+        other_bytes: dict[str, tuple[str, bool]] = {}
         same = Provenance(self._lease.account_key, self._lease.integration, self._lease.run_id, self._clock.now()).cells
         for position, is_here in differing:
             try:
                 prepared = good[position].prepared()
                 changes.append(Change(position, is_here is None, self._maker.line(prepared, same)))
                 if is_here:
-                    other_bytes[prepared.id] = prepared.text
+                    other_bytes[prepared.id] = (prepared.text, prepared.escaped)
             except BadRecord as error:
                 letters.append(letter_of(good[position].came, error))
         unchanged = self._same_payload(link, other_bytes)
         return [change for change in changes if good[change.position].id not in unchanged], letters
 
-    def _same_payload(self, link: Link, texts: dict[str, str]) -> set[str]:
+    def _same_payload(self, link: Link, texts: dict[str, tuple[str, bool]]) -> set[str]:
         if not texts:  # most pages: a savepoint for nothing would be an eighth of the time of an unchanged run
             return set()
         try:

@@ -14,6 +14,7 @@ from common.store.records import Target
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import held
 from tests.harness import Engine, Outcome, engine
+from tests.integration.small_vendor import SmallVendor, tenant
 from tests.truth import assert_tables_equal_truth, one, rows, table
 from tests.waiting import wait_for
 
@@ -109,8 +110,24 @@ def test_volatile_keys_make_no_change(copier: Engine, database: Database) -> Non
     """What changes without meaning anything is left out when a record is compared with its row."""
     copier.run()
     one_row = one(database, "SELECT id, raw FROM doorloop.owners LIMIT 1")
-    text = json.dumps({**one_row["raw"], "seenAt": "now"})
+    text = {one_row["id"]: (json.dumps({**one_row["raw"], "seenAt": "now"}), False)}
     target = Target("doorloop", "owners", ("id",))
     with database.transaction() as link:
-        assert records.same_payload(link, target, "main", {one_row["id"]: text}, {"seenAt"}) == {one_row["id"]}
-        assert records.same_payload(link, target, "main", {one_row["id"]: text}, ()) == set()
+        assert records.same_payload(link, target, "main", text, {"seenAt"}) == {one_row["id"]}
+        assert records.same_payload(link, target, "main", text, ()) == set()
+
+
+@pytest.mark.parametrize("texts", [("\ud800", "\\ud800"), ("\\ud800", "\ud800")], ids=["to letters", "from letters"])
+def test_an_escape_and_its_letters_are_not_the_same(
+    database_url: str, database: Database, texts: tuple[str, str]
+) -> None:
+    """Law 3: text that Postgres cannot hold is kept reversibly; the same letters as they stand are another record."""
+    with SmallVendor([]) as vendor, engine(None, database_url, **vendor.reach) as house:
+        for name in texts:
+            vendor.records = [tenant(1, name=name)]
+            run = house.run(entities=["tenants"])
+        assert run.counts("tenants") == (0, 1, 0, 0, 0)
+        vendor.records = [dict(reversed(vendor.records[0].items()))]
+        assert house.run(entities=["tenants"]).counts("tenants") == (0, 0, 1, 0, 0)
+    (row,) = table(database, "tenants").values()
+    assert (row["_raw_escaped"], row["raw"]["name"]) == (texts[1] == "\ud800", "\\ud800")
