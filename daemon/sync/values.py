@@ -81,7 +81,7 @@ def integer(value: Any) -> str | None:
 
 
 def day(value: Any) -> str | None:
-    """A day; of a moment its day in UTC."""
+    """A day; of a written moment the day as written, since a vendor's dates are the company's own; else that in UTC."""
     if isinstance(value, str):
         if len(value) == 10 and value[4] == value[7] == "-":  # nearly every one
             date.fromisoformat(value)  # for its ValueError: the text itself is what Postgres reads
@@ -89,7 +89,7 @@ def day(value: Any) -> str | None:
         if not value.strip():
             return None
         if _DAY.match(value):
-            return date.fromisoformat(value[:10]).isoformat()
+            return datetime.fromisoformat(value.strip()).date().isoformat()  # what stands behind the day is a time
         if not _UNIX_TIME.match(value.strip()):
             raise ValueError
     moment = parse_moment(value)
