@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -38,7 +39,8 @@ def field_diffs(
     plain: Collection[str],
     excerpt: Callable[[str, int], str],
 ) -> dict[str, tuple[str, str]]:
-    """Field → (before, after), by name. Objects are compared by their dotted fields, lists as a whole.
+    """Field → (before, after), by name. Objects are compared by their dotted fields, lists as a whole. Of fields whose
+    names are shown alike the second is told as ``name (2)``.
 
     Of a field that is not ``plain`` only that it differs is told. ``excerpt`` makes a text short, without secrets.
     """
@@ -54,9 +56,13 @@ def field_diffs(
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         return excerpt(text, MOST_CHARACTERS)
 
-    return {
-        excerpt(".".join(map(said, path)), MOST_CHARACTERS): (words(old, path), words(new, path)) for path in differing
-    }
+    diffs: dict[str, tuple[str, str]] = {}
+    told = Counter[str]()
+    for path in differing:
+        name = excerpt(".".join(map(said, path)), MOST_CHARACTERS)
+        told[name] += 1  # no key shown has a space, as the name of a second one has
+        diffs[f"{name} ({told[name]})" if told[name] > 1 else name] = words(old, path), words(new, path)
+    return diffs
 
 
 def _field_of(source: str) -> str:

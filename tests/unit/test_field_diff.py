@@ -31,6 +31,14 @@ def test_a_key_that_may_be_personal_is_not_told() -> None:
     assert set(told) == {"shares.•••.phone", "address.•••"}
 
 
+def test_fields_whose_names_are_shown_alike_are_told_each() -> None:
+    """Law 5: a dry run says exactly what a run does: neither a dot in a key nor two hidden names make them one."""
+    before = {"a.b": 1, "a": {"b": 1}, "Ann Lee": 1, "Bea Lee": 1, "Cy Lee": 1}
+    after = {"a.b": 2, "a": {"b": 3}, "Ann Lee": 2, "Bea Lee": 1, "Cy Lee": 2}
+    assert field_diffs(before, after, {"a.b"}, excerpt).keys() == {"a.b", "a.b (2)", "•••", "••• (2)"}
+    assert sorted(field_diffs(before, after, {"a.b"}, excerpt).values())[:2] == [("1", "2"), ("1", "3")]
+
+
 def test_a_column_read_from_a_personal_field_keeps_it_hidden() -> None:
     """Two columns of one field, one of them sensitive: the field is."""
     assert plain_fields([(("phones.0.number",), True), (("phones.0.type",), False)]) == frozenset()
