@@ -15,7 +15,7 @@ from common.rules.field_diff import said
 from common.rules.holdable import holdable
 
 MOST_EXAMPLES = 3
-MOST_DIGITS = 6
+MOST_DIGITS = 3
 MOST_KEYS = 500
 """Of keys without a column so many are told: a record may have any number of them."""
 _CONSTANT = re.compile(r"[A-Z][A-Z_]{1,30}")
@@ -68,7 +68,8 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped], wording: Word
     """``{"unmapped": {key: {type: [examples]}}, "never_seen": [column], "drift": {column: {type: [examples]}}}``.
 
     Names are sorted. A key inside an object of which some keys are columns has its dotted name. Values of sensitive
-    columns are not shown; of an unmapped key, which may be personal for all we know, only what tells of no person.
+    columns are not shown; of an unmapped key, which may be personal for all we know, and of an object or list that has
+    no place in its column, only what tells of no person.
     A key that may be personal, too, is not told. One that Postgres cannot hold is escaped as it is in ``raw``; of very
     many keys the first are told.
     """
@@ -81,7 +82,7 @@ def schema_diff(records: Iterable[Any], columns: Iterable[Mapped], wording: Word
             break
         _note(unmapped, wording, key, value)
     never_seen = [column.name for column in mapped if not any(_values(record, column) for record in sample)]
-    drift = {column.name: found for column in mapped if (found := _drift(sample, column, wording.value))}
+    drift = {column.name: found for column in mapped if (found := _drift(sample, column, wording))}
     return {
         "unmapped": {key: unmapped[key] for key in sorted(unmapped)},
         "never_seen": sorted(never_seen) if sample else [],
@@ -114,8 +115,8 @@ def _note(found: dict[str, dict[str, list[str]]], wording: Wording, key: str, va
 
 
 def harmless(value: Any, name: Callable[[str], str]) -> str:
-    """An example of a value nobody has judged: itself if it is a flag, a short number, a day or a CONSTANT; else its
-    shape, since a name, address or account number must not get into a report.
+    """An example of a value nobody has judged: itself if it is a flag or a very short number; else its shape, since a
+    name (in capitals, too), a birth date, PIN or account number must not get into a report.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -123,7 +124,9 @@ def harmless(value: Any, name: Callable[[str], str]) -> str:
         digits = sum(character.isdigit() for character in str(value))
         return str(value) if digits <= MOST_DIGITS else f"{digits} digits"
     if isinstance(value, str):
-        return value if _CONSTANT.fullmatch(value) or _DAY.fullmatch(value) else f"{len(value)} characters"
+        if _DAY.fullmatch(value):
+            return "a day"
+        return f"{len(value)} {'capitals' if _CONSTANT.fullmatch(value) else 'characters'}"
     if isinstance(value, list):
         return f"{len(value)} items"
     if not isinstance(value, dict):
@@ -132,7 +135,7 @@ def harmless(value: Any, name: Callable[[str], str]) -> str:
     return f"keys {keys}" if keys else "no keys"
 
 
-def _drift(sample: list[dict[str, Any]], column: Mapped, words: Callable[[Any], str]) -> dict[str, list[str]]:
+def _drift(sample: list[dict[str, Any]], column: Mapped, wording: Wording) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for record in sample:
         for value in _values(record, column):
@@ -140,9 +143,13 @@ def _drift(sample: list[dict[str, Any]], column: Mapped, words: Callable[[Any], 
             if kind not in _FITTING[column.kind]:
                 examples = found.setdefault(kind, [])
                 if len(examples) < MOST_EXAMPLES:
-                    shown = "•••" if column.sensitive else words(value)
+                    shown = "•••" if column.sensitive else _drifted(value, wording)
                     examples += [shown] if shown not in examples else []
     return found
+
+
+def _drifted(value: Any, wording: Wording) -> str:
+    return harmless(value, wording.name) if isinstance(value, dict | list) else wording.value(value)
 
 
 def _values(record: dict[str, Any], column: Mapped) -> list[Any]:

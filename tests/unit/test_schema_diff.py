@@ -71,10 +71,29 @@ def test_keys_inside_mapped_objects_are_told_and_examples_tell_of_nobody() -> No
         "nothing": {},
         "pets": {"list": ["2 items"]},
         "portal": {"object": ["keys allow, login"]},
-        "since": {"text": ["2026-11-01"]},
-        "status": {"text": ["IN_REVIEW"]},
+        "since": {"text": ["a day"]},
+        "status": {"text": ["9 capitals"]},
         "taxId": {"number": ["9 digits"]},
     }
+
+
+@pytest.mark.parametrize("value", ["JOHN", "1980-02-03", 4321, Decimal("12.34"), "Jane"])
+def test_no_value_of_a_key_that_nobody_has_judged_is_told(value: object) -> None:
+    """Law 9: a name may be written in capitals, a day be one of birth, a short number a PIN."""
+    told = schema_diff([{"unknown": value}], (), WORDING)["unmapped"]["unknown"]
+    assert str(value) not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"ceo": "Jane Roe"}, {"object": ["keys ceo"]}),
+        (["Jane Roe", "jane@roe.test"], {"list": ["2 items"]}),
+    ],
+)
+def test_of_an_object_or_list_that_drifted_the_shape_is_told(value: object, told: dict[str, list[str]]) -> None:
+    """Law 9: the column's own values may be shown; what stands inside another thing, nobody has judged."""
+    assert schema_diff([{"name": value}], COLUMNS, WORDING)["drift"] == {"name": told}
 
 
 def test_a_key_that_postgres_cannot_hold_is_escaped_reversibly() -> None:
