@@ -213,16 +213,16 @@ def stream_ids(link: Link, target: Target, account_key: str) -> Iterator[str]:
 
 def stream_newer(
     link: Link, target: Target, account_key: str, *, above: datetime, below: datetime | None
-) -> Iterator[tuple[str, bool]]:
+) -> Iterator[tuple[str, datetime | None]]:
     """Rows not marked removed whose ``updatedAt`` is newer than ``above`` and older than ``below``, or that have none:
-    their ids, the newest first, and whether they have none. The table is read through, once a delta.
+    their ids and stamps, those without one first, then the newest. The table is read through, once a delta.
     """
     with link.cursor(name="icc_newer") as cursor:
         cursor.itersize = 1000
         params = {"account_key": account_key, "above": above, "below": below or datetime.max.replace(tzinfo=UTC)}
         cursor.execute(_statements(target)["newer"], params)
         for row in cursor:
-            yield row["id"], row["has_none"]
+            yield row["id"], row["updated_at"]
 
 
 def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
@@ -285,7 +285,7 @@ def _statements(target: Target) -> dict[str, bytes]:
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",
         "delete": "DELETE FROM {table} WHERE account_key = %s",
-        "newer": "SELECT id, updated_at IS NULL AS has_none FROM {table} WHERE {here} "
+        "newer": "SELECT id, updated_at FROM {table} WHERE {here} "
         "AND (updated_at IS NULL OR (updated_at > %(above)s AND updated_at < %(below)s)) "
         "ORDER BY updated_at DESC NULLS FIRST",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",

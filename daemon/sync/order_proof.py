@@ -41,24 +41,27 @@ class OrderProof:
         Raises what ends runs.
         """
         span = reading.span
-        if span is None:
+        if span is None or reading.shrank:  # anything may have moved past the reader then: the next delta looks again
             return None
         missed = self._missed(reading, span)
-        if any(has_no_stamp for _, has_no_stamp in missed):
+        if any(stamp is None for _, stamp in missed):
             return "UPDATED_AT_MISSING"
-        proven = all(self._has_left(record_id, span, reading.began) for record_id, _ in missed)
+        proven = all(self._has_left(record_id, known_stamp, span, reading) for record_id, known_stamp in missed)
         return None if proven else "ORDER_NOT_PROVEN"
 
-    def _missed(self, reading: Reading, span: Span) -> Sequence[tuple[str, bool]]:
-        """Some rows that the pages read did not show, the newest: their ids, and whether they have no stamp."""
+    def _missed(self, reading: Reading, span: Span) -> Sequence[tuple[str, datetime | None]]:
+        """Some rows that the pages read did not show, the newest: their ids and stamps."""
         target = Target(self._lease.integration, self._entity.name, ("id",))
         below = None if reading.first_page == 1 else span.first  # of a reading gone on with, the rest was met before
         with self._database.transaction(self._lease.writer_name) as link:
             known = records.stream_newer(link, target, self._lease.account_key, above=span.floor, below=below)
             return list(islice((row for row in known if not reading.may_have_met(row[0])), MOST_ASKED))
 
-    def _has_left(self, record_id: str, span: Span, began: datetime | None) -> bool:
-        """Whether the record has left the part of the list that was read: it is gone, or was changed since."""
+    def _has_left(self, record_id: str, known_stamp: datetime | None, span: Span, reading: Reading) -> bool:
+        """Whether the record has left the part of the list that was read: it is gone, or was changed since.
+
+        One that was changed before may have moved past the reader where the next delta looks there again.
+        """
         try:
             record = self._connector.record(self._entity, record_id)
         except VendorFault as fault:
@@ -68,4 +71,6 @@ class OrderProof:
         stamp = updated_at(readable(record))
         if usable_id(record) != record_id or stamp is None:
             return False
-        return stamp <= span.floor or (began is not None and stamp >= began - DATE_TELLS)
+        changed_since = reading.began is not None and stamp >= reading.began - DATE_TELLS
+        may_have_moved = stamp != known_stamp and reading.is_deep
+        return stamp <= span.floor or changed_since or may_have_moved
