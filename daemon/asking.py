@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from common.clock import Clock
-from common.errors import Deferred
+from common.errors import DatabaseAway, Deferred
 from common.store import accounts, commands
 from common.store.database import Database
 from daemon.account_voice import AccountVoice
@@ -48,7 +48,8 @@ class Asking:
             opened.close()
 
     def _block(self, account: tuple[str, str], signal: Deferred) -> None:
-        with self._database.transaction() as link:
+        """Best effort: a ping that was answered is told, whether the block could be written or not."""
+        with suppress(DatabaseAway), self._database.transaction() as link:
             # What was put off by this machine's clock comes due by the database's.
             ahead = commands.database_now(link) - self._clock.now()
             accounts.put_off(link, *account, until=signal.until + ahead, code=signal.code)

@@ -6,6 +6,7 @@ other has the lease. A discard needs no lease and is done in batches.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from common.store import budgets, bulk_actions, commands
 from common.store.database import Database, Link, Row
 from daemon.integrations.base import Account
 from daemon.run_desk import RunDesk
+from daemon.sync.patient import insisting
 from daemon.sync.requeue import REQUEUE
 from daemon.sync.run import RunPlan
 
@@ -67,21 +69,31 @@ class BulkDesk:
         self.run_once()
         return result
 
-    def cancel(self, command: Row) -> dict[str, Any]:
-        """End an unfinished action where it is: its run stops within a second. Raises ``Refused`` for no such one."""
-        bulk_id, by = str(command["payload"].get("bulk_id")), command["actor"]
-        integration, account_key = command["integration"], command["account_key"]
-        with self._database.transaction() as link:
-            asked = bulk_actions.ask_to_cancel(link, bulk_id, integration, account_key, by)
-        if asked is None:
-            raise Refused("UNKNOWN_BULK_ACTION", id=bulk_id)
+    def cancel(self, command: Row, *, insist_until: threading.Event) -> dict[str, Any]:
+        """End an unfinished action where it is: its run stops within a second. Raises ``Refused`` for no such one.
+
+        Trouble of the database is waited out until ``insist_until`` is set: then it raises ``StopRequested``.
+        """
+        bulk_id = str(command["payload"].get("bulk_id"))
+        again = insisting(self._desk.clock, insist_until)
+        asked = again(lambda: self._ask_to_cancel(command, bulk_id))
         if asked["run_id"] is not None:
+            place = (command["integration"], command["account_key"])
             try:
-                self._desk.stop(integration, account_key, by, only_run=str(asked["run_id"]))
+                self._desk.stop(*place, command["actor"], only_run=str(asked["run_id"]), insist_until=insist_until)
             except Refused:
                 log.info("the requeue's run had ended before it was cancelled", bulk=bulk_id)
-        self.run_once(bulk_id)
+        again(lambda: self.run_once(bulk_id))
         return {"bulk_id": bulk_id}
+
+    def _ask_to_cancel(self, command: Row, bulk_id: str) -> Row:
+        with self._database.transaction() as link:
+            asked = bulk_actions.ask_to_cancel(
+                link, bulk_id, command["integration"], command["account_key"], command["actor"]
+            )
+        if asked is None:
+            raise Refused("UNKNOWN_BULK_ACTION", id=bulk_id)
+        return asked
 
     # --- turns
 

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ import structlog
 from common.access import Action
 from common.clock import Clock
 from common.config import DaemonSettings
-from common.errors import DatabaseAway, IccError, Refused, StopRequested
+from common.errors import IccError, Refused, StopRequested
 from common.store import commands
 from common.store.database import Database, Link, Row
 from daemon import handlers, limit_handlers
@@ -27,7 +28,7 @@ from daemon.hands import Hands
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
 from daemon.run_desk import DeadRunInTheWay, RunDesk
-from daemon.sync.patient import Patient
+from daemon.sync.patient import insisting
 from daemon.sync.run import RunPlan
 
 log = structlog.get_logger("commands")
@@ -221,15 +222,12 @@ class CommandDesk:
     def _do(self, command: Row) -> dict[str, Any]:
         """Do anything but a run, and write its end. Raises ``Refused`` after writing it."""
         try:
-            if command["action"] in handlers.ENDING:
-                return Patient(self._clock, self._closing)(partial(self._ended, command))
             return self._ended(command)
         finally:
             self._let_go(command)
 
     def _ended(self, command: Row) -> dict[str, Any]:
-        """Raises ``DatabaseAway`` with nothing written for what is done again: a moment's trouble must not leave a run
-        going on that somebody wanted to end. ``StopRequested``: it is left as it is."""
+        """Raises ``StopRequested`` when it is left as it is, since the process ends."""
         try:
             rescue_silent_runs(self._database)
             result = self._acts(command)[command["action"]]()
@@ -239,8 +237,6 @@ class CommandDesk:
         except StopRequested:
             raise
         except Exception as error:
-            if isinstance(error, DatabaseAway) and command["action"] in handlers.ENDING:
-                raise
             detail = f"{type(error).__name__}: {error}"
             ours = error if isinstance(error, IccError) else IccError("INTERNAL_ERROR", detail=detail)
             words = {"code": ours.code, "cause": ours.cause, "remedy": ours.remedy}
@@ -259,15 +255,23 @@ class CommandDesk:
             Action.PING: lambda: handlers.ping(database, self._asking, account, command, voice),
             Action.CHECK: lambda: handlers.check(self._asking, account, command, voice),
             Action.TEST_ALERT: lambda: handlers.test_alert(self._webhook, command),
-            Action.STOP: lambda: handlers.stop(self._desk, command),
+            Action.STOP: lambda: handlers.stop(self._desk, command, insist_until=self._closing),
             Action.CONFIRM: lambda: handlers.confirm(database, command, within_seconds=pass_seconds),
             Action.REQUEUE: lambda: self.bulk.accept(command),
             Action.DISCARD: lambda: self.bulk.accept(command),
-            Action.CANCEL_BULK: lambda: self.bulk.cancel(command),
+            Action.CANCEL_BULK: lambda: self.bulk.cancel(command, insist_until=self._closing),
             Action.FORGET_DRILL: lambda: handlers.forget_drill(database, account, command),
             **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(database, voice, command)),
         }
 
     def _finish(self, command: Row, state: str, result: dict[str, Any]) -> None:
-        with self._database.transaction() as link:
-            commands.finish(link, command, state, result)
+        """Write its end. What ended something is told as it was, however long that takes; once, though the answer to a
+        COMMIT was lost."""
+        tries = count()
+
+        def write() -> None:
+            with self._database.transaction() as link:
+                if next(tries) == 0 or not commands.has_ended(link, command):
+                    commands.finish(link, command, state, result)
+
+        insisting(self._clock, self._closing if command["action"] in handlers.ENDING else None)(write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from dataclasses import asdict
 from typing import Any
@@ -94,9 +95,10 @@ def _forbidden(account: Account) -> PingResult | None:
     )
 
 
-def stop(desk: RunDesk, command: Row) -> dict[str, Any]:
+def stop(desk: RunDesk, command: Row, *, insist_until: threading.Event) -> dict[str, Any]:
     """Stop the active run within a second."""
-    return desk.stop(command["integration"], command["account_key"], command["actor"])
+    place = (command["integration"], command["account_key"])
+    return desk.stop(*place, command["actor"], insist_until=insist_until)
 
 
 def confirm(database: Database, command: Row, *, within_seconds: float) -> dict[str, Any]:

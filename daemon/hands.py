@@ -18,7 +18,7 @@ class Hands:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._todo: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._closing = threading.Event()
         self._begun = False
 
@@ -33,10 +33,9 @@ class Hands:
     def close(self) -> None:
         """Begin nothing more."""
         self._closing.set()
+        for _ in range(MOST):
+            self._todo.put(None)
 
     def _work(self) -> None:
-        while True:
-            act = self._todo.get()
-            if self._closing.is_set():
-                return
+        while (act := self._todo.get()) is not None and not self._closing.is_set():
             act()

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from common.wishes import is_backfill_by_hand
 from daemon.account_voice import AccountVoice
 from daemon.integrations.base import Account, Opened
 from daemon.sync.bookmark import Order
+from daemon.sync.patient import insisting
 from daemon.sync.reporter import Reporter, RunReporter
 from daemon.sync.run import Run, RunEnd, RunPlan
 from daemon.version import VERSION
@@ -51,7 +53,7 @@ class RunDesk:
         daemon_id: str,
     ) -> None:
         self._database = database
-        self._clock = clock
+        self.clock = clock
         self._reporter = reporter
         self._accounts = served
         self._settings = settings
@@ -126,15 +128,15 @@ class RunDesk:
         """Execute it here, to its end."""
         stop = threading.Event()
         account = self._accounts[plan.lease.integration]
-        reporter = RunReporter(self._reporter, self._clock, plan.lease)
+        reporter = RunReporter(self._reporter, self.clock, plan.lease)
         try:
-            opened = account.open(self._database, self._clock, stop=stop, witness=reporter)
+            opened = account.open(self._database, self.clock, stop=stop, witness=reporter)
         except Exception as error:
             log.exception("a run could not begin", run=plan.lease.run_id)
             return self._end_unbegun(plan.lease, IccError("INTERNAL_ERROR", detail=f"{type(error).__name__}: {error}"))
         run = Run(
             database=self._database,
-            clock=self._clock,
+            clock=self.clock,
             plan=plan,
             connector=opened.connector,
             reporter=reporter,
@@ -169,23 +171,47 @@ class RunDesk:
 
     # --- stop
 
-    def stop(self, integration: str, account_key: str, by: str, *, only_run: str | None = None) -> dict[str, Any]:
+    def stop(
+        self,
+        integration: str,
+        account_key: str,
+        by: str,
+        *,
+        only_run: str | None = None,
+        insist_until: threading.Event | None = None,
+    ) -> dict[str, Any]:
         """Stop the account's active run, whoever has it, within a second. Raises ``Refused`` when nothing runs.
 
-        ``only_run``: stop this one and no other. After ``DatabaseAway`` it can be asked again.
+        ``only_run``: stop this one and no other. ``insist_until``: trouble of the database is waited out until then,
+        and each try is about the run that was active first: another may begin meanwhile. Raises ``DatabaseAway``
+        without it, and ``StopRequested`` when it is set.
         """
-        with self._database.transaction() as link:
-            row = runs.ask_to_stop(link, integration, account_key, by, only_run=only_run)
-        if row is None:
+        again = insisting(self.clock, insist_until)
+        lease = again(lambda: self._to_stop(integration, account_key, only_run))
+        tries = count()
+        again(lambda: self._stop(lease, by, is_first=next(tries) == 0))
+        return {"run_id": lease.run_id}
+
+    def _to_stop(self, integration: str, account_key: str, only_run: str | None) -> Lease:
+        with self._database.statement() as link:
+            active = runs.active(link, integration, account_key)
+        if active is None or only_run not in (None, str(active["id"])):
             raise Refused("NOTHING_RUNNING")
-        lease = Lease(integration, account_key, str(row["id"]), row["term"])
+        return Lease(integration, account_key, str(active["id"]), active["term"])
+
+    def _stop(self, lease: Lease, by: str, *, is_first: bool) -> None:
+        with self._database.transaction() as link:
+            is_active = runs.ask_to_stop(link, lease, by)
+        if not is_active:  # it has ended: by itself, or by an earlier try of ours
+            if is_first:
+                raise Refused("NOTHING_RUNNING")
+            return
         with self._lock:
             run = self._active.get(lease.run_id)
         if run is not None:
             run.stop()
         if not self._ends_by_itself(lease.run_id):
             self._force(lease)
-        return {"run_id": lease.run_id}
 
     def look_at(self, run_id: str) -> None:
         """Somebody says that something changed about this run: if it is ours and to be stopped, or ended, stop it."""
@@ -201,16 +227,16 @@ class RunDesk:
             run.lose()
 
     def _ends_by_itself(self, run_id: str) -> bool:
-        until = self._clock.monotonic() + STOP_SECONDS
+        until = self.clock.monotonic() + STOP_SECONDS
         never = threading.Event()
-        while self._clock.monotonic() < until:
+        while self.clock.monotonic() < until:
             with suppress(DatabaseAway), self._database.transaction() as link:
                 row = runs.state(link, run_id)
                 if row is None or row["state"] not in (RunState.RUNNING, RunState.STOPPING):
                     return True
             with self._lock:
                 run = self._active.get(run_id)
-            self._clock.wait(run.ended if run else never, 0.02)
+            self.clock.wait(run.ended if run else never, 0.02)
         return False
 
     def _force(self, lease: Lease) -> None:
@@ -244,7 +270,7 @@ class RunDesk:
 
     def voice(self, integration: str, account_key: str) -> AccountVoice:
         """Who tells of what happens to an account outside of its runs."""
-        return AccountVoice(self._reporter, self._clock, integration, account_key)
+        return AccountVoice(self._reporter, self.clock, integration, account_key)
 
     def doing(self) -> str:
         """What this process is doing, for its heartbeat."""
@@ -256,12 +282,12 @@ class RunDesk:
         """Stop every run of this process and wait until each has written where it was; twice takes no longer."""
         with self._lock:
             if self._close_by is None:
-                self._close_by = self._clock.monotonic() + wait_seconds
+                self._close_by = self.clock.monotonic() + wait_seconds
             active = list(self._active.values())
         for run in active:
             run.stop()
         for run in active:
-            run.ended.wait(max(0.0, self._close_by - self._clock.monotonic()))
+            run.ended.wait(max(0.0, self._close_by - self.clock.monotonic()))
 
 
 def other_kind(account: Row | None, wanted: str) -> dict[str, str] | None:

@@ -198,8 +198,8 @@ def waits_for_a_lock(database: Database) -> bool:
 
 
 @contextmanager
-def fails_once(database_url: str, table: str, error: str) -> Generator[None]:
-    """The next statement that writes this table fails with this SQLSTATE, whosever it is."""
+def fails_once(database_url: str, table: str, when: str = "true", *, error: str) -> Generator[None]:
+    """The next statement that writes such a row of this table fails with this SQLSTATE, whosever it is."""
     with psycopg.connect(database_url, autocommit=True, application_name="icc:test-lock") as link:
         link.execute("CREATE SCHEMA faults")
         link.execute("CREATE SEQUENCE faults.struck")  # not rolled back with what it struck
@@ -210,7 +210,7 @@ def fails_once(database_url: str, table: str, error: str) -> Generator[None]:
         )
         link.execute(
             f"CREATE TRIGGER strike AFTER INSERT OR UPDATE ON {table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION faults.strike()"
+            f"FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION faults.strike()"
         )
         yield
         assert link.execute("SELECT is_called FROM faults.struck").fetchone() == (True,)

@@ -24,7 +24,7 @@ class Span:
 
     @property
     def floor(self) -> datetime:
-        """Whatever is newer than this, and no newer than ``first``, stands on the pages read."""
+        """Whatever is newer than this should have stood on the pages read."""
         return self.last + WHOLE_SECOND
 
 

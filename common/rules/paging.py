@@ -12,8 +12,9 @@ from common.errors import PagesUnreliable
 
 ALL_BAD_FROM = 10
 """So many records of which none can be used are no mishap: a page of them, or several pages without any id."""
-MOST_TIMES_EXPECTED, MOST_MORE = 10, 100
-"""How far a list may go beyond the pages that its first total made expect: that may be too small, but not for ever."""
+MOST_TIMES_EXPECTED, MOST_MORE, MOST_PAGES = 10, 100, 10_000
+"""How far a list may go beyond the pages that its first total made expect: that may be too small, but not for ever.
+One of no more than page 1 holds may count each page for itself, and says nothing of the list's length."""
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Paging:
         if self.rows_per_page is None:
             self.rows_per_page = rows
         told = self._pages_for(self.first_total)
-        if told is not None and rows and number > MOST_TIMES_EXPECTED * told + MOST_MORE:
+        if told is not None and rows and number > (MOST_TIMES_EXPECTED * told + MOST_MORE if told > 1 else MOST_PAGES):
             raise PagesUnreliable("LIST_WITHOUT_END", page=number, pages=told)
         if rows == 0:
             expected = self.pages_expected

@@ -156,6 +156,12 @@ def finish(link: Link, command: Row, state: str, result: dict[str, Any], run_id:
     link.execute(SQL["finish"], params)
 
 
+def has_ended(link: Link, command: Row) -> bool:
+    """Whether its outcome stands in the audit log."""
+    row = link.execute(SQL["has_ended"], {"id": command["id"]}).fetchone()
+    return row is not None and bool(row["has_ended"])
+
+
 def refuse_forged(link: Link, command: Row, result: dict[str, Any]) -> bool:
     """End a command that the gate did not write; the audit row names the database user who did.
 

@@ -198,6 +198,7 @@ def _drop_partition(link: Link, row: Row, patience_seconds: float) -> bool:
         return False
     finally:
         timer.cancel()
+        timer.join()  # one that has begun must not strike the next day's statement
     return True
 
 

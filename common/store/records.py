@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
@@ -213,16 +213,22 @@ def stream_ids(link: Link, target: Target, account_key: str) -> Iterator[str]:
 
 def stream_newer(
     link: Link, target: Target, account_key: str, *, above: datetime, below: datetime | None
-) -> Iterator[tuple[str, datetime | None]]:
-    """Rows not marked removed whose ``updatedAt`` is newer than ``above`` and older than ``below``, or that have none:
-    their ids and stamps, those without one first, then the newest. The table is read through, once a delta.
+) -> Generator[tuple[str, datetime | None]]:
+    """Rows not marked removed whose ``updatedAt`` is newer than ``above``, or that have none; with ``below`` only those
+    that are older than that: their ids and stamps, the newest first. The table is read through, once a delta.
     """
     with link.cursor(name="icc_newer") as cursor:
         cursor.itersize = 1000
-        params = {"account_key": account_key, "above": above, "below": below or datetime.max.replace(tzinfo=UTC)}
+        params = {"account_key": account_key, "above": above, "below": below}
         cursor.execute(_statements(target)["newer"], params)
         for row in cursor:
             yield row["id"], row["updated_at"]
+
+
+def count_here(link: Link, target: Target, account_key: str) -> int:
+    """How many rows are not marked removed."""
+    row = link.execute(_statements(target)["here"], {"account_key": account_key}).fetchone()
+    return int(row["here"]) if row else 0
 
 
 def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
@@ -285,9 +291,9 @@ def _statements(target: Target) -> dict[str, bytes]:
         "remove": "UPDATE {table} AS t SET _removed_at = clock_timestamp() WHERE {unseen}",
         "sample": "SELECT id FROM {table} AS t WHERE {unseen} ORDER BY id LIMIT %(most)s",
         "delete": "DELETE FROM {table} WHERE account_key = %s",
-        "newer": "SELECT id, updated_at FROM {table} WHERE {here} "
-        "AND (updated_at IS NULL OR (updated_at > %(above)s AND updated_at < %(below)s)) "
-        "ORDER BY updated_at DESC NULLS FIRST",
+        "newer": "SELECT id, updated_at FROM {table} WHERE {here} AND (updated_at > %(above)s OR updated_at IS NULL) "
+        "AND (%(below)s::timestamptz IS NULL OR updated_at < %(below)s) ORDER BY updated_at DESC NULLS LAST",
+        "here": "SELECT count(*) AS here FROM {table} WHERE {here}",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }
     return {name: sql.SQL(ours(text)).format(**parts).as_bytes(None) for name, text in texts.items()}

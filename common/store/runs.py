@@ -73,13 +73,17 @@ def where_it_was(link: Link, run_id: str) -> tuple[str, int] | None:
     return (row["entity"], row["page"]) if row else None
 
 
-def ask_to_stop(link: Link, integration: str, account_key: str, by: str, *, only_run: str | None = None) -> Row | None:
-    """Mark the active run (or ``only_run``, if it is that) as stopping and tell its owner; None when nothing runs."""
-    params = {"integration": integration, "account_key": account_key, "by": by, "only_run": only_run}
-    row = link.execute(SQL["ask_to_stop"], params).fetchone()
+def active(link: Link, integration: str, account_key: str) -> Row | None:
+    """The account's active run: its id and term."""
+    return link.execute(SQL["active"], {"integration": integration, "account_key": account_key}).fetchone()
+
+
+def ask_to_stop(link: Link, lease: Lease, by: str) -> bool:
+    """Mark a run as stopping and tell its owner; false when it is not active any more."""
+    row = link.execute(SQL["ask_to_stop"], {**lease.params, "by": by}).fetchone()
     if row is not None:
-        link.execute(SQL["notify_run"], {"run_id": str(row["id"])})
-    return row
+        link.execute(SQL["notify_run"], {"run_id": lease.run_id})
+    return row is not None
 
 
 def state(link: Link, run_id: str) -> Row | None:

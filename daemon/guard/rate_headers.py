@@ -15,7 +15,7 @@ from daemon.guard.quota_headers import quota
 LONGEST = timedelta(hours=24)
 SMALLEST_SECONDS = 0.05
 _NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$", re.ASCII)
-_PARTS = re.compile(r"\s*[A-Za-z]{3,9}, [^,]+|[^,]+")
+_PARTS = re.compile(r"\s*[A-Za-z]{3,9},\s*\d[^,]*|[^,]+")
 """The values of a header joined by commas, where a date has one of its own."""
 
 

@@ -116,7 +116,7 @@ class FetchAhead:
             self._come.put((list_, number, page))
 
     def _is_wanted(self, list_: PagedList, number: int) -> bool:
-        """Whether anybody will take that page: of a list that ends in an error, none behind it."""
+        """Whether anybody will take that page: of a list that ends in an error, or with nothing, none behind it."""
         with self._done:
             return list_ is self._list and (self._end is None or number < self._end)
 

@@ -6,9 +6,9 @@ never have been changed, and so fall, while every change stands on pages that no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
-from itertools import islice
+from typing import NamedTuple
 
 from common.errors import EntityRefused, VendorFault
 from common.rules.order import Span
@@ -25,6 +25,18 @@ MOST_ASKED = 3
 """As many that have left speak for the others."""
 
 
+class Missed(NamedTuple):
+    """Rows that the pages read did not show.
+
+    ``rows``: how many; ``some``: the newest of them, and some without a stamp, each with its stamp; ``unlisted``: how
+    many rows are here that the list does not hold, by its total.
+    """
+
+    rows: int
+    unlisted: int
+    some: list[tuple[str, datetime | None]]
+
+
 class OrderProof:
     """Looks for rows that a list newest first would have shown, and asks the vendor what became of them."""
 
@@ -37,28 +49,36 @@ class OrderProof:
     def fault(self, reading: Reading) -> str | None:
         """The code of what is wrong with the order of a list that was left early; None: nothing is.
 
-        A record that is gone, or was changed while the list was read, is missed in any order: a few are asked for.
-        Raises what ends runs.
+        A record that is gone, or was changed while the list was read, is missed in any order. So is one that is no
+        longer listed; if there are enough of these, nobody is asked. Raises what ends runs.
         """
         span = reading.span
         if span is None or reading.shrank:  # anything may have moved past the reader then: the next delta looks again
             return None
         missed = self._missed(reading, span)
-        if any(stamp is None for _, stamp in missed):
-            return "UPDATED_AT_MISSING"
-        proven = all(self._has_left(record_id, known_stamp, span, reading) for record_id, known_stamp in missed)
-        return None if proven else "ORDER_NOT_PROVEN"
+        if missed.rows <= missed.unlisted:
+            return None
+        faults = (self._fault_of(record_id, known_stamp, span, reading) for record_id, known_stamp in missed.some)
+        return next(filter(None, faults), None)
 
-    def _missed(self, reading: Reading, span: Span) -> Sequence[tuple[str, datetime | None]]:
-        """Some rows that the pages read did not show, the newest: their ids and stamps."""
-        target = Target(self._lease.integration, self._entity.name, ("id",))
-        below = None if reading.first_page == 1 else span.first  # of a reading gone on with, the rest was met before
+    def _missed(self, reading: Reading, span: Span) -> Missed:
+        target, account_key = Target(self._lease.integration, self._entity.name, ("id",)), self._lease.account_key
+        # Of a reading gone on with, nobody remembers what was met before.
+        below = None if reading.first_page == 1 else span.first
+        count, stamped, stampless = 0, list[tuple[str, datetime | None]](), list[tuple[str, datetime | None]]()
         with self._database.transaction(self._lease.writer_name) as link:
-            known = records.stream_newer(link, target, self._lease.account_key, above=span.floor, below=below)
-            return list(islice((row for row in known if not reading.may_have_met(row[0])), MOST_ASKED))
+            with closing(records.stream_newer(link, target, account_key, above=span.floor, below=below)) as known:
+                for row in known:
+                    if not reading.may_have_met(row[0]):
+                        count += 1
+                        some = stampless if row[1] is None else stamped
+                        some += [row] if len(some) < MOST_ASKED else []
+            total = reading.paging.total
+            here = records.count_here(link, target, account_key) if count and total is not None else 0
+        return Missed(count, 0 if total is None else max(0, here - total), stamped + stampless)
 
-    def _has_left(self, record_id: str, known_stamp: datetime | None, span: Span, reading: Reading) -> bool:
-        """Whether the record has left the part of the list that was read: it is gone, or was changed since.
+    def _fault_of(self, record_id: str, known_stamp: datetime | None, span: Span, reading: Reading) -> str | None:
+        """What its absence from the pages read says of the order; None: nothing.
 
         One that was changed before may have moved past the reader where the next delta looks there again.
         """
@@ -67,10 +87,13 @@ class OrderProof:
         except VendorFault as fault:
             if ends_run(fault):
                 raise
-            return isinstance(fault, EntityRefused) and is_absence(fault)
+            is_gone = isinstance(fault, EntityRefused) and is_absence(fault)
+            return None if is_gone else "ORDER_NOT_PROVEN"
         stamp = updated_at(readable(record))
-        if usable_id(record) != record_id or stamp is None:
-            return False
+        if usable_id(record) != record_id:
+            return "ORDER_NOT_PROVEN"
+        if stamp is None:
+            return "UPDATED_AT_MISSING"
         changed_since = reading.began is not None and stamp >= reading.began - DATE_TELLS
         may_have_moved = stamp != known_stamp and reading.is_deep
-        return stamp <= span.floor or changed_since or may_have_moved
+        return None if stamp <= span.floor or changed_since or may_have_moved else "ORDER_NOT_PROVEN"

@@ -38,3 +38,12 @@ class Patient:
                 if self._clock.wait(self._stop, pause_seconds):
                     raise StopRequested from None
                 pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
+
+
+def insisting(clock: Clock, until: threading.Event | None) -> Callable[[Callable[[], T]], T]:
+    """How something is done: again while the database is away, until that is set; without it, once."""
+    return _at_once if until is None else Patient(clock, until)
+
+
+def _at_once(act: Callable[[], T]) -> T:
+    return act()

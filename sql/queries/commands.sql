@@ -61,6 +61,10 @@ UPDATE control.commands
 SET state = %(state)s, finished_at = clock_timestamp(), result = %(result)s, run_id = coalesce(%(run_id)s, run_id)
 WHERE id = %(id)s AND state = 'claimed'
 
+-- name: has_ended
+-- Whether a command's outcome was told.
+SELECT EXISTS (SELECT FROM control.admin_logs WHERE command_id = %(id)s AND outcome_of IS NOT NULL) AS has_ended
+
 -- name: unclaimed
 -- Waiting commands that this daemon's next claim may never come by: run out, or addressed to one daemon. Text columns only,
 -- as for a claim, and no lock: a row that is another daemon's to take must not be skipped by it because we look at it.

@@ -132,14 +132,18 @@ WHERE run_id = %(run_id)s AND state IN ('waiting', 'running')
 SELECT entity, page FROM control.run_entities
 WHERE run_id = %(run_id)s AND state = 'running'
 
+-- name: active
+-- The account's active run.
+SELECT id, term FROM control.runs
+WHERE integration = %(integration)s AND account_key = %(account_key)s AND state IN ('running', 'stopping')
+
 -- name: ask_to_stop
--- The active run becomes `stopping`; asked twice, the first one counts.
+-- An active run becomes `stopping`; asked twice, the first one counts.
 UPDATE control.runs
 SET state = 'stopping', stop_requested_at = coalesce(stop_requested_at, clock_timestamp()),
     stop_requested_by = coalesce(stop_requested_by, %(by)s)
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND state IN ('running', 'stopping')
-  AND (%(only_run)s::uuid IS NULL OR id = %(only_run)s)
-RETURNING id, term, daemon_id, stop_requested_by
+WHERE id = %(run_id)s AND state IN ('running', 'stopping')
+RETURNING id
 
 -- name: notify_run
 -- Tell the owner of a run that something changed about it.

@@ -38,6 +38,8 @@ LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid AND i.inhparent = 'control.even
 WHERE c.relnamespace = 'control'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^events_[0-9]{8}$'
   -- As text: the days sort as they read.
   AND c.relname < 'events_' || to_char((now() AT TIME ZONE 'UTC')::date - %(days)s::integer, 'YYYYMMDD')
+-- One that is leaving comes first: no other can be detached before.
+ORDER BY coalesce(i.inhdetachpending, false) DESC, c.relname
 
 -- name: prune
 -- Samples, pings and series older than the retention limit, and of each account's groups of alike errors all but the latest: a

@@ -108,7 +108,7 @@ def test_stop_is_not_kept_waiting_by_other_commands(yard: Yard, drill: DrillServ
 
 
 @pytest.mark.parametrize("error", ["40P01", "40001", "53100", "57P01"])
-@pytest.mark.parametrize("table", ["control.claims", "control.runs", "control.leases"])
+@pytest.mark.parametrize("table", ["control.claims", "control.runs", "control.leases", "its outcome"])
 def test_a_moments_trouble_of_the_database_does_not_stop_a_stop(
     yard: Yard, drill: DrillServer, database: Database, database_url: str, table: str, error: str
 ) -> None:
@@ -117,8 +117,15 @@ def test_a_moments_trouble_of_the_database_does_not_stop_a_stop(
     service = yard.service()
     yard.press_run()
     yard.wait_for_page(3, service)
-    with fails_once(database_url, table, error):
+    outcome = ("control.admin_logs", "NEW.outcome_of IS NOT NULL")
+    with fails_once(database_url, *(outcome if table == "its outcome" else (table,)), error=error):
         assert_stops(yard)
+    done = "SELECT state, result FROM control.commands WHERE action = 'stop'"
+    (run,) = yard.runs()
+    wait_for(lambda: one(database, done)["state"] != "claimed", "it is told")
+    assert one(database, done) == {"state": "done", "result": {"run_id": str(run["id"])}}
+    outcomes = rows(database, "SELECT result FROM control.admin_logs WHERE action = 'stop' AND outcome_of IS NOT NULL")
+    assert [outcome["result"] for outcome in outcomes] == ["done"]
     assert service.process.poll() is None
 
 

@@ -83,17 +83,29 @@ def test_a_list_newest_first_is_left_early(vendor: SmallVendor, house: Engine, d
     assert (vendor.pages_asked, vendor.ids_asked) == ([1, 2, 3, 4, 5], [])
 
 
-def test_the_newest_records_deleted_leave_the_order_proven(
-    vendor: SmallVendor, house: Engine, database: Database
+@pytest.mark.parametrize("listed", [False, True], ids=["gone", "no longer listed"])
+def test_records_that_left_the_list_leave_the_order_proven(
+    vendor: SmallVendor, house: Engine, database: Database, listed: bool
 ) -> None:
-    """They are missed in any order: the vendor, asked by id, knows none of them."""
+    """As many are missed as there are more here than the list holds; nobody is asked, deleted or only archived."""
     edit(vendor, 3, 1, name="changed")
+    archived = {record["id"]: record for record in vendor.records[35:]}
     del vendor.records[35:]
+    vendor.bend_record = lambda record_id: Answer(archived[record_id]) if listed else None
     assert delta(house) == []
-    assert vendor.pages_asked == [1, 2, 3, 4]
-    assert vendor.ids_asked == [id_of(39), id_of(38), id_of(37)]  # three speak for five
-    row = table(database, "tenants")[id_of(3)]
-    assert row["raw"]["name"] == "changed"
+    assert (vendor.pages_asked, vendor.ids_asked) == ([1, 2, 3, 4], [])
+    assert table(database, "tenants")[id_of(3)]["raw"]["name"] == "changed"
+
+
+def test_three_that_are_gone_speak_for_the_others(vendor: SmallVendor, house: Engine, database: Database) -> None:
+    """Where others came for them the total does not tell: the newest are asked for by id."""
+    for number in range(5):
+        stamp = f"2025-01-02T00:{number:02d}:00.000Z"
+        vendor.records.append(tenant(60 + number, createdAt=stamp, updatedAt=stamp))
+    del vendor.records[35:40]
+    vendor.records.append(tenant(70, updatedAt="2024-01-01T00:00:00.000Z"))  # not read yet, but counted
+    assert delta(house) == []
+    assert vendor.ids_asked == [id_of(39), id_of(38), id_of(37)]
 
 
 def test_a_record_changed_while_the_list_is_read_leaves_the_order_proven(
@@ -118,6 +130,7 @@ def test_who_may_not_be_asked_by_id_proves_nothing(vendor: SmallVendor, house: E
     """When in doubt the whole list is read."""
     edit(vendor, 3, 1, name="changed")
     del vendor.records[39]
+    vendor.records.append(tenant(70, updatedAt="2024-01-01T00:00:00.000Z"))
     vendor.bend_record = lambda _: Answer({"message": "not for you"}, 405)
     assert delta(house) == ["ORDER_NOT_PROVEN"]
     assert table(database, "tenants")[id_of(3)]["raw"]["name"] == "changed"
@@ -132,3 +145,27 @@ def test_records_without_a_stamp_at_the_lists_end_are_read(
     vendor.records[7] = vendor.records[7] | {"name": "changed"}
     assert delta(house) == ["UPDATED_AT_MISSING"]
     assert_all_here(vendor, database)
+
+
+def test_a_record_without_a_stamp_that_is_gone_is_not_looked_for(vendor: SmallVendor, house: Engine) -> None:
+    """Its row would make each delta read the whole list until a full run marks it removed."""
+    vendor.records[7] = vendor.records[7] | {"updatedAt": ""}
+    assert house.run("backfill", TENANTS).state == "succeeded"
+    del vendor.records[7]
+    vendor.records.append(tenant(70, updatedAt="2024-01-01T00:00:00.000Z"))
+    assert delta(house) == []
+    assert vendor.ids_asked == [id_of(7)]
+
+
+def test_a_delta_that_is_gone_on_with_looks_for_no_record_without_a_stamp(vendor: SmallVendor, house: Engine) -> None:
+    """Those at the top were met by the run before, which nobody remembers; they cost the whole list once more."""
+    for number in (7, 8):
+        vendor.records[number] = vendor.records[number] | {"updatedAt": None}  # sorts first here
+    assert house.run("backfill", TENANTS).state == "succeeded"
+    vendor.bend_page = lambda number: Answer({}, 503) if number == 3 else None
+    assert house.run("delta", TENANTS).state != "succeeded"
+    vendor.bend_page = lambda _: None
+    vendor.asked.clear()
+    assert delta(house) == []
+    assert vendor.pages_asked[0] == 2
+    assert len(vendor.pages_asked) < 8

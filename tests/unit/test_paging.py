@@ -161,8 +161,9 @@ def test_a_list_without_end_ends(grows: bool) -> None:
     assert (ended.value.code, ended.value.facts) == ("LIST_WITHOUT_END", {"page": 131, "pages": 3})
 
 
-def test_a_list_without_a_total_has_no_such_end() -> None:
-    """Nobody knows how long it is."""
+@pytest.mark.parametrize("total", [None, 0, 20])
+def test_a_list_without_a_total_of_its_own_may_be_long(total: int | None) -> None:
+    """Nobody knows its length; neither where each page is counted for itself."""
     paging = Paging()
     for number in range(1, 2_000):
-        paging.observe(number, ids(number * 20, 20), 20, None)
+        paging.observe(number, ids(number * 20, 20), 20, total)

@@ -31,6 +31,7 @@ DAY = LONGEST.total_seconds()
         ("30, Sun, 06 Nov 1994 08:50:37 GMT", 60),
         ("Sun, 06 Nov 1994 08:50:37 GMT, 90", 90),
         ("90, Sunday, 06-Nov-94 08:50:37 GMT", 90),
+        ("Sun,06 Nov 1994 08:50:37 GMT", 60),
         (",", None),
         ("-5", None),
         ("", None),
