@@ -235,6 +235,23 @@ def _of_pass(account_key: str, pass_id: int) -> dict[str, str | int]:
     return {"account_key": account_key, "pass_id": pass_id}
 
 
+# Nor what any later reading met, brought or changed, or a requeue looked at (which leaves a row that is as it was
+# alone): an admin answers long after the pass, and others may be open.
+_UNSEEN = (
+    "{here} AND NOT EXISTS (SELECT FROM ("
+    "SELECT unnest(s.ids) AS id FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id "
+    "JOIN control.passes AS this ON this.id = %(pass_id)s AND this.integration = p.integration "
+    "AND this.account_key = p.account_key AND this.entity = p.entity "
+    "JOIN control.runs AS r ON r.id = p.last_run_id WHERE p.id >= this.id OR r.started_at > this.started_at"
+    ") AS seen WHERE seen.id = t.id) "
+    "AND _run_id NOT IN (SELECT id FROM control.runs WHERE started_at > ("
+    "SELECT started_at FROM control.passes WHERE id = %(pass_id)s)) "
+    "AND NOT EXISTS (SELECT FROM control.dead_letters AS d WHERE d.integration = {schema} AND d.entity = {entity} "
+    "AND d.account_key = t.account_key AND d.record_id = t.id AND greatest(d.last_seen_at, d.finished_at) > ("
+    "SELECT started_at FROM control.passes WHERE id = %(pass_id)s))"
+)
+
+
 @cache
 def _statements(target: Target) -> dict[str, bytes]:
     table = sql.Identifier(target.schema, target.table)
@@ -247,21 +264,7 @@ def _statements(target: Target) -> dict[str, bytes]:
         if name not in ("account_key", "id")
     )
     here = sql.SQL("account_key = %(account_key)s AND _removed_at IS NULL")
-    # Nor what any later reading met, brought or changed, or a requeue looked at (which leaves a row that is as it was
-    # alone): an admin answers long after the pass, and others may be open.
-    unseen = sql.SQL(
-        "{here} AND NOT EXISTS (SELECT FROM ("
-        "SELECT unnest(s.ids) AS id FROM control.seen_ids AS s JOIN control.passes AS p ON p.id = s.pass_id "
-        "JOIN control.passes AS this ON this.id = %(pass_id)s AND this.integration = p.integration "
-        "AND this.account_key = p.account_key AND this.entity = p.entity "
-        "JOIN control.runs AS r ON r.id = p.last_run_id WHERE p.id >= this.id OR r.started_at > this.started_at"
-        ") AS seen WHERE seen.id = t.id) "
-        "AND _run_id NOT IN (SELECT id FROM control.runs WHERE started_at > ("
-        "SELECT started_at FROM control.passes WHERE id = %(pass_id)s)) "
-        "AND NOT EXISTS (SELECT FROM control.dead_letters AS d WHERE d.integration = {schema} AND d.entity = {entity} "
-        "AND d.account_key = t.account_key AND d.record_id = t.id AND greatest(d.last_seen_at, d.finished_at) > ("
-        "SELECT started_at FROM control.passes WHERE id = %(pass_id)s))"
-    ).format(here=here, schema=sql.Literal(target.schema), entity=sql.Literal(target.table))
+    unseen = sql.SQL(_UNSEEN).format(here=here, schema=sql.Literal(target.schema), entity=sql.Literal(target.table))
     parts = {"table": table, "staging": staging, "names": names, "changes": changes, "here": here, "unseen": unseen}
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
