@@ -39,11 +39,13 @@ def decide(
         return verdict
 
 
-def in_force(database: Database, integration: str, account_key: str) -> tuple[Lowered, float]:
-    """What an admin has lowered, as it counts now, and for how many seconds the vendor wants nothing to be sent."""
+def in_force(database: Database, integration: str, account_key: str) -> tuple[Lowered, float, float]:
+    """What an admin has lowered, as it counts now, and for how many seconds the vendor wants nothing to be sent: by
+    anybody, and by runs."""
     with database.statement() as link:
         row = link.execute(SQL["in_force"], {"integration": integration, "account_key": account_key}).fetchone()
-    return (as_lowered(row["lowered_to"]), row["held_seconds"]) if row else (Lowered(), 0.0)
+    assert row is not None
+    return as_lowered(row["lowered_to"]), row["held_seconds"], row["blocked_seconds"]
 
 
 def lowered_now(link: Link, integration: str, account_key: str) -> Lowered:

@@ -188,5 +188,5 @@ def due_continuations(link: Link, integration: str, account_key: str) -> list[Ro
 
 
 def block_account(link: Link, lease: Lease, until: datetime | None, code: str | None) -> None:
-    """Note (or clear) until when no run of the account may start."""
+    """Note until when no run of the account may start, or clear what is over; a longer block stays."""
     link.execute(SQL["block_account"], {**lease.params, "until": until, "code": code})

@@ -25,12 +25,16 @@ class Ceiling:
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
         self._lowered = Lowered()
-        self._held_until = float("-inf")
+        self._held_until = self._blocked_until = float("-inf")
 
-    def hold_left(self) -> float:
-        """For how many seconds nothing is to be sent, whichever daemon was told so, as of the last look."""
+    def hold_left(self, *, for_ping: bool) -> float:
+        """For how many seconds nothing is to be sent, whoever was told so, as of the last look.
+
+        A block of the account is for runs; by a ping one learns that the vendor is back.
+        """
         with self._lock:
-            return self._held_until - self._clock.monotonic()
+            until = self._held_until if for_ping else max(self._held_until, self._blocked_until)
+        return until - self._clock.monotonic()
 
     def lowered(self) -> Lowered:
         """What counts now, at most a second old. Raises ``DatabaseAway``."""
@@ -39,8 +43,8 @@ class Ceiling:
             if now - self._looked_at < LOOK_SECONDS:
                 return self._lowered
             self._looked_at = now
-        found, held_seconds = budgets.in_force(self._database, *self._account)
+        found, held_seconds, blocked_seconds = budgets.in_force(self._database, *self._account)
         with self._lock:
             self._lowered = found
-            self._held_until = now + held_seconds
+            self._held_until, self._blocked_until = now + held_seconds, now + blocked_seconds
         return found

@@ -101,7 +101,8 @@ class Limiter:
         slowed = not for_ping and self._keep_pace(stop, tell)
         while True:
             limits = self._in_force()
-            key, wait, window = None, max(self._hold_left(), self._ceiling.hold_left()), "hold"
+            key, window = None, "hold"
+            wait = max(self._hold_left(), self._ceiling.hold_left(for_ping=for_ping))
             if wait <= 0 and not limits.unlimited:
                 key = uuid.uuid4().hex[:12]
                 decision = self._ask(key, limits, for_ping=for_ping)

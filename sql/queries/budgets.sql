@@ -24,12 +24,16 @@ SELECT lowered_to, lowered_until, lowered_by, lowered_reason FROM control.budget
 WHERE integration = %(integration)s AND account_key = %(account_key)s AND lowered_until > clock_timestamp()
 
 -- name: in_force
--- The same, null when nothing is lowered, and for how long the vendor wants nothing to be sent; no row before the first.
-SELECT CASE WHEN lowered_until > clock_timestamp() THEN lowered_to END AS lowered_to,
-       coalesce((windows ->> 'held_until')::double precision - extract(epoch FROM clock_timestamp())::double precision, 0)
-           AS held_seconds
-FROM control.budgets
-WHERE integration = %(integration)s AND account_key = %(account_key)s
+-- The same, null when nothing is lowered, and for how long the vendor wants nothing to be sent: by anybody, and by runs
+-- (a block by our own budget is judged by its windows).
+SELECT CASE WHEN b.lowered_until > clock_timestamp() THEN b.lowered_to END AS lowered_to,
+       coalesce((b.windows ->> 'held_until')::double precision - extract(epoch FROM clock_timestamp())::double precision, 0)
+           AS held_seconds,
+       coalesce(extract(epoch FROM a.blocked_until - clock_timestamp())::double precision, 0) AS blocked_seconds
+FROM (VALUES (%(integration)s, %(account_key)s)) AS asked (integration, account_key)
+LEFT JOIN control.budgets AS b USING (integration, account_key)
+LEFT JOIN control.accounts_synced AS a
+    ON a.integration = asked.integration AND a.account_key = asked.account_key AND a.blocked_code <> 'BUDGET_SPENT'
 
 -- name: lower
 -- Lower limits or concurrency until a moment, by the database's clock.

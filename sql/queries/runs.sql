@@ -250,9 +250,10 @@ SELECT id, integration, account_key, term, state, stop_requested_by FROM control
 WHERE state IN ('running', 'stopping') AND daemon_id = ANY (%(daemon_ids)s)
 
 -- name: block_account
--- The vendor or the budget said "come back later".
+-- The vendor or the budget said "come back later". What a ping was told meanwhile for longer stays.
 UPDATE control.accounts_synced SET blocked_until = %(until)s, blocked_code = %(code)s
 WHERE integration = %(integration)s AND account_key = %(account_key)s
+  AND coalesce(blocked_until <= greatest(%(until)s, clock_timestamp()), true)
 
 -- name: open_pass
 -- The unfinished reading of an entity in a mode, with whether it is young enough to go on.

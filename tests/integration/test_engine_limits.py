@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,13 +16,16 @@ from common.codes import CODES
 from common.errors import Deferred, Refused
 from common.insights.runs import found_runs
 from common.rules.budget import BudgetLimits
+from common.store import accounts, commands
 from common.store.database import Database
 from common.wishes import Wish, check_wish
 from daemon.guard.ceiling import Ceiling
 from daemon.guard.limiter import Limiter
 from daemon.integrations.doorloop.drill import DrillServer
+from tests.children import held
 from tests.harness import ADMIN, Engine, Outcome, engine
 from tests.truth import assert_tables_equal_truth, one, rows, table
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -290,3 +294,45 @@ def test_come_back_later_is_heeded_whoever_was_told(
     assert refusal.value.code == "BLOCKED_UNTIL"
     rows(database, "UPDATE control.accounts_synced SET blocked_until = now()")
     assert copier.run().state == "succeeded"
+
+
+def tell_a_ping(database: Database) -> datetime:
+    """A ping is told to come back in an hour; returns when."""
+    with database.transaction() as link:
+        until = commands.database_now(link) + timedelta(hours=1)
+        accounts.put_off(link, "doorloop", "main", until=until, code="RATE_LIMITED_UNTIL")
+    return until
+
+
+def test_what_a_ping_was_told_puts_off_the_run_under_way(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 7: "come back in an hour" means the requests of a run that has begun as well; those of a person's next ping
+    go out, since that is how one learns that the vendor is back."""
+    plan = copier.begin()
+    until = tell_a_ping(database)
+    run = copier.finish(plan)
+    assert (run.state, len(drill.log.entries())) == ("deferred", 0)
+    assert abs(run.run["blocked_until"] - until) < timedelta(seconds=5)
+    rows(database, "UPDATE control.daemons SET kind = 'service'")  # someone who will do it
+    assert copier.commands.take(copier.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id)
+    assert drill.log.entries()
+
+
+def test_a_run_that_ends_well_lifts_no_block_that_a_ping_was_told_meanwhile(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 7: no run begins before, however the one under way ends."""
+    plan = copier.begin()
+    with ThreadPoolExecutor(1) as pool:
+        with held(database.url, "LOCK TABLE doorloop.owners"):
+            running = pool.submit(copier.finish, plan)
+            wait_for(lambda: sum(entry.status == 200 for entry in drill.log.entries()) > 4, "every page has come")
+            until = tell_a_ping(database)
+        running.result(60)
+    left = blocked_until(database)
+    assert left is not None
+    assert left >= until
+    with pytest.raises(Refused) as refusal:
+        copier.run()
+    assert refusal.value.code == "BLOCKED_UNTIL"

@@ -44,7 +44,7 @@ class NoCeiling:
         """What the test says."""
         return self.what
 
-    def hold_left(self) -> float:
+    def hold_left(self, *, for_ping: bool) -> float:
         """The vendor asked for nothing."""
         return 0.0
 
