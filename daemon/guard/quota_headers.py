@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from daemon.guard.header_values import MEANINGLESS, count, counts, decimal, http_date, reset
 from daemon.guard.structured_headers import policies
@@ -26,6 +26,8 @@ _TRIPLES = (
 """(limit, remaining, where the reset may stand): GitHub and most, Miro, SharePoint, Brevo, Amazon, Walmart, Trestle."""
 _THROTTLE_SHARE = "x-ms-throttle-limit-percentage"
 """Microsoft Graph: the used share of the limit, sent from 0.8 on; above 1 it throttles."""
+NO_SKEW = timedelta(seconds=10)
+"""A ``Date`` tells whole seconds, and an answer takes its time: so much is no clock set wrong."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Quota:
     limit: int | None = None
     remaining: int | None = None
     reset_at: datetime | None = None
+    """By our clock."""
     used_share: float | None = None
     """Where it tells a share instead of numbers: 0.8 is four fifths of the limit."""
     told_at: datetime | None = field(default=None, compare=False)
-    """The vendor's clock when it said so."""
+    """When it said so, by the clock of ``reset_at``."""
 
     @property
     def share_left(self) -> float | None:
@@ -51,7 +54,7 @@ class Quota:
 
     @property
     def seconds_to_reset(self) -> float | None:
-        """By the vendor's own clock, whatever ours says."""
+        """As the vendor counts them, whatever our clock says."""
         if self.reset_at is None or self.told_at is None:
             return None
         return (self.reset_at - self.told_at).total_seconds()
@@ -63,6 +66,14 @@ def quota(headers: Mapping[str, str], received_at: datetime, *, delta_unit_secon
     ``delta_unit_seconds``: the unit of a bare number of a reset; 0.001 for vendors known to count in milliseconds.
     """
     now = http_date(headers.get("date", "")) or received_at
+    told, behind = _told(headers, now, delta_unit_seconds), received_at - now
+    if told is None or told.reset_at is None or abs(behind) <= NO_SKEW:
+        return told
+    return replace(told, reset_at=told.reset_at + behind, told_at=received_at)
+
+
+def _told(headers: Mapping[str, str], now: datetime, delta_unit_seconds: float) -> Quota | None:
+    """The same by the vendor's clock."""
     structured = _structured(headers, now)
     if structured is not None:
         return structured

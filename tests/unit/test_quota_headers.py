@@ -138,10 +138,13 @@ def test_absent_or_malformed_is_unknown(headers: dict[str, str]) -> None:
     assert quota(headers, NOW) is None
 
 
-def test_a_skewed_clock_is_cancelled_by_the_answers_date() -> None:
-    """Fact sheet §2: a reset counts from the answer's own Date; an absurd one is unknown."""
-    skewed = {"date": "Mon, 23 Nov 2026 11:00:00 GMT", "x-ratelimit-remaining": "1", "x-ratelimit-reset": "30"}
-    assert quota(skewed, NOW) == Quota(None, 1, NOW - timedelta(hours=1) + timedelta(seconds=30))
+@pytest.mark.parametrize("reset", ["60", str(int((IN_MINUTE - timedelta(hours=1)).timestamp()))], ids=["wait", "epoch"])
+def test_a_skewed_clock_is_cancelled_by_the_answers_date(reset: str) -> None:
+    """Fact sheet §2: a reset counts from the answer's own Date, and is kept by our clock; an absurd one is unknown."""
+    skewed = {"date": "Mon, 23 Nov 2026 11:00:00 GMT", "x-ratelimit-remaining": "1", "x-ratelimit-reset": reset}
+    told = quota(skewed, NOW)
+    assert told == Quota(None, 1, IN_MINUTE)
+    assert told.seconds_to_reset == 60
     absurd = {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "999999999"}
     assert quota(absurd, NOW) == Quota(None, 1, None)
 
