@@ -148,7 +148,7 @@ class Guard:
                 self._defer_if_long(fault, pause)
                 self._hold(fault, pause)
                 if attempt >= most:
-                    self._give_up(fault, entity, for_ping=for_ping)
+                    self._give_up(fault, entity, pause, for_ping=for_ping)
                 self._prepare_another(fault, entity, attempt, pause, wanted)
 
     def _try(
@@ -277,8 +277,10 @@ class Guard:
         if min(pause, fault.retry_after_seconds or pause) > self._patience.longest_wait_seconds:
             raise self._deferral(self._later(fault, pause)) from fault
 
-    def _give_up(self, fault: TransientFault, entity: str, *, for_ping: bool) -> NoReturn:
+    def _give_up(self, fault: TransientFault, entity: str, pause: float, *, for_ping: bool) -> NoReturn:
         """The attempts are used up: a vendor that is down ends the run by the breaker, any other by its fault."""
+        if isinstance(fault, RateLimited) and for_ping:  # one try; everybody is held so long, and nobody put off
+            raise self._later(fault, pause) from fault
         if isinstance(fault, RateLimited):
             raise self._deferral(self._later(fault, WITHOUT_HINT_SECONDS)) from fault
         held = None if for_ping else self._breaker.held()  # a person who pings wants to know what the vendor answered

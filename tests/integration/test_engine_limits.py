@@ -296,6 +296,20 @@ def test_come_back_later_is_heeded_whoever_was_told(
     assert copier.run().state == "succeeded"
 
 
+@pytest.mark.parametrize("asked", [{"retry_after": "1"}, {"form": "absent"}], ids=["a second", "no time"])
+def test_a_moment_told_to_a_ping_blocks_nobody(
+    copier: Engine, drill: DrillServer, database: Database, asked: dict[str, str]
+) -> None:
+    """Law 7: only a time over a minute blocks the account; a second named to one try kept runs away for a minute."""
+    drill.set_fault("rate_limited", **asked, times=1)
+    rows(database, "UPDATE control.daemons SET kind = 'service'")  # someone who will do it
+    command_id = copier.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id
+    copier.commands.take(command_id)
+    assert blocked_until(database) is None
+    assert one(database, "SELECT code FROM control.pings")["code"] == "RATE_LIMITED_UNTIL"
+    assert copier.run().state == "succeeded"
+
+
 def tell_a_ping(database: Database) -> datetime:
     """A ping is told to come back in an hour; returns when."""
     with database.transaction() as link:

@@ -287,6 +287,15 @@ def test_a_long_retry_after_is_deferred(status: int, code: str) -> None:
     assert len(scene.vendor.asked) == 1
 
 
+def test_a_short_429_to_a_ping_says_for_how_long_everybody_is_held() -> None:
+    """Law 8: what a person reads is what happens."""
+    scene = Scene(answer(status=429, retry_after="7"))
+    with pytest.raises(Deferred) as caught:
+        scene.get(attempts=1, for_ping=True)
+    (held,) = scene.permits.held
+    assert caught.value.until - START == timedelta(seconds=held)
+
+
 def test_endless_429s_without_a_time_are_deferred_not_failed() -> None:
     """Law 7: being rate-limited is not failing."""
     scene = Scene(answer(status=429), attempts=3)
