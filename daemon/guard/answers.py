@@ -42,7 +42,12 @@ HTML_WITHIN, SIGNS_WITHIN = 1024, 20_000
 _CUT = "-Infinity"
 _DOCS_SIGNS = ("readme", "api reference", "documentation")
 _LOGIN_SIGNS = ("sign in", "log in")
-_LOGIN_FORM = re.compile(r"""type=["']?password|<title>[^<]{0,100}(?:log|sign)[ -]?in""")
+_LOGIN_FORM = re.compile(
+    r"""type=["']?password|<title\b[^<>]{0,100}>[^<]{0,100}(?:log|sign)[ -]?in\b"""
+    r"""|<form\b[^<>]{0,300}\baction=["']?[^"'\s<>]{0,200}(?:log|sign)[-_]?in\b"""
+)
+"""What asks for a password, calls itself so, or sends what is filled in to where one signs in: some ask for the address
+first, and for the password on the next page."""
 
 
 class NotANumber:

@@ -76,6 +76,9 @@ def test_a_retry_after_rides_on_what_is_tried_again(status: int) -> None:
         (LOGIN_PAGE, "https://sso.example/owners", 200, "HTML_LOGIN_PAGE"),
         (b"  \n<html>Please sign in</html>", "https://proxy.example/", 200, "HTML_LOGIN_PAGE"),
         (b"<html><title>Login</title><a href=/docs>Documentation</a>", "https://x.example/", 200, "HTML_LOGIN_PAGE"),
+        (b"<html><title lang=en>Acme Signin</title>", "https://x.example/", 200, "HTML_LOGIN_PAGE"),
+        (b"<html><form method=post action='/auth/login?next=/docs'>", "https://x.example/", 200, "HTML_LOGIN_PAGE"),
+        (b"<html><title>Signing of leases</title>", "https://app.doorloop.com/owners", 200, "HTML_FROM_APP"),
         (b"<html><input type=password></html>", "https://app.doorloop.com/login", 200, "HTML_LOGIN_PAGE"),
     ],
 )
