@@ -229,7 +229,7 @@ class CommandDesk:
     def _ended(self, command: Row) -> dict[str, Any]:
         """Raises ``StopRequested`` when it is left as it is, since the process ends."""
         try:
-            rescue_silent_runs(self._database)
+            self._insisting(command)(lambda: rescue_silent_runs(self._database))
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command, "refused", handlers.refusal(refused))
@@ -274,4 +274,8 @@ class CommandDesk:
                 if next(tries) == 0 or not commands.has_ended(link, command):
                     commands.finish(link, command, state, result)
 
-        insisting(self._clock, self._closing if command["action"] in handlers.ENDING else None)(write)
+        self._insisting(command)(write)
+
+    def _insisting(self, command: Row) -> Callable[[Callable[[], object]], object]:
+        """How a part of a command is done: of one that ends something again, until it is done."""
+        return insisting(self._clock, self._closing if command["action"] in handlers.ENDING else None)
