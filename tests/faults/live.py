@@ -12,7 +12,7 @@ from typing import Any
 from common.access import Action
 from common.errors import Refused
 from common.store.database import Database
-from common.wishes import Wish
+from common.wishes import Wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Yard, cut_connections
 from tests.harness import ADMIN, Outcome, outcome
@@ -46,7 +46,8 @@ class LiveCopier:
         if blow is not None:
             self._drill.set_fault("latency", entity=entities[0], seconds=PAGE_SECONDS)
         asked = len(self._drill.log.entries())
-        command_id = wait_for(lambda: self._pressed(mode, entities), "the gate takes the wish")
+        wish = run_wish("doorloop", mode=mode, entities=tuple(entities))
+        command_id = wait_for(lambda: self._pressed(wish), "the gate takes the wish")
         if blow is not None:
             wait_for(
                 lambda: len(self._drill.log.entries()) >= asked + after_requests or self._ended(command_id),
@@ -66,14 +67,15 @@ class LiveCopier:
     def confirm(self, question_id: str) -> None:
         """An admin's yes, carried out."""
         payload: dict[str, Any] = {"confirmation_id": question_id, "answer": "confirmed", "reason": None}
-        command_id = self._yard.gate().submit(Wish(Action.CONFIRM, "doorloop", payload=payload), ADMIN).command_id
+        wish = Wish(Action.CONFIRM, "doorloop", payload=payload)
+        command_id = wait_for(lambda: self._pressed(wish), "the gate takes the yes")
         wait_for(lambda: self._is_answered(command_id), "the yes is carried out", seconds=30)
 
-    def _pressed(self, mode: str, entities: Sequence[str]) -> str | None:
+    def _pressed(self, wish: Wish) -> str | None:
         """The command; None while the daemon, just cut off, counts as away."""
         assert self._service.process.poll() is None, self._service.stderr
         try:
-            return self._yard.press_run(mode, tuple(entities))
+            return self._yard.gate().submit(wish, ADMIN).command_id
         except Refused as refusal:
             if refusal.code != "NO_DAEMON":
                 raise
