@@ -51,7 +51,7 @@ class Asking:
         """Best effort: a ping that was answered is told, whether the block could be written or not."""
         with suppress(DatabaseAway), self._database.transaction() as link:
             # What was put off by this machine's clock comes due by the database's.
-            ahead = commands.database_now(link) - self._clock.now()
+            ahead = commands.database_ahead_by(link, self._clock.now())
             accounts.put_off(link, *account, until=signal.until + ahead, code=signal.code)
 
     def close(self) -> None:

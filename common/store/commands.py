@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -236,3 +236,8 @@ def database_now(link: Link) -> datetime:
     assert row is not None
     moment: datetime = row["now"]
     return moment
+
+
+def database_ahead_by(link: Link, now: datetime) -> timedelta:
+    """How far the database's clock is ahead of a machine's that says ``now``: negative where it is behind."""
+    return database_now(link) - now

@@ -272,7 +272,7 @@ class Run:
         with self._database.transaction(lease.writer_name) as link:
             end = self._as_asked(link, end)
             # What was put off by this machine's clock comes due by the database's: a slow one would not wait at all.
-            ahead = commands.database_now(link) - self._clock.now()
+            ahead = commands.database_ahead_by(link, self._clock.now())
             runs.skip_rest(link, lease.run_id, end.state, end.error)
             written = runs.finish(
                 link,

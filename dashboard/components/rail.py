@@ -21,7 +21,7 @@ def _card_head(title: str, beside: Node | None, *, lonely: bool = False) -> Node
 
 
 def _facts(pairs: list[tuple[str, str]]) -> Node:
-    return el("dl", *(node for label, text in pairs for node in (el("dt", label), el("dd", text, cls="num"))))
+    return el("dl", *(node for label, text in pairs for node in (el("dt", label), el("dd", text))))
 
 
 def daemons_tree(daemons: tuple[DaemonView, ...], now: datetime) -> list[Node | None]:
