@@ -34,9 +34,11 @@ def insert(link: Link, lease: Lease, entity: str, mode: str, *, page_size: int, 
     return row
 
 
-def go_on(link: Link, lease: Lease, pass_id: int) -> None:
-    """This run continues it."""
-    link.execute(SQL["continue_pass"], {**lease.params, "pass_id": pass_id})
+def go_on(link: Link, lease: Lease, pass_id: int) -> Row:
+    """This run continues it; returns its ``started_at``, which is now where nothing came of it yet."""
+    row = link.execute(SQL["continue_pass"], {**lease.params, "pass_id": pass_id}).fetchone()
+    assert row is not None
+    return row
 
 
 def digest_of(ids: Sequence[str]) -> str:

@@ -107,9 +107,9 @@ class Bookmark:
             found = self._found(link)
             if found is None:
                 return self._insert(link, sort_by)
-            passes.go_on(link, self._lease, found["id"])
+            begun = passes.go_on(link, self._lease, found["id"])
             leases.fence(link, self._lease)
-            return found
+            return found | begun
 
     def _found(self, link: Link) -> Row | None:
         return passes.open_one(link, self._lease, self._entity.name, self._order.mode, self._order.pass_seconds)

@@ -270,8 +270,11 @@ VALUES (%(integration)s, %(account_key)s, %(entity)s, %(mode)s, %(page_size)s, %
 RETURNING *
 
 -- name: continue_pass
--- This run goes on with it.
-UPDATE control.passes SET last_run_id = %(run_id)s WHERE id = %(pass_id)s
+-- This run goes on with it. One of which nothing came begins now: another run may have met since what this one will not.
+UPDATE control.passes
+SET last_run_id = %(run_id)s, started_at = CASE WHEN next_page = 1 THEN clock_timestamp() ELSE started_at END
+WHERE id = %(pass_id)s
+RETURNING started_at
 
 -- name: advance
 -- What pages that are written together move in one statement: the ids that were seen (a page read again replaces what was

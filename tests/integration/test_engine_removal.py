@@ -499,6 +499,22 @@ def test_what_was_added_meanwhile_keeps_nothing_from_being_removed(
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
+def test_a_reading_put_off_before_its_first_page_begins_when_it_goes_on(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Law 4 the other way: what another run brought since, and is gone again, is not spared as newer than it."""
+    drill.set_fault("rate_limited", retry_after="3600", entity="owners")
+    assert copier.run().state == "deferred"
+    drill.clear_faults()
+    rows(database, "UPDATE control.accounts_synced SET blocked_until = NULL, blocked_code = NULL")
+    gained = drill.mutate("owners", add=3).added
+    assert copier.run("delta").counts("owners")[0] == 3
+    drill.mutate("owners", delete_ids=gained)
+    run = copier.run()
+    assert (run.counts("owners")[3], run.warnings("owners")) == (3, [])
+    assert removed(database) == set(gained)
+
+
 @pytest.mark.parametrize("mode", ["delta", "backfill"])
 def test_what_a_later_reading_met_is_not_removed_by_an_answer(
     copier: Engine, drill: DrillServer, database: Database, monkeypatch: pytest.MonkeyPatch, mode: str
