@@ -225,9 +225,9 @@ def stream_newer(
             yield row["id"], row["updated_at"]
 
 
-def count_here(link: Link, target: Target, account_key: str) -> int:
-    """How many rows are not marked removed."""
-    row = link.execute(_statements(target)["here"], {"account_key": account_key}).fetchone()
+def count_here(link: Link, target: Target, account_key: str, *, run_id: str) -> int:
+    """How many records are known to be listed: rows not marked removed, and what the run put aside that has none."""
+    row = link.execute(_statements(target)["here"], {"account_key": account_key, "run_id": run_id}).fetchone()
     return int(row["here"]) if row else 0
 
 
@@ -264,7 +264,8 @@ def _statements(target: Target) -> dict[str, bytes]:
         if name not in ("account_key", "id")
     )
     here = sql.SQL("account_key = %(account_key)s AND _removed_at IS NULL")
-    unseen = sql.SQL(_UNSEEN).format(here=here, schema=sql.Literal(target.schema), entity=sql.Literal(target.table))
+    place = {"schema": sql.Literal(target.schema), "entity": sql.Literal(target.table)}
+    unseen = sql.SQL(_UNSEEN).format(here=here, **place)
     parts = {"table": table, "staging": staging, "names": names, "changes": changes, "here": here, "unseen": unseen}
     texts = {
         # One unique-index look-up per id, whatever the statistics say: on a table that grows while it is loaded they
@@ -296,7 +297,10 @@ def _statements(target: Target) -> dict[str, bytes]:
         "delete": "DELETE FROM {table} WHERE account_key = %s",
         "newer": "SELECT id, updated_at FROM {table} WHERE {here} AND (updated_at > %(above)s OR updated_at IS NULL) "
         "AND (%(below)s::timestamptz IS NULL OR updated_at < %(below)s) ORDER BY updated_at DESC NULLS LAST",
-        "here": "SELECT count(*) AS here FROM {table} WHERE {here}",
+        "here": "SELECT (SELECT count(*) FROM {table} WHERE {here}) + (SELECT count(*) FROM control.dead_letters AS d "
+        "WHERE d.run_id = %(run_id)s AND d.integration = {schema} AND d.entity = {entity} "
+        "AND d.account_key = %(account_key)s AND NOT EXISTS (SELECT FROM {table} AS t "
+        "WHERE t.account_key = d.account_key AND t.id = d.record_id AND t._removed_at IS NULL)) AS here",
         "ids": "SELECT id FROM {table} WHERE account_key = %s AND _removed_at IS NULL",
     }
-    return {name: sql.SQL(ours(text)).format(**parts).as_bytes(None) for name, text in texts.items()}
+    return {name: sql.SQL(ours(text)).format(**parts, **place).as_bytes(None) for name, text in texts.items()}

@@ -114,12 +114,14 @@ def count_page(link: Link, run_id: str, entity: str, facts: Row) -> str:
     return str(row["xact_id"]) if row else ""
 
 
-def count_anew(link: Link, run_id: str, entity: str, *, keeps_written: bool) -> None:
+def count_anew(link: Link, run_id: str, entity: str, *, keeps_written: bool) -> int:
     """The entity's list is read from its beginning once more: what is met again is counted again.
 
-    ``keeps_written``: what was written stays written, and counted.
+    ``keeps_written``: what was written stays written, and counted; returns how many rows that are.
     """
-    link.execute(SQL["count_anew"], {"run_id": run_id, "entity": entity, "keeps_written": keeps_written})
+    params = {"run_id": run_id, "entity": entity, "keeps_written": keeps_written}
+    row = link.execute(SQL["count_anew"], params).fetchone()
+    return int(row["written"]) if row else 0
 
 
 def is_committed(link: Link, xact_id: str) -> bool:
@@ -138,8 +140,9 @@ def finish_entity(
     warnings: list[dict[str, Any]] | None = None,
     removed: int = 0,
     total: int | None = None,
+    met_twice: int = 0,
 ) -> None:
-    """The end of an entity."""
+    """The end of an entity. ``met_twice``: rows that it wrote, and met once more as unchanged ones."""
     params = {
         "run_id": run_id,
         "entity": entity,
@@ -148,6 +151,7 @@ def finish_entity(
         "warnings": _json(warnings or []),
         "removed": removed,
         "total": total,
+        "met_twice": met_twice,
     }
     link.execute(SQL["finish_entity"], params)
 

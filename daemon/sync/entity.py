@@ -247,6 +247,7 @@ class EntityReading:
                     error=record,
                     warnings=self._warnings.all,
                     removed=removed,
+                    met_twice=self._copy.met_twice if state is EntityState.COMPLETE else 0,
                 )
                 if self._copy.delta is not None:
                     self._copy.delta.store(link)

@@ -77,6 +77,7 @@ class EntityWarnings:
 class ListCopy:
     """One entity's list. ``last_page``, ``inserted``, ``dead`` and ``dead_new`` are of what has been written.
 
+    ``met_twice``: how many rows were written before the list was begun anew, and are met again as unchanged.
     ``delta``: what a dry run would change is noted there; None when it is none.
     """
 
@@ -105,7 +106,7 @@ class ListCopy:
         self.delta = delta
         self.page_size = connector.page_size
         self._together = pages_together(connector.page_size)
-        self.last_page = self.inserted = self.dead = self.dead_new = 0
+        self.last_page = self.inserted = self.dead = self.dead_new = self.met_twice = 0
 
     def close(self) -> None:
         """No more pages."""
@@ -114,9 +115,10 @@ class ListCopy:
     def count_anew(self) -> None:
         """The list is read from its beginning once more: what is met counts anew, what was written stays."""
         with self._database.transaction(self._lease.writer_name) as link:
-            runs.count_anew(link, self._lease.run_id, self._entity.name, keeps_written=self.delta is None)
+            keeps_written = self.delta is None
+            written = runs.count_anew(link, self._lease.run_id, self._entity.name, keeps_written=keeps_written)
             leases.fence(link, self._lease)
-        self.dead = 0
+        self.dead, self.met_twice = 0, written
         if self.delta is not None:
             self.inserted = 0
             self.delta.forget()
@@ -145,7 +147,8 @@ class ListCopy:
         """
         try:
             last = self._copy(reading, sort_by, before)
-            fault = OrderProof(self._database, self._connector, self._entity, self._lease).fault(reading)
+            proof = OrderProof(self._database, self._connector, self._entity, self._lease)
+            fault = proof.fault(reading, would_insert=self.inserted if self.delta is not None else 0)
             if fault is not None:
                 raise OrderBroken(fault)
             return last

@@ -46,22 +46,23 @@ class OrderProof:
         self._entity = entity
         self._lease = lease
 
-    def fault(self, reading: Reading) -> str | None:
+    def fault(self, reading: Reading, *, would_insert: int = 0) -> str | None:
         """The code of what is wrong with the order of a list that was left early; None: nothing is.
 
+        ``would_insert``: how many rows a dry run would have brought.
         A record that is gone, or was changed while the list was read, is missed in any order. So is one that is no
         longer listed; if there are enough of these, nobody is asked. Raises what ends runs.
         """
         span = reading.span
         if span is None or reading.shrank:  # anything may have moved past the reader then: the next delta looks again
             return None
-        missed = self._missed(reading, span)
+        missed = self._missed(reading, span, would_insert)
         if missed.rows <= missed.unlisted:
             return None
         faults = (self._fault_of(record_id, known_stamp, span, reading) for record_id, known_stamp in missed.some)
         return next(filter(None, faults), None)
 
-    def _missed(self, reading: Reading, span: Span) -> Missed:
+    def _missed(self, reading: Reading, span: Span, would_insert: int) -> Missed:
         target, account_key = Target(self._lease.integration, self._entity.name, ("id",)), self._lease.account_key
         # Of a reading gone on with, nobody remembers what was met before.
         below = None if reading.first_page == 1 else span.first
@@ -74,8 +75,10 @@ class OrderProof:
                         some = stampless if row[1] is None else stamped
                         some += [row] if len(some) < MOST_ASKED else []
             total = reading.paging.total
-            here = records.count_here(link, target, account_key) if count and total is not None else 0
-        return Missed(count, 0 if total is None else max(0, here - total), stamped + stampless)
+            asks = count and total is not None
+            here = records.count_here(link, target, account_key, run_id=self._lease.run_id) if asks else 0
+        unlisted = 0 if total is None else max(0, here + would_insert - total)
+        return Missed(count, unlisted, stamped + stampless)
 
     def _fault_of(self, record_id: str, known_stamp: datetime | None, span: Span, reading: Reading) -> str | None:
         """What its absence from the pages read says of the order; None: nothing.

@@ -182,6 +182,7 @@ SET received = 0, unchanged = 0, dead = 0, duplicates = 0,
     inserted = CASE WHEN %(keeps_written)s THEN inserted ELSE 0 END,
     updated = CASE WHEN %(keeps_written)s THEN updated ELSE 0 END
 WHERE run_id = %(run_id)s AND entity = %(entity)s
+RETURNING inserted + updated AS written
 
 -- name: is_committed
 -- Whether a transaction whose COMMIT was never answered went through.
@@ -191,7 +192,7 @@ SELECT pg_xact_status(%(xact_id)s::xid8) = 'committed' AS is_committed
 -- The end of an entity that nobody else has ended.
 UPDATE control.run_entities
 SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s, warnings = %(warnings)s,
-    removed = %(removed)s, total = coalesce(%(total)s, total)
+    removed = %(removed)s, total = coalesce(%(total)s, total), unchanged = greatest(0, unchanged - %(met_twice)s)
 WHERE run_id = %(run_id)s AND entity = %(entity)s AND state IN ('waiting', 'running')
 
 -- name: entity_results
