@@ -204,6 +204,12 @@ VENDOR = (
         "Nothing is marked removed; the next backfill looks again. If this comes back, run one at a quieter hour, or where it is cut short raise DOORLOOP_PAGE_SIZE or the limits.",
     ),
     Code(
+        "END_NOT_SEEN",
+        "warning",
+        "All that {entity} counts has come; page {page}, asked for to see that nothing follows, did not ({why}).",
+        "Nothing is marked removed; the next backfill looks again. If this comes back, tell DoorLoop's support that a page behind the last is answered so.",
+    ),
+    Code(
         "STAMP_AHEAD",
         "warning",
         "Record {id} says it was updated at {stamp}, which is yet to come.",

@@ -37,7 +37,8 @@ class NewestFirst:
         self._first: datetime | None = None
         self._last: datetime | None = None
         self._old_pages = 0
-        self._ends_new = False
+        self.ends_new = False
+        """Whether the last page was new to its end: the next one may hold more that is."""
         self._is_known = False
         """Whether it begins with what is as new as the watermark, or falls: equal old stamps may be any list's."""
         self.proven = True
@@ -46,8 +47,8 @@ class NewestFirst:
 
     def observe(self, stamps: Sequence[datetime | None]) -> None:
         """Take a page's stamps in, in their order. A record without one counts as new and proves nothing."""
-        self.is_deep = self.is_deep or self._ends_new
-        self._ends_new = bool(stamps) and (stamps[-1] is None or stamps[-1] >= self._enough)
+        self.is_deep = self.is_deep or self.ends_new
+        self.ends_new = bool(stamps) and (stamps[-1] is None or stamps[-1] >= self._enough)
         for stamp in stamps:
             if stamp is None:
                 continue

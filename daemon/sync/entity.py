@@ -159,7 +159,7 @@ class EntityReading:
         settled = self._judged(reading, last_page, sort_by)
         if self._copy.inserted >= MANY_NEW_ROWS and not self._order.dry_run:
             self._writer.settle_new_rows()
-        self._warn_of(settled)
+        self._warn_of(settled, reading)
         if reading.shrank:
             self._warnings.add("LIST_SHRANK")
         return settled
@@ -176,17 +176,13 @@ class EntityReading:
                 self._note_again(reading, page)
             settled = self._proven(reading)
             assert settled is not None
-        if settled.is_doubtful and reading.came_at_once:
-            self._copy.look_behind(reading, last_page, sort_by)
-            settled = self._proven(reading)
-            assert settled is not None
         if settled.is_doubtful:
             settled = self._proven(reading, second=self._look_again(reading, sort_by))
             assert settled is not None
         return settled
 
-    def _warn_of(self, settled: Settled) -> None:
-        if settled.drift is not None:
+    def _warn_of(self, settled: Settled, reading: Reading) -> None:
+        if settled.drift is not None and not (reading.is_end_unseen and reading.has_all_counted):  # that was told
             ids, total = settled.drift
             self._warnings.add("COUNT_DRIFT", ids=ids, total=total)
         if settled.unproven is not None:

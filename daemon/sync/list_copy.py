@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from common.errors import DatabaseAway, EntityRefused, PagesUnreliable
+from common.errors import DatabaseAway, EntityRefused, PagesUnreliable, TransientFault
 from common.excerpt import name_in_words, value_in_words
 from common.rules.paging import Paging
 from common.rules.schema_diff import Mapped, Wording, schema_diff
@@ -107,6 +107,8 @@ class ListCopy:
         self.page_size = connector.page_size
         self._together = pages_together(connector.page_size)
         self.last_page = self.inserted = self.dead = self.dead_new = self.met_twice = 0
+        self._needed: int | None = None
+        """The last page that the list's total makes expect; None: whatever is asked for is needed."""
 
     def close(self) -> None:
         """No more pages."""
@@ -135,7 +137,13 @@ class ListCopy:
     def _paged(self, sort_by: str) -> PagedList:
         def fetch(number: int, wanted: Callable[[], bool]) -> Page:
             descending = sort_by == UPDATED
-            request = PageRequest(self._entity, number, self.page_size, sort_by, descending=descending, wanted=wanted)
+
+            def tries_again() -> bool:  # a page that is asked for out of doubt only is tried once
+                return wanted() and (self._needed is None or number <= self._needed)
+
+            request = PageRequest(
+                self._entity, number, self.page_size, sort_by, descending=descending, wanted=tries_again
+            )
             return self._connector.page(request)
 
         return PagedList(fetch, self._sorter.sort)
@@ -166,7 +174,7 @@ class ListCopy:
 
     def pages_again(self, sort_by: str) -> Iterator[SortedPage]:
         """The list's pages once more, for their ids: nothing is written. Raises as ``copy`` does."""
-        paging, number, rows = Paging(), 1, 0
+        paging, number, rows, self._needed = Paging(), 1, 0, None
         self._sorter.expects_changes = False
         self._fetcher.begin(self._paged(sort_by), number)
         self._fetcher.ask(number, None)
@@ -185,6 +193,7 @@ class ListCopy:
             self._fetcher.drop()  # it may be left early
 
     def _copy(self, reading: Reading, sort_by: str, before: SortedPage | None) -> SortedPage:
+        self._needed = None
         self._fetcher.begin(self._paged(sort_by), reading.first_page)
         if before is not None and reading.ended_at(before) and not self._goes_on(reading, before):
             return before  # it ended between its last page and its end
@@ -213,6 +222,8 @@ class ListCopy:
         """Take a page in and have the next ones fetched; true when it is the last one needed."""
         try:
             last = reading.observe(page)
+            expected = reading.paging.pages_expected
+            self._needed = expected if last or expected is None else max(expected, page.number + 1)
             if reading.ahead is not None:
                 stamp, record_id = reading.ahead
                 self.warnings.once("STAMP_AHEAD", stamp=f"{stamp:%Y-%m-%d %H:%M} UTC", id=record_id)
@@ -235,6 +246,7 @@ class ListCopy:
         """
         if not reading.is_open_ended(page):
             return False
+        self._needed = reading.paging.pages_expected if reading.has_all_counted else None
         self._fetcher.ask(page.number + 1, None)
         try:
             beyond = self._fetcher.look_at(page.number + 1)
@@ -244,19 +256,18 @@ class ListCopy:
             # list, or its last page, whatever page is asked for.
             reading.note_behind(None)
             return False
+        except TransientFault as fault:
+            if not reading.has_all_counted:
+                raise
+            reading.note_end_unseen()
+            self.warnings.add("END_NOT_SEEN", page=page.number + 1, why=fault.code)
+            return False
         if not beyond.ids or reading.is_mostly_old(beyond):  # so does this one, and a record was added meanwhile
             reading.note_behind(beyond)
             return False
         if not page.rows:
             raise PagesUnreliable("EMPTY_PAGE_EARLY", page=page.number, pages=f"at least {beyond.number}")
         return True
-
-    def look_behind(self, reading: Reading, number: int, sort_by: str) -> None:
-        """See what stands behind page ``number``, by whose length alone it is the last."""
-        try:
-            reading.note_behind(self.fetch(sort_by)(number + 1))
-        except EntityRefused:
-            reading.note_behind(None)
 
     def _check_new_ids(self, reading: Reading, page: SortedPage, waiting: list[Work]) -> None:
         """A page made of records of earlier pages: the vendor's paging cannot be trusted."""

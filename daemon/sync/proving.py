@@ -102,7 +102,7 @@ class Proving:
             removes=self._removes,
             may_have_moved=reading.may_have_moved,
             began_empty=self._writer.began_empty,
-            is_sure=reading.is_sure or second is not None,
+            is_sure=reading.came_at_once or second is not None,
             unproven=second.unproven if second else None,
         )
 

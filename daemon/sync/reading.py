@@ -14,7 +14,6 @@ from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint
 
 SURE_FROM_IDS = 5
-LIMITS_ARE_ROUND = 10
 DATE_TELLS = timedelta(seconds=2)
 CLOCKS_DIFFER = timedelta(hours=1)
 """A stamp that lies further ahead than this is wrong, whoever's clock is off."""
@@ -43,11 +42,13 @@ class Reading:
         self.pass_id: int | None = pass_["id"] if pass_ else None
         self.first_page, self.sees_ids, self.is_asked = first_page, sees_ids, is_asked
         self._page_size, self._newest_first = page_size, newest_first
-        self._is_first, self._is_end_seen = is_first, False
+        self._is_first = is_first
         self._rows_met: int | None = 0 if first_page == 1 else None  # None: nobody knows how many came before
         self.met_in_dry_run: array[int] | None = array("q") if pass_ is None and sees_ids else None
         self._candidate: datetime | None = pass_["watermark_candidate"] if pass_ else None
         self.removable: bool = pass_["removable"] if pass_ else True
+        self.is_end_unseen = False
+        """Whether the page behind the last was asked for and did not come: the list may go on there, or end."""
         self.shrank = False
         """Whether the list lost records while it was read newest first: a changed one may have moved past us."""
         self.paging = Paging()
@@ -162,16 +163,21 @@ class Reading:
 
         The page is full, and only the list's total says that it is the last; or there is no total at all; or fewer
         records came than that. A vendor may give fewer a page than it is asked for, and count them: so a whole list of
-        one page is looked behind as well where its length may be such a limit.
+        one page is looked behind as well, and one read newest first whose only page is new to its end.
         """
         if self._newest_first is not None and self._newest_first.seen_enough:
             return False
         if page.number > 1:
-            total = self.paging.total
-            is_short = total is not None and self._rows_met is not None and self._rows_met < total
-            return total is None or is_short or page.rows >= (self.paging.rows_per_page or 1)
-        may_be_limited = self.sees_ids and page.rows > 0 and page.rows % LIMITS_ARE_ROUND == 0
+            is_short = self._rows_met is not None and not self.has_all_counted
+            return self.paging.total is None or is_short or page.rows >= (self.paging.rows_per_page or 1)
+        may_be_limited = self.sees_ids or (self._newest_first is not None and self._newest_first.ends_new)
         return self.paging.total is None or page.rows >= self._page_size or may_be_limited
+
+    @property
+    def has_all_counted(self) -> bool:
+        """Whether as many records came as the list's total tells; false where nobody knows."""
+        total, met = self.paging.total, self._rows_met
+        return total is not None and met is not None and met >= total
 
     def look_ahead_to(self, number: int) -> int | None:
         """How far pages may be fetched before it is known that they are needed; None: page ``number`` only.
@@ -200,9 +206,12 @@ class Reading:
 
         A record that was not met proves that it does not end there, and so that nothing is gone for not being met.
         """
-        self._is_end_seen = True
         if page is not None and not self._bloom.has_all(page.ids):
             self.removable = False
+
+    def note_end_unseen(self) -> None:
+        """What stands behind the last page was asked for and did not come: nothing is gone for not being met."""
+        self.is_end_unseen, self.removable = True, False
 
     def surely_all_old(self, page: SortedPage) -> bool:
         """The same without a look in the database, of which there is none in a dry run or a delta; true is as good as
@@ -229,11 +238,6 @@ class Reading:
     def came_at_once(self) -> bool:
         """Whether the whole list was one answer: nothing could move under its reader."""
         return self.first_page == 1 and self._pages_read == 1
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether it was, and nothing else was seen to stand behind it: the length of that page may be a limit."""
-        return self.came_at_once and self._is_end_seen
 
     def _born_on(self, page: SortedPage) -> tuple[int, ...]:
         """Where on the page those records stand that may be younger than the reading.

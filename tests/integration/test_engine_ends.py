@@ -76,17 +76,72 @@ def test_a_list_of_one_page_is_looked_behind_before_it_removes(
 def test_a_list_of_one_page_with_nothing_behind_removes(
     database_url: str, database: Database, behind: str, size: int
 ) -> None:
-    """Law 4: the look costs one request, and only where something is missing."""
+    """Law 4: the look costs one request."""
     records = [tenant(n) for n in range(28)]
     with SmallVendor(records) as vendor, engine(None, database_url, DOORLOOP_PAGE_SIZE="100", **vendor.reach) as house:
         house.run("backfill", TENANTS)
-        assert vendor.pages_asked == [1]
+        assert vendor.pages_asked == [1, 2]
         left = records[:size]
         answers = {"empty": ({"total": size, "data": []}, 200), "refused": ({}, 400), "again": ({"data": left}, 200)}
         vendor.bend_page = lambda n: Answer(*answers[behind]) if n > 1 else Answer({"total": size, "data": left})
         assert house.run("backfill", TENANTS).counts("tenants")[3] == 28 - size
         assert living(database) == ids(left)
-        assert vendor.pages_asked == [1, 1, 2]
+        assert vendor.pages_asked == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("size", [7, 25, 40])
+def test_a_first_load_of_pages_that_count_themselves_is_whole(database_url: str, database: Database, size: int) -> None:
+    """No record is lost: whatever number a page a vendor gives at most, and though it counts no others."""
+    records = [tenant(n) for n in range(60)]
+    with SmallVendor(records) as vendor, engine(None, database_url, DOORLOOP_PAGE_SIZE="100", **vendor.reach) as house:
+
+        def clamped(number: int) -> Answer:
+            newest_first = sorted(vendor.records, key=lambda record: str(record["updatedAt"]), reverse=True)
+            page = newest_first[(number - 1) * size : number * size]
+            return Answer({"total": len(page), "data": page})
+
+        vendor.bend_page = clamped
+        assert house.run("backfill", TENANTS).state == "succeeded"
+        assert living(database) == ids(records)
+
+
+def test_a_delta_that_is_new_to_its_end_is_looked_behind(database_url: str, database: Database) -> None:
+    """No change is lost: the list has grown beyond what the vendor gives, and counts, on a page."""
+    with (
+        SmallVendor([tenant(n) for n in range(40)]) as vendor,
+        engine(None, database_url, DOORLOOP_PAGE_SIZE="100", **vendor.reach) as house,
+    ):
+        assert house.run("backfill", TENANTS).state == "succeeded"
+        stamp = "2025-01-02T00:00:00.000Z"
+        vendor.records += [tenant(n, createdAt=stamp, updatedAt=stamp) for n in range(40, 100)]
+
+        def clamped(number: int) -> Answer:
+            page = vendor.records[::-1][(number - 1) * 50 : number * 50]
+            return Answer({"total": len(page), "data": page})
+
+        vendor.bend_page = clamped
+        assert house.run("delta", TENANTS).state == "succeeded"
+        assert living(database) == ids(vendor.records)
+
+
+@pytest.mark.parametrize("behind", ["500", "cut short"])
+def test_a_page_behind_the_end_that_does_not_come_ends_the_list(
+    database_url: str, database: Database, behind: str
+) -> None:
+    """Issue 3: everything counted is here; it is tried once, opens no breaker, and nothing is gone for it."""
+    records = [tenant(n) for n in range(20)]
+    with SmallVendor(records) as vendor, engine(None, database_url, DOORLOOP_PAGE_SIZE="5", **vendor.reach) as house:
+        assert house.run("backfill", TENANTS).state == "succeeded"
+        vendor.asked.clear()
+        del vendor.records[:5]
+        error = Answer({"message": "out of range"}, 500)
+        cut = Answer(b'{"total": 15, "data": [')
+        vendor.bend_page = lambda n: (error if behind == "500" else cut) if n > 3 else None
+        for run in (house.run("backfill", TENANTS, dry_run=True), house.run("backfill", TENANTS)):
+            assert (run.state, warnings(run), run.counts("tenants")[3]) == ("succeeded", ["END_NOT_SEEN"], 0)
+        assert vendor.pages_asked.count(4) == 2
+        vendor.bend_page = lambda _: None
+        assert house.run("backfill", TENANTS).counts("tenants")[3] == 5
 
 
 def test_a_list_of_short_pages_is_read_to_its_end(database_url: str, database: Database) -> None:

@@ -271,7 +271,6 @@ def test_a_page_that_is_counted_for_the_list_is_looked_behind(database_url: str,
     settings = {"DOORLOOP_PAGE_SIZE": "200"}
     with SmallVendor(every) as vendor, engine(None, database_url, **vendor.reach, **settings) as copier:
         copier.run(entities=["tenants"])
-        assert vendor.pages_asked == [1]  # 105 is no limit that somebody would set
         vendor.bend_page = limited
         run = copier.run(entities=["tenants"])
     assert (run.state, run.warnings("tenants")) == ("succeeded", ["COUNT_DRIFT"])
