@@ -115,26 +115,33 @@ def register(*secrets: str | None) -> None:
 
 _credentials = _Held(str.lower)
 """In lower case: a vendor that spells the key otherwise shows it all the same."""
+_telling = _Held(str.lower)
+"""Those of them that are part of none other, by which any is found: each more is looked for in every page."""
 
 
 def keep_out_of_data(*credentials: str | None) -> None:
-    """Remember what no vendor's record may carry into a table: the key that it was asked with, and its like."""
-    global _credentials  # noqa: PLW0603 -- one mask per process is the point
+    """Remember what no vendor's record may carry into a table: the key that it was asked with, and its like.
+
+    Together are given an address and the parts of it that may be quoted alone.
+    """
+    global _credentials, _telling  # noqa: PLW0603 -- one mask per process is the point
+    long = [one for one in credentials if one and len(one) >= SHORTEST_CREDENTIAL]
     with _lock:
-        for one in credentials:
-            if one and len(one) >= SHORTEST_CREDENTIAL:
-                _credentials = _credentials.holding(one)
+        for one in long:
+            _credentials = _credentials.holding(one)
+            if not any(other in one for other in long if other != one):
+                _telling = _telling.holding(one)
 
 
 def is_in_data(text: str) -> bool:
     """Whether a record's JSON, or its id, holds one of those credentials in any form or behind any escapes."""
     lower = text.lower()
     # Asked of every id and every new record: to call functions for these lines makes an id half as dear again.
-    for form in _credentials.forms:
+    for form in _telling.forms:
         if form in lower:
             return True
     if "%" in text or "\\" in text or "&" in text:
-        return _is_one_in(lower, _credentials.written) or _is_behind_escapes(text, _credentials)
+        return _is_one_in(lower, _telling.written) or _is_behind_escapes(text, _telling)
     return False
 
 

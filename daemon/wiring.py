@@ -70,8 +70,9 @@ def configure(values: Mapping[str, str]) -> Configuration:
     schedule, schedule_findings = read(ScheduleSettings, dict(values), integration="doorloop")
     channels, channel_findings = read(ChannelSettings, dict(values))
     served = accounts_of(values, settings)
-    redact.register(*settings.secrets, *teams.secrets_of(channels.integrations_teams_webhook))
-    redact.keep_out_of_data(channels.integrations_teams_webhook)
+    webhook = teams.secrets_of(channels.integrations_teams_webhook)
+    redact.register(*settings.secrets, *webhook)
+    redact.keep_out_of_data(*webhook)
     for account in served.values():
         redact.register(*account.secrets)
         redact.keep_out_of_data(*account.secrets)

@@ -230,6 +230,7 @@ def test_what_is_published_shows_no_key() -> None:
 def test_a_key_that_could_not_be_hidden_is_told(length: int, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Law 10: a key as short as a word is in records by chance, so it is let stand there; that is said aloud."""
     monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
+    monkeypatch.setattr(redact, "_telling", redact._Held(str.lower))
     key = "kQ7zkQ7zkQ7zkQ7z"[:length]
     found = account_of(doorloop_api_key=key).findings
     assert [(one.code, one.severity, one.holds) for one in found] == [("SETTING_INVALID", "warning", False)] * told

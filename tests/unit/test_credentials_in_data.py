@@ -6,11 +6,12 @@ import base64
 import html
 import json
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from common import redact
+from common.alerting.teams import secrets_of
 from common.errors import BadRecord
 from daemon.guard.wire import Envelope, open_list
 from daemon.integrations.doorloop.entities import ENTITIES
@@ -40,6 +41,7 @@ FORMS = {
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
+    monkeypatch.setattr(redact, "_telling", redact._Held(str.lower))
     redact.keep_out_of_data(KEY, "short", None)
 
 
@@ -94,3 +96,27 @@ def test_what_looks_like_a_credential_is_data(text: str) -> None:
     (line,) = maker.at_once([sent({"id": "t1", "notes": text})], "page").lines
     assert text in line
     assert not maker.met_credential
+
+
+HOOK_ID, SIGNATURE = "d2f0a71c45e94b7f9c1e8a6b3d5f7081", "Zq8WvT1xLm4_RkB7nYc2-HsJd9PfUe3A"
+HOOK_PATH = f"/workflows/{HOOK_ID}/triggers/manual/paths/invoke"
+HOOK_QUERY = f"api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={SIGNATURE}"
+HOOK = f"https://prod-12.westus.logic.azure.com:443{HOOK_PATH}?{HOOK_QUERY}"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [HOOK, HOOK.replace(":443", ""), unquote(HOOK), f"{HOOK_PATH}?{HOOK_QUERY}", HOOK_QUERY, HOOK_PATH, SIGNATURE],
+    ids=["whole", "without its port", "as it reads", "path and query", "query", "path", "signature"],
+)
+def test_a_record_is_kept_without_the_webhook_or_what_is_quoted_of_it(quoted: str) -> None:
+    """Law 10: each part of a workflow's address that may be quoted alone is looked for, and no more than needed."""
+    redact.keep_out_of_data(*secrets_of(HOOK))
+    maker = LineMaker(ENTITIES["tenants"])
+    record = sent({"id": "t1", "notes": f"all else {quoted} or so"})
+    assert maker.at_once([record], "page").lines == []
+    line = maker.line(arrived(record)[0].prepared(), "page")
+    assert HOOK_ID not in line
+    assert SIGNATURE not in line
+    assert "all else" in line
+    assert maker.met_credential

@@ -28,6 +28,7 @@ def _forget_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mask is one per process: what a test registers is forgotten again."""
     monkeypatch.setattr(redact, "_held", ())
     monkeypatch.setattr(redact, "_credentials", redact._Held(str.lower))
+    monkeypatch.setattr(redact, "_telling", redact._Held(str.lower))
 
 
 def forget() -> None:

@@ -95,7 +95,8 @@ def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
 
 def test_an_id_that_quotes_the_key_is_none_in_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted key is found nowhere: not among the ids of a page that brings nothing new, either."""
-    monkeypatch.setattr(redact, "_credentials", redact._credentials.holding("thisIsTheKeyOfTheAccount1"))
+    for held in ("_credentials", "_telling"):
+        monkeypatch.setattr(redact, held, redact._credentials.holding("thisIsTheKeyOfTheAccount1"))
     page = page_of([{"id": "a1"}, {"id": "thisIsTheKeyOfTheAccount1"}])
     assert Sorter(LineMaker(ENTITIES["tenants"]), str).sort(page).ids == ("a1",)
 
