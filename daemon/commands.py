@@ -249,7 +249,7 @@ class CommandDesk:
     def _acts(self, command: Row) -> dict[str, Callable[[], dict[str, Any]]]:
         """What each action means."""
         database, account = self._database, self._accounts[command["integration"]]
-        voice = self._desk.voice(command["integration"], command["account_key"])
+        voice, limits = self._desk.voice(command["integration"], command["account_key"]), account.limits
         pass_seconds = self._settings.icc_pass_hours * 3600
         return {
             Action.PING: lambda: handlers.ping(database, self._asking, account, command, voice),
@@ -261,7 +261,7 @@ class CommandDesk:
             Action.DISCARD: lambda: self.bulk.accept(command),
             Action.CANCEL_BULK: lambda: self.bulk.cancel(command, insist_until=self._closing),
             Action.FORGET_DRILL: lambda: handlers.forget_drill(database, account, command),
-            **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(database, voice, command)),
+            **dict.fromkeys(limit_handlers.ACTIONS, lambda: limit_handlers.act(database, voice, command, limits)),
         }
 
     def _finish(self, command: Row, state: str, result: dict[str, Any]) -> None:

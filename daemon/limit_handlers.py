@@ -9,6 +9,7 @@ from common.access import Action
 from common.errors import Refused
 from common.limit_wishes import checked
 from common.rules.breaker import FORCED, Breaker, force
+from common.rules.budget import BudgetLimits
 from common.states import BreakerState
 from common.store import accounts, breakers, budgets
 from common.store.database import Database, Row
@@ -19,13 +20,14 @@ ACTIONS = (Action.FORCE_BREAKER, Action.LOWER_LIMITS, Action.SCHEDULE)
 _STATES = {"open": BreakerState.FORCED_OPEN, "closed": BreakerState.FORCED_CLOSED}
 
 
-def act(database: Database, voice: AccountVoice, command: Row) -> dict[str, Any]:
-    """Do one of ``ACTIONS``; the result says what counts now. Raises ``Refused``."""
+def act(database: Database, voice: AccountVoice, command: Row, limits: BudgetLimits) -> dict[str, Any]:
+    """Do one of ``ACTIONS``; the result says what counts now. ``limits`` are those set. Raises ``Refused``."""
     account = (command["integration"], command["account_key"])
     wish = checked(command["action"], *account, command["payload"])
     if command["action"] == Action.FORCE_BREAKER:
         return _force(database, voice, account, wish, command["actor"])
     if command["action"] == Action.LOWER_LIMITS:
+        _refuse_more(wish["to"], limits)
         return _lower(database, voice, account, wish, command["actor"])
     return _schedule(database, voice, account, wish, command["actor"])
 
@@ -50,6 +52,13 @@ def _force(
     if not moved:  # forced again, for longer or shorter
         voice.event("info", "breaker", f"circuit breaker: still {course[-1].state}, by {by}: {wish['reason']}")
     return {"state": course[-1].state.value, "until": course[-1].forced_until}
+
+
+def _refuse_more(to: Mapping[str, int], limits: BudgetLimits) -> None:
+    """More than is set would do nothing but end a lowering that is in force."""
+    for name, most in (("perMinute", limits.per_minute), ("perHour", limits.per_hour)):
+        if most and to.get(name, 0) > most:
+            raise Refused("VALUE_UNUSABLE", what=name, value=str(to[name]), expected=f"at most {most}, which is set")
 
 
 def _lower(

@@ -117,6 +117,17 @@ def test_lowered_limits_hold_a_run_and_lifted_ones_let_it_go_on(
     assert "waited" in {sample["decision"] for sample in samples(database)}
 
 
+def test_limits_are_lowered_not_raised(drill: DrillServer, database_url: str, database: Database) -> None:
+    """Issue 3: an admin may lower them; more than is set is refused, and what is lowered stays so."""
+    with engine(drill, database_url, DOORLOOP_RATE_LIMIT_PER_MINUTE="600") as copier:
+        lower(copier, perMinute=10, perHour=5000)  # of an hour no limit is set
+        with pytest.raises(Refused) as refusal:
+            lower(copier, perMinute=6000)
+        assert (refusal.value.code, "at most 600" in refusal.value.remedy) == ("VALUE_UNUSABLE", True)
+        (kept,) = rows(database, "SELECT lowered_to FROM control.budgets")
+        assert kept["lowered_to"]["perMinute"] == 10
+
+
 def test_nothing_is_lifted_when_nothing_is_lowered(drill: DrillServer, database_url: str) -> None:
     """Said plainly."""
     with engine(drill, database_url) as copier, pytest.raises(Refused) as refusal:
