@@ -104,7 +104,7 @@ VENDOR = (
     Code(
         "VENDOR_ASKED_LATER",
         "run deferred",
-        "DoorLoop answered {status} at {path} and asked to come back later: nothing is sent before {until}.",
+        "DoorLoop answered {status} at {path} and asked to come back later: no run sends anything before {until}.",
         "Nothing to do at first: the run goes on by itself then, a dry run does not. If it lasts, see status.doorloop.com.",
     ),
     Code(
@@ -116,7 +116,7 @@ VENDOR = (
     Code(
         "RATE_LIMITED_UNTIL",
         "run deferred",
-        "DoorLoop asked us to slow down (429): nothing is sent before {until}.",
+        "DoorLoop asked us to slow down (429): no run sends anything before {until}.",
         "Nothing to do: the run goes on by itself then, a dry run does not. If it comes often, lower the DOORLOOP_RATE_LIMIT_… settings.",
     ),
     Code(

@@ -303,6 +303,7 @@ class RunReporter:
         """A request is tried again (called by the guard)."""
         with self._lock:
             self.retries += 1
+            self.waited_seconds += wait_seconds
         if not isinstance(error, RateLimited):  # law 7: being rate-limited is not failing
             self._group(error)
         msg = f"{error.cause} Trying again in {wait_seconds:.1f} s (attempt {attempt})."

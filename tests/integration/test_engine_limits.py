@@ -76,6 +76,7 @@ def test_a_short_429_is_waited_for(
     second = [entry for entry in drill.log.entries() if "page_number=2" in entry.query]
     assert [entry.status for entry in second] == [429, 200]
     assert least <= second[1].started - second[0].started < most
+    assert run.run["waited_seconds"] >= least  # its back-off is a wait as any other
     assert_tables_equal_truth(database, drill, ["owners"])
 
 
@@ -122,7 +123,7 @@ def test_a_vendor_in_trouble_that_names_an_hour_defers_and_is_named(
     run = copier.run()
     assert (run.state, run.code, run.error("owners")) == ("deferred", "VENDOR_ASKED_LATER", "VENDOR_ASKED_LATER")
     until = f"{run.run['blocked_until']:%Y-%m-%d %H:%M:%S} UTC"
-    cause = f"DoorLoop answered {status} at /owners and asked to come back later: nothing is sent before {until}."
+    cause = f"DoorLoop answered {status} at /owners and asked to come back later: no run sends anything before {until}."
     assert run.run["error"]["cause"] == cause
     (shown,) = found_runs(database)
     assert shown.error is not None
@@ -144,7 +145,7 @@ def test_a_run_put_off_by_a_429_says_so_without_an_error(
     until = f"{run.run['blocked_until']:%Y-%m-%d %H:%M:%S} UTC"
     (warning,) = run.run["warnings"]
     assert warning["code"] == "RATE_LIMITED_UNTIL"
-    assert warning["cause"] == f"DoorLoop asked us to slow down (429): nothing is sent before {until}."
+    assert warning["cause"] == f"DoorLoop asked us to slow down (429): no run sends anything before {until}."
     (event,) = rows(database, "SELECT level, msg FROM control.events WHERE code = 'RATE_LIMITED_UNTIL'")
     assert (event["level"], warning["cause"] in event["msg"]) == ("warn", True)
     assert rows(database, "SELECT 1 FROM control.error_groups") == []
