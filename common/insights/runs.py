@@ -6,7 +6,7 @@ have written it down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -163,7 +163,10 @@ def detail(database: Database, run_id: str) -> RunDetail | None:
     """One run with its entities; None when there is none such."""
     with database.transaction() as link:
         row = link.execute(SQL["run"], {"run_id": run_id}).fetchone()
-        return RunDetail(run_row(row), _parts(link, run_id)) if row else None
+        if row is None:
+            return None
+        run, parts = run_row(row), _parts(link, run_id)
+    return RunDetail(run, tuple(map(_as_left, parts)) if run.state is RunState.INTERRUPTED else parts)
 
 
 def active(database: Database, integration: str, account_key: str = "main") -> ActiveRun | None:
@@ -252,6 +255,12 @@ def run_row(row: Row) -> RunRow:
 
 def _parts(link: Link, run_id: str) -> tuple[RunPart, ...]:
     return tuple(_part(row) for row in link.execute(SQL["run_parts"], {"run_id": run_id}).fetchall())
+
+
+def _as_left(part: RunPart) -> RunPart:
+    """What becomes of an entity whose run's process is gone, before anybody has written it."""
+    became = {EntityState.RUNNING: EntityState.PARTIAL, EntityState.WAITING: EntityState.SKIPPED}
+    return replace(part, state=became.get(part.state, part.state))
 
 
 def _part(row: Row) -> RunPart:

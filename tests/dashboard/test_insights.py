@@ -110,6 +110,13 @@ def test_a_run_that_its_process_left_is_interrupted(database: Database, lease: s
     assert row.error is not None
     assert row.error.cause == "The process died at page 42 of properties."
     assert runs.active(database, "doorloop") is None
+    detail = runs.detail(database, run_id)
+    assert detail is not None
+    assert {part.state for part in detail.parts} <= {EntityState.COMPLETE, EntityState.PARTIAL, EntityState.SKIPPED}
+    with database.transaction() as link:
+        told = link.execute("SELECT state FROM report.runs WHERE run_id = %s", [run_id]).fetchone()
+    assert told is not None
+    assert told["state"] == "interrupted"
     marks = look(database).entities[1].marks
     assert marks[-1].interrupted
 
@@ -120,6 +127,10 @@ def test_an_active_run_tells_how_far_it_is(database: Database) -> None:
     seed.events(database, run_id)
     active = runs.active(database, "doorloop")
     assert active is not None
+    with database.transaction() as link:
+        told = link.execute("SELECT state FROM report.runs WHERE run_id = %s", [run_id]).fetchone()
+    assert told is not None
+    assert told["state"] == "running"
     assert active.current is not None
     assert (active.current.entity, active.current.page, active.current.pages_expected) == ("properties", 42, 100)
     assert active.run.totals.received == 28_400
