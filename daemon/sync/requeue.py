@@ -27,7 +27,7 @@ from daemon.sync.patient import Patient
 from daemon.sync.reporter import RunReporter
 from daemon.sync.requeue_by_id import ById, ends_run
 from daemon.sync.requeue_by_list import ListPass, PassEnd, asked_of
-from daemon.sync.requeue_letters import GONE, MISSED, SHARE_SPENT, RequeuedLetters
+from daemon.sync.requeue_letters import GONE, MISSED, NAMELESS_GONE, SHARE_SPENT, RequeuedLetters
 
 __all__ = ["REQUEUE", "SHARE_SPENT", "Requeue"]
 
@@ -156,12 +156,14 @@ class Requeue:
         is_answered = self._ask_unmet(
             [*known, *to_ask[: asked_after(len(to_ask), end.pages, self._letters.requests_left)]]
         )
-        gone = [letter for letter in end.unmet if letter.record_id is None] if end.is_whole else []
+        nameless = [letter for letter in end.unmet if letter.record_id is None] if end.is_whole else []
+        gone: list[Waiting] = []
         absent = self._by_id.absent
         if absent and end.is_whole and is_answered and self._by_id.finds(end.shown):
             gone += absent
-        closed = self._by_id.settled | {letter.id for letter in gone}
+        closed = self._by_id.settled | {letter.id for letter in (*nameless, *gone)}
         missed = [letter for letter in end.unmet if letter.id not in closed]
+        self._letters.settle_unread(nameless, NAMELESS_GONE, "no longer sent without an id")
         self._letters.settle_unread(gone, GONE, "no longer at the vendor")
         self._letters.settle_unread(missed, MISSED, "not met in the list, without a proof that they are gone")
 

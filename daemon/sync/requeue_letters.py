@@ -28,6 +28,9 @@ SHARE_SPENT = "REQUEUE_SHARE_SPENT"
 
 RECOVERED = Settling("recovered", "recovered", "a requeue brought it good")
 GONE = Settling("gone", "recovered", "the vendor no longer has this record")
+NAMELESS_GONE = Settling(
+    "gone", "recovered", "the vendor no longer sends it without an id; if it was mended, the next run brings it"
+)
 SAME, OTHER = Settling("same", "open"), Settling("other", "open")
 MISSED, REFUSED = Settling("missed", "open"), Settling("refused", "open")
 

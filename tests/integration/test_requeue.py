@@ -137,6 +137,8 @@ def test_a_record_without_id_needs_the_list(house: Engine, drill: DrillServer, d
     found = ended(house, press_requeue(house))
     assert found["verdict"] == "0 of 3 recovered, 3 no longer sent by the vendor"
     assert letters(database) == []
+    reasons = {row["finish_reason"] for row in rows(database, "SELECT finish_reason FROM control.dead_letters")}
+    assert reasons == {"the vendor no longer sends it without an id; if it was mended, the next run brings it"}
 
 
 def test_a_list_that_proves_nothing_closes_nothing(house: Engine, drill: DrillServer, database: Database) -> None:
