@@ -211,4 +211,4 @@ def _one(link: Link, name: str, params: dict[str, str]) -> dict[str, Any]:
 
 
 def _clock(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%H:%M:%S UTC")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
