@@ -39,6 +39,9 @@ def configure(form: Literal["text", "json"], level: int = logging.INFO) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    # It warns, with a traceback, of every answer with a header line that it cannot read, and quotes what follows: ten
+    # megabytes of them took seconds to mask, a Stop waited behind that. The answer is judged by what it brings.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_MaskedFormatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
 

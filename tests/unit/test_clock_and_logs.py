@@ -114,7 +114,7 @@ def test_libraries_that_log_by_themselves_are_masked(capsys: pytest.CaptureFixtu
     """A library's warning with a key and an escape sequence in it."""
     redact.register(CANARY)
     logs.configure("text")
-    logging.getLogger("urllib3").warning("retrying %s \x1b[2J", f"http://x/?k={CANARY}")
+    logging.getLogger("another.library").warning("retrying %s \x1b[2J", f"http://x/?k={CANARY}")
     shown = capsys.readouterr().err
     assert "retrying" in shown
     assert CANARY not in shown
@@ -141,3 +141,13 @@ def test_a_library_with_a_handler_of_its_own_is_masked_too() -> None:
     assert written.getvalue().startswith("SERVER it broke •••")
     assert "Traceback" in written.getvalue()
     assert CANARY not in written.getvalue()
+
+
+def test_a_vendors_odd_headers_are_not_written_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """Law 6: urllib3 quotes every header behind one that it cannot read, and masking megabytes took a Stop's time."""
+    logs.configure("text")
+    logging.getLogger("urllib3.connectionpool").warning("Failed to parse headers: %s", "x" * 100)
+    logging.getLogger("another.library").warning("a word of its own")
+    written = capsys.readouterr().err
+    assert "Failed to parse" not in written
+    assert "a word of its own" in written
