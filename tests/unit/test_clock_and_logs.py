@@ -114,7 +114,7 @@ def test_libraries_that_log_by_themselves_are_masked(capsys: pytest.CaptureFixtu
     """A library's warning with a key and an escape sequence in it."""
     redact.register(CANARY)
     logs.configure("text")
-    logging.getLogger("another.library").warning("retrying %s \x1b[2J", f"http://x/?k={CANARY}")
+    logging.getLogger("some.package").warning("retrying %s \x1b[2J", f"http://x/?k={CANARY}")
     shown = capsys.readouterr().err
     assert "retrying" in shown
     assert CANARY not in shown
@@ -147,7 +147,7 @@ def test_a_vendors_odd_headers_are_not_written_to_the_log(capsys: pytest.Capture
     """Law 6: urllib3 quotes every header behind one that it cannot read, and masking megabytes took a Stop's time."""
     logs.configure("text")
     logging.getLogger("urllib3.connectionpool").warning("Failed to parse headers: %s", "x" * 100)
-    logging.getLogger("another.library").warning("a word of its own")
+    logging.getLogger("some.package").warning("a word of its own")
     written = capsys.readouterr().err
     assert "Failed to parse" not in written
     assert "a word of its own" in written
