@@ -13,6 +13,7 @@ import pytest
 from common import redact
 from common.alerting.teams import secrets_of
 from common.errors import BadRecord
+from daemon import wiring
 from daemon.guard.wire import Envelope, open_list
 from daemon.integrations.doorloop.entities import ENTITIES
 from daemon.sync.convert import arrived
@@ -120,3 +121,11 @@ def test_a_record_is_kept_without_the_webhook_or_what_is_quoted_of_it(quoted: st
     assert SIGNATURE not in line
     assert "all else" in line
     assert maker.met_credential
+
+
+def test_a_daemon_keeps_the_parts_of_its_webhook_out_of_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 10: what the rule above holds for is what a daemon really looks for."""
+    monkeypatch.setattr(redact, "_held", ())
+    wiring.configure({"INTEGRATIONS_TEAMS_WEBHOOK": HOOK})
+    for part in (HOOK_ID, SIGNATURE, HOOK_QUERY):
+        assert redact.is_in_data(f"a record with {part} in it")
