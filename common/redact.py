@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, quote_plus, unquote, urlsplit
@@ -25,32 +25,23 @@ SHORTEST_CREDENTIAL = 16  # a shorter one may be a word of somebody's records
 _LONGER_THAN_WORDS = 12  # a shorter secret of letters only may be a word: "postgres" must not hide every "Postgres"
 
 _PATTERNS = (
-    (
-        re.compile(r"(?i)\b(authorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?)(?:[a-z][\w-]*\s+)?[^\s'\",;]+"),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
-    (
-        # Signed addresses as well: sig= (Azure), X-Amz-Signature and X-Amz-Security-Token (AWS), X-Goog-Signature.
-        re.compile(
-            r"(?i)([?&#](?:[\w.-]*(?:signature|token|secret|password|credential)|sig|code|code_verifier|api[_-]?key|key)=)"
-            r"[^&#\s'\"]+"
-        ),
-        rf"\1{HIDDEN}",
+    re.compile(r"(?i)\bauthorization(?:['\"]?\s*[:=]|['\"]\s*,)\s*['\"]?(?P<hidden>(?:[a-z][\w-]*\s+)?[^\s'\",;]+)"),
+    re.compile(r"(?i)\bbearer\s+(?P<hidden>[A-Za-z0-9._~+/=-]{8,})"),
+    # Signed addresses as well: sig= (Azure), X-Amz-Signature and X-Amz-Security-Token (AWS), X-Goog-Signature.
+    re.compile(
+        r"(?i)[?&#](?:[\w.-]*(?:signature|token|secret|password|credential)|sig|code|code_verifier|api[_-]?key|key)="
+        r"(?P<hidden>[^&#\s'\"]+)"
     ),
     # A signed token. First is seen whether a point ends the word at all: looked for from each "eyJ" of one without, a
     # header's length would take seconds.
-    (re.compile(r"(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)([\w-]*?\b)eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)((?:__host-|__secure-)?hc_(?:session|oidc)=)[^;\s'\",]+"), rf"\1{HIDDEN}"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    re.compile(r"(?<![\w-])(?=[\w-]+\.[\w-]{8,}\.)[\w-]*?\b(?P<hidden>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"),
+    re.compile(r"(?i)(?:__host-|__secure-)?hc_(?:session|oidc)=(?P<hidden>[^;\s'\",]+)"),
+    re.compile(r"://[^/\s:@]*:(?P<hidden>[^/\s@]+)@"),
     # A token of the admin API, by its look (common/store/api_tokens.py).
-    (re.compile(r"\bicc_[A-Za-z0-9_-]{40,}"), HIDDEN),
+    re.compile(r"\b(?P<hidden>icc_[A-Za-z0-9_-]{40,})"),
     # A workflow's whole path and query are its credential (Teams fact: `sig` is the key, the id finds the flow).
-    (
-        re.compile(
-            r"(https://[^/\s]+\.(?:logic\.azure\.com|powerplatform\.com|webhook\.office\.com)(?::\d+)?/)[^\s'\"]+"
-        ),
-        rf"\1{HIDDEN}",
+    re.compile(
+        r"https://[^/\s]+\.(?:logic\.azure\.com|powerplatform\.com|webhook\.office\.com)(?::\d+)?/(?P<hidden>[^\s'\"]+)"
     ),
 )
 
@@ -98,6 +89,8 @@ class _All(tuple[_Held, ...]):
 _held: tuple[_Held, ...] = ()
 _SHORT = 40
 """Longer texts are not remembered."""
+_STEP, _OVERLAP = 64_000, 16_000
+"""Characters: how long texts are looked through part by part, each with so many of the next."""
 
 
 def register(*secrets: str | None) -> None:
@@ -191,12 +184,15 @@ def _mask_short(text: str, held: tuple[_Held, ...]) -> str:
 
 
 def _masked(text: str, held_now: tuple[_Held, ...]) -> str:
-    for held in held_now:
-        text = _without(text, held)
-    if _is_suspicious(text.lower()):
-        for pattern, replacement in _PATTERNS:
-            text = pattern.sub(replacement, text)
-    return text
+    spans: list[Place] = []
+    for window in _windows(text):
+        part = window[1]
+        for held in held_now:
+            spans += _spans(window, held)
+        if _is_suspicious(part.lower()):
+            for pattern in _PATTERNS:
+                spans += [_at(window, found.span("hidden")) for found in pattern.finditer(part)]
+    return _hidden(text, spans) if spans else text
 
 
 def _is_suspicious(lower: str) -> bool:
@@ -207,20 +203,59 @@ def _is_suspicious(lower: str) -> bool:
 
 
 def _without(text: str, held: _Held) -> str:
+    return _hidden(text, [span for window in _windows(text) for span in _spans(window, held)])
+
+
+def _hidden(text: str, spans: list[Place]) -> str:
+    """The text without what stands there."""
+    kept: list[str] = []
+    end = 0
+    for first, last in sorted(spans):
+        if first >= end:  # else it overlaps the one before, and is hidden with it
+            kept += (text[end:first], HIDDEN)
+        end = max(end, last)
+    return "".join((*kept, text[end:]))
+
+
+_Window = tuple[int, str]
+"""Where a part of a text begins in it, and the part."""
+
+
+def _windows(text: str) -> Iterable[_Window]:
+    """The text, a long one in parts that overlap by more than any secret is long, however it is escaped.
+
+    An expression that runs over a vendor's twenty megabytes lets no other thread work meanwhile, a Stop's neither.
+    """
+    if len(text) <= _STEP + _OVERLAP:
+        return ((0, text),)
+    starts = range(0, len(text) - _OVERLAP, _STEP)
+    return ((start, text[start : start + _STEP + _OVERLAP]) for start in starts)
+
+
+def _at(window: _Window, place: Place) -> Place:
+    """A place in the window, in the whole text."""
+    return window[0] + place[0], window[0] + place[1]
+
+
+def _spans(window: _Window, held: _Held) -> Sequence[Place]:
+    """Where in the whole text a secret stands, one that is behind escapes as well."""
+    text = window[1]
     folded, escaped = held.fold(text), may_have_escapes(text)
+    found: Sequence[Place] = ()
     if _is_one_in(folded, held.forms) or (escaped and _is_one_in(folded, held.written)):
-        text = _hidden(text, held.fold, held.forms + held.written)
+        found = _found(text, held.fold, held.forms + held.written)
     if escaped:
         for undone, escapes in undoings(text):
             if _is_one_in(held.fold(undone), held.plain):
-                text = _hidden(text, held.fold, held.plain, escapes)
-    return text
+                found = [*found, *_found(text, held.fold, held.plain, escapes)]
+    return [_at(window, place) for place in found] if found else ()
 
 
 def _is_behind_escapes(text: str, held: _Held) -> bool:
-    for undone, _ in undoings(text):  # noqa: SIM110 -- as in ``_is_one_in``
-        if _is_one_in(held.fold(undone), held.plain):
-            return True
+    for _, part in _windows(text):
+        for undone, _ in undoings(part):
+            if _is_one_in(held.fold(undone), held.plain):
+                return True
     return False
 
 
@@ -231,8 +266,10 @@ def _is_one_in(text: str, secrets: tuple[str, ...]) -> bool:
     return False
 
 
-def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], escapes: Sequence[Escape] = ()) -> str:
-    """The text without these, which were found in it folded, perhaps with its ``escapes`` undone."""
+def _found(
+    text: str, fold: Callable[[str], str], secrets: tuple[str, ...], escapes: Sequence[Escape] = ()
+) -> list[Place]:
+    """Where these stand in the text, which were found in it folded, perhaps with its ``escapes`` undone."""
     view, places = _view(text, fold, escapes)
     spans = []
     for secret in secrets:
@@ -240,13 +277,7 @@ def _hidden(text: str, fold: Callable[[str], str], secrets: tuple[str, ...], esc
         while start >= 0:
             spans.append((places[start][0], places[start + len(secret) - 1][1]))
             start = view.find(secret, start + 1)
-    kept: list[str] = []
-    end = 0
-    for first, last in sorted(spans):
-        if first >= end:  # else it overlaps the one before, and is hidden with it
-            kept += (text[end:first], HIDDEN)
-        end = max(end, last)
-    return "".join((*kept, text[end:]))
+    return spans
 
 
 def _view(text: str, fold: Callable[[str], str], escapes: Sequence[Escape]) -> tuple[str, list[Place]]:
