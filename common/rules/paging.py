@@ -57,9 +57,10 @@ class Paging:
         if told is not None and rows and number > (MOST_TIMES_EXPECTED * told + MOST_MORE if told > 1 else MOST_PAGES):
             raise PagesUnreliable("LIST_WITHOUT_END", page=number, pages=told)
         if rows == 0:
-            expected = self.pages_expected
-            missing = self.total is not None and self.total > 0
-            if missing and (number == 1 or (expected is not None and number < expected)):
+            # By the larger total: an error in place of a page may count nothing at all.
+            most = max(self.total or 0, self.first_total or 0)
+            expected = self._pages_for(most)
+            if most and (number == 1 or (expected is not None and number < expected)):
                 raise PagesUnreliable("EMPTY_PAGE_EARLY", page=number, pages=expected or number)
             return
         before, self._rows_without_id = self._rows_without_id, 0 if ids else self._rows_without_id + rows

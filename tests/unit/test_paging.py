@@ -65,6 +65,16 @@ def test_the_same_page_read_twice_is_no_repetition() -> None:
     paging.observe(1, ids(0, 5), 5, 5)
 
 
+@pytest.mark.parametrize("total", [0, 10, None])
+def test_an_empty_page_that_counts_less_is_no_end_either(total: int | None) -> None:
+    """An error with status 200 in place of page 2 of 4: the list has not lost thirty records within a second."""
+    paging = Paging()
+    paging.observe(1, ids(0, 10), 10, 40)
+    with pytest.raises(PagesUnreliable) as caught:
+        paging.observe(2, (), 0, total)
+    assert caught.value.code == "EMPTY_PAGE_EARLY"
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_an_empty_page_before_the_last_is_caught(number: int) -> None:
     """200 with no rows in the middle of a list is not its end."""
