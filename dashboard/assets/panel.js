@@ -101,7 +101,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".hc");
   let instance = instances.get(root);
   if (!instance) {
-    instance = {};
+    instance = { focusTurn: data.focus?.[1] };
     instances.set(root, instance);
     root.addEventListener("click", (event) => {
       const sender = event.target.closest("[data-send]");
@@ -110,11 +110,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   instance.send = setTriggerValue;
   if (data.watch) watchSession(data.watch);
-  if (data.focus && instance.focused !== data.focus) {
+  // The number tells one return from another: the script run that is told of one may be cut short by a tick.
+  const [focus, turn] = data.focus ?? [];
+  if (focus && instance.focusTurn !== turn) {
     const senders = [...root.querySelectorAll("[data-send]")];
-    senders.find((sender) => sender.dataset.value === data.focus)?.focus({ preventScroll: true });
+    senders.find((sender) => sender.dataset.value === focus)?.focus({ preventScroll: true });
   }
-  instance.focused = data.focus;
+  instance.focusTurn = turn;
   const text = JSON.stringify(data.tree);
   if (instance.drawn === text) return;
   instance.drawn = text;

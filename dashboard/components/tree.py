@@ -54,11 +54,13 @@ def nothing() -> None:
     """A callback that does nothing: Streamlit sets a trigger's result only when somebody listens."""
 
 
-def show(tree: Sequence[Node | None], *, key: str, watch_seconds: float | None = None, focus: str | None = None) -> Any:
+def show(
+    tree: Sequence[Node | None], *, key: str, watch_seconds: float | None = None, focus: tuple[str, int] | None = None
+) -> Any:
     """Draw a tree under a key of its own; returns Streamlit's result, whose ``open`` is what a row sent, or None.
 
-    ``watch_seconds``: how often the page asks whether its session holds. ``focus``: give the focus back, once, to the
-    button that had sent this value.
+    ``watch_seconds``: how often the page asks whether its session holds. ``focus``: give the focus back to the
+    button that had sent this value, once for each number that comes with it.
     """
     data = {"tree": [node for node in tree if node is not None], "watch": watch_seconds, "focus": focus}
     return _panel()(key=key, data=data, on_open_change=nothing)

@@ -117,7 +117,7 @@ def _runs(data: PageData) -> None:
         show([el("div", el("h2", "Last runs"), cls="top"), *notices.empty_tree(nothing)], key="runs")
         return
     number = len(CATALOG[data.account.integration].entities)
-    back_to = st.session_state.pop(state.FOCUS_RUN, None)
+    back_to = st.session_state.get(state.FOCUS_RUN)
     answer: Any = show(runs.runs_tree(data.runs, data.now, entities=number), key="runs", focus=back_to)
     if answer.open:
         st.session_state[state.OPEN_RUN] = answer.open
@@ -184,7 +184,9 @@ def _drawer(data: PageData, session: Session) -> None:
 
 
 def _close_run() -> None:
-    st.session_state[state.FOCUS_RUN] = st.session_state.pop(state.OPEN_RUN, None)
+    """Have the focus given back to the row, also when a tick drew the drawer once more and it is closed twice."""
+    last_run, times = st.session_state.get(state.FOCUS_RUN, ("", 0))
+    st.session_state[state.FOCUS_RUN] = (st.session_state.pop(state.OPEN_RUN, None) or last_run, times + 1)
 
 
 @st.dialog("Run", width="medium", position="right", on_dismiss=_close_run)

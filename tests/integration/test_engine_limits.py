@@ -24,6 +24,7 @@ from daemon.guard.limiter import Limiter
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import held
 from tests.harness import ADMIN, Engine, Outcome, engine
+from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import assert_tables_equal_truth, one, rows, table
 from tests.waiting import wait_for
 
@@ -245,22 +246,35 @@ def test_a_rate_limit_leaves_no_failure_behind(copier: Engine, drill: DrillServe
     assert rows(database, "SELECT 1 FROM control.events WHERE level = 'error'") == []
 
 
-@pytest.mark.parametrize("fault", ["repeated_page", "no_new_ids"])
+@pytest.mark.parametrize("shown", [slice(20, 40), slice(10, 30)], ids=["repeated_page", "no_new_ids"])
 def test_come_back_later_is_heeded_whatever_else_ended_the_run(
-    copier: Engine, drill: DrillServer, database: Database, fault: str
+    database: Database, database_url: str, shown: slice
 ) -> None:
     """Law 7: a page fetched ahead was told to come back in an hour, and an earlier one then ended the entity: no run
     starts before."""
-    drill.set_fault("slow", entity="owners", only_page=3, delay_seconds=1.0)
-    drill.set_fault(fault, entity="owners", only_page=3)
-    drill.set_fault("rate_limited", entity="owners", only_page=4, retry_after="3600")
-    run = copier.run()
-    assert (run.state, run.entities["owners"]["state"]) == ("incomplete", "partial")
-    until = blocked_until(database)
-    assert until is not None
-    assert until > run.run["finished_at"] + timedelta(minutes=50)
-    with pytest.raises(Refused) as refusal:
-        copier.run()
+    third_is_asked = threading.Event()
+    with SmallVendor([tenant(number) for number in range(70)]) as vendor:
+
+        def bend(number: int) -> Answer | None:
+            if number == 4:
+                third_is_asked.wait()
+                return Answer({"message": "slow down"}, 429, Retry_After="3600")
+            if number != 3:
+                return None
+            third_is_asked.set()
+            put_off = "SELECT 1 FROM control.rate_limit_samples WHERE decision = 'deferred'"
+            wait_for(lambda: rows(database, put_off), "page 4 is put off")
+            return Answer({"total": 70, "data": vendor.records[shown]})
+
+        vendor.bend_page = bend
+        with engine(None, database_url, **vendor.reach) as copier:
+            run = copier.run(entities=["tenants"])
+            assert (run.state, run.entities["tenants"]["state"]) == ("incomplete", "partial")
+            until = blocked_until(database)
+            assert until is not None
+            assert until > run.run["finished_at"] + timedelta(minutes=50)
+            with pytest.raises(Refused) as refusal:
+                copier.run(entities=["tenants"])
     assert refusal.value.code == "BLOCKED_UNTIL"
 
 
