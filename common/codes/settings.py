@@ -20,6 +20,12 @@ SETTINGS = (
         "Postgres does not let us write: {detail}",
         "Give the user of DATABASE_URL the right to make schemas in its database (GRANT CREATE ON DATABASE), on a server that is not read-only.",
     ),
+    Code(
+        "DATABASE_NOT_UTF8",
+        "start refused",
+        "The database of DATABASE_URL keeps its texts as {detail}, which has no room for every letter.",
+        "Set DATABASE_URL to a database in UTF8 (CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8').",
+    ),
     Code("EMBEDDED_DATABASE", "start refused", "The embedded Postgres cannot do it: {problem}", "{remedy}"),
     Code(
         "BASE_URL_NOT_API",

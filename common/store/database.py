@@ -114,7 +114,13 @@ def _bounded(link: Link) -> None:
     """A client that freezes inside a transaction must not hold its locks for ever."""
     wait = f"{IDLE_IN_TRANSACTION_SECONDS}s"
     link.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (wait,))
+    _read_alike(link)
     link.commit()
+
+
+def _read_alike(link: Link) -> None:
+    """Dates come as the driver reads them, whatever the database's own setting is."""
+    link.execute("SELECT set_config('DateStyle', 'ISO', false)")
 
 
 class Database:
@@ -262,7 +268,10 @@ class Database:
         """A connection of one's own, outside the pool, known to the server as ``name``. The caller closes it."""
         with translated():
             address = self._named(self.direct_url if direct else self.url, name)
-            return Connection[DictRow].connect(address, autocommit=autocommit, **_link_settings())
+            link = Connection[DictRow].connect(address, autocommit=True, **_link_settings())
+            _read_alike(link)
+            link.autocommit = autocommit
+            return link
 
     @staticmethod
     def _named(url: str, name: str) -> str:
@@ -276,6 +285,8 @@ def _link_settings() -> dict[str, Any]:
     # Prepared statements live on a server connection, which a transaction-mode pooler hands to somebody else.
     return {
         "row_factory": dict_row,
+        # PGCLIENTENCODING, or the database's own setting, would have our UTF-8 read as something else.
+        "client_encoding": "UTF8",
         "prepare_threshold": None,
         "keepalives": 1,
         "keepalives_idle": 10,

@@ -16,7 +16,7 @@ from yoyo.connections import parse_uri
 
 from common.config import SharedSettings, environment, read_process
 from common.errors import DatabaseAway, IccError
-from common.store.database import Database, first_line, translated
+from common.store.database import Database, Link, first_line, translated
 from common.store.door import opened
 from common.store.embedded import EmbeddedPostgresError
 from common.store.statements import SQL_FOLDER
@@ -24,11 +24,13 @@ from common.store.statements import SQL_FOLDER
 LOCK_KEY = 4_201_187_651
 """Any number, the same for every version of this program."""
 ATTEMPTS = 10
+_OURS = {"schema": "control", "client_encoding": "UTF8"}
 
 
 def migrate(database: Database) -> list[str]:
     """Apply what is missing; returns the ids applied. Waits while another process migrates. Raises ``DatabaseAway``."""
     with _alone(database), database.connect("icc:migrate", direct=True) as link, translated():
+        _refuse_other_than_utf8(link)
         try:
             link.execute("CREATE SCHEMA IF NOT EXISTS control")
             applied = _apply(database.direct_url)
@@ -37,6 +39,13 @@ def migrate(database: Database) -> list[str]:
             return applied
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise DatabaseAway(first_line(error), code="DATABASE_FORBIDS") from None
+
+
+def _refuse_other_than_utf8(link: Link) -> None:
+    """In any other encoding the server would refuse some of the vendor's letters, or not know them as letters."""
+    row = link.execute("SELECT current_setting('server_encoding') AS encoding").fetchone()
+    if row is not None and row["encoding"] != "UTF8":
+        raise DatabaseAway(row["encoding"], code="DATABASE_NOT_UTF8")
 
 
 @contextmanager
@@ -86,7 +95,7 @@ class _backend:  # noqa: N801 -- reads as a function
 
     def __init__(self, url: str) -> None:
         parsed = parse_uri(url)
-        self._uri = str(parsed._replace(scheme="postgresql+psycopg", args={**parsed.args, "schema": "control"}))
+        self._uri = str(parsed._replace(scheme="postgresql+psycopg", args={**parsed.args, **_OURS}))
 
     def __enter__(self):  # type: ignore[no-untyped-def]  # yoyo has no types
         self._backend = get_backend(self._uri)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from psycopg import conninfo
 
 from common.errors import DatabaseAway
 from common.states import MOVES
@@ -148,3 +149,43 @@ def test_a_database_that_forbids_says_so(empty_database_url: str, forbid: str) -
             migrate(database)
     assert caught.value.code == "DATABASE_FORBIDS"
     assert "GRANT CREATE" in caught.value.remedy
+
+
+def test_a_database_of_another_encoding_says_so(empty_database_url: str) -> None:
+    """A sentence, no traceback: in Latin letters alone some records could not be kept."""
+    with Database(empty_database_url) as database, database.connect("encodings") as link:
+        link.execute("CREATE DATABASE icc_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'")
+        try:
+            with (
+                Database(conninfo.make_conninfo(empty_database_url, dbname="icc_latin")) as latin,
+                pytest.raises(DatabaseAway) as caught,
+            ):
+                migrate(latin)
+        finally:
+            link.execute("DROP DATABASE icc_latin")
+    assert (caught.value.code, "LATIN1" in caught.value.cause) == ("DATABASE_NOT_UTF8", True)
+
+
+@pytest.mark.parametrize("where", ["the environment", "the database"])
+def test_texts_and_dates_come_alike_whatever_is_set(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A client encoding or a date style set from outside changes no letter and no moment."""
+    with Database(empty_database_url) as database, database.connect("settings") as link:
+        name = link.execute("SELECT current_database() AS name").fetchone()
+        assert name is not None
+        if where == "the environment":
+            monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+            monkeypatch.setenv("PGDATESTYLE", "German")
+        else:
+            link.execute(sql(f"ALTER DATABASE {name['name']} SET client_encoding = 'LATIN1'"))
+            link.execute(sql(f"ALTER DATABASE {name['name']} SET DateStyle = 'German'"))
+    with Database(empty_database_url) as database:
+        assert migrate(database)
+        asked = sql("SELECT 'José €' AS text, encode(convert_to('José €', 'UTF8'), 'hex') AS bytes, now() AS at")
+        with database.transaction() as pooled, database.connect("its own") as own:
+            found = [link.execute(asked).fetchone() for link in (pooled, own)]
+    for row in found:
+        assert row is not None
+        assert (row["text"], row["bytes"]) == ("José €", "José €".encode().hex())
+        assert row["at"].tzinfo is not None

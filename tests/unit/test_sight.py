@@ -87,6 +87,7 @@ def test_every_fact_that_may_quote_a_record_is_private() -> None:
     ours = {  # what these sentences show is of our own making, or typed by the person who reads it
         ("DATABASE_AWAY", "detail"),
         ("DATABASE_FORBIDS", "detail"),
+        ("DATABASE_NOT_UTF8", "detail"),
         ("LEASE_LOST", "detail"),
         ("LETTERS_GREW", "now"),
         ("NETWORK_FAULT", "detail"),
