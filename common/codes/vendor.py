@@ -102,6 +102,18 @@ VENDOR = (
         "Lower DOORLOOP_PAGE_SIZE.",
     ),
     Code(
+        "TOO_MANY_VALUES",
+        "entity failed",
+        "The answer at {path} holds more than {most} million values.",
+        "Lower DOORLOOP_PAGE_SIZE; if it is 50 already, report it to the vendor with the run's id.",
+    ),
+    Code(
+        "PAGE_TOO_LONG",
+        "entity failed",
+        "A page of {path} brought {count} records where {asked} were asked for.",
+        "The vendor did not heed the page size; nothing of the page was kept. Report it to the vendor with the run's id.",
+    ),
+    Code(
         "VENDOR_ASKED_LATER",
         "run deferred",
         "DoorLoop answered {status} at {path} and asked to come back later: no run sends anything before {until}.",

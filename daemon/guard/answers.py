@@ -29,6 +29,8 @@ MOST_ERROR_BYTES = 64 * 1024
 _DIGITS_AND_BEGINNINGS = bytes.maketrans(b"0123456789[,- \t\r\n", b"0" * 10 + b":" * 7)
 _LONG_NUMBER = b":" + b"0" * 16
 _TINY_NUMBER = re.compile(rb"[0-9][eE]-[0-9]{3}")
+MOST_MILLION_VALUES = 2
+"""In one answer: a list of 20 MB of zeros would take gigabytes. Five hundred in each of a thousand records are less."""
 LOOKED_AT_BYTES, BEFORE_THE_CUT = 8192, 2048
 """Of a longer answer the beginning is masked, and its last part never shown: half a secret is not recognised."""
 _BOM = b"\xef\xbb\xbf"
@@ -149,6 +151,8 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
         raise _fault_of_status(answer, path, entity)
     if _is_html(answer.body, answer.content_type):
         raise _fault_of_html(answer)
+    if _holds_too_much(answer.body):
+        raise EntityRefused("TOO_MANY_VALUES", path=path, most=MOST_MILLION_VALUES)
     try:
         return parse(answer.body)
     except ValueError:
@@ -158,6 +162,12 @@ def parsed(answer: Answer, *, path: str, entity: str, parse: Callable[[bytes], A
             told = excerpt(answer.content_type, MOST_OF_A_NAME)
             raise RunFault("NOT_JSON", content_type=told, **_facts(answer, path)) from None
         raise TransientFault("INVALID_JSON", **_facts(answer, path)) from None
+
+
+def _holds_too_much(body: bytes) -> bool:
+    """By what stands between values or begins one with others in it: as quick as copying it."""
+    most = MOST_MILLION_VALUES * 1_000_000
+    return len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most
 
 
 def _is_html(body: bytes, content_type: str) -> bool:

@@ -192,7 +192,7 @@ class Run:
                 entity=entity,
                 lease=lease,
                 fetcher=fetcher,
-                sorter=Sorter(maker, self._provenance, order.since),
+                sorter=Sorter(maker, self._provenance, stop, order.since),
                 writer=writer,
                 reporter=self._reporter,
                 delta=DeltaReport(self._database, lease, entity) if order.dry_run else None,

@@ -5,7 +5,8 @@ This needs no database: a thread of its own does it while the one that writes wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any
 from msgspec import Raw
 
 from common import redact
-from common.errors import BadRecord
+from common.errors import BadRecord, StopRequested
 from common.store.dead_letters import DeadLetter
 from daemon.guard.wire import Head, heads_of
 from daemon.integrations.base import Page
@@ -33,6 +34,8 @@ from daemon.sync.convert import (
 from daemon.sync.letters import letter_of
 from daemon.sync.lines import LineMaker, Made
 from daemon.sync.values import are_written_alike
+
+LOOK_EVERY_RECORDS = 64
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,18 @@ def _may_follow(stamp: datetime, began: datetime) -> bool:
 
 
 class Sorter:
-    """Takes an entity's pages apart. ``since``: only what was created or updated since is to be applied.
+    """Takes an entity's pages apart, until ``stop``. ``since``: only what was created or updated since is applied.
 
     ``expects_changes`` may be set while pages come: their records are then opened and converted at once, while the
     writing thread waits for Postgres; else only those whose bytes are new, by that thread.
     """
 
-    def __init__(self, maker: LineMaker, same: Callable[[], str], since: datetime | None = None) -> None:
+    def __init__(
+        self, maker: LineMaker, same: Callable[[], str], stop: threading.Event, since: datetime | None = None
+    ) -> None:
         self._maker = maker
         self._same = same
+        self._stop = stop
         self._since = since
         self.expects_changes = False
 
@@ -121,7 +127,7 @@ class Sorter:
         return self._maker.met_credential
 
     def sort(self, page: Page) -> SortedPage:
-        """The page, taken apart."""
+        """The page, taken apart. Raises ``StopRequested``."""
         if self.expects_changes:
             same = self._same()
             made = self._maker.at_once(page.records, same)
@@ -139,7 +145,7 @@ class Sorter:
         stamps: list[Stamps] = []
         duplicates = 0
         by_position = made.by_position() if made else {}
-        for position, record in enumerate(page.records):
+        for position, record in self._until_stop(page.records):
             record_id, found = None, Stamps()
             ready = by_position.get(position)
             try:
@@ -159,6 +165,13 @@ class Sorter:
         copied = None if same is None else "".join(lines.values()).encode()
         updated, created = zip(*stamps, strict=True) if stamps else ((), ())
         return SortedPage(page, tuple(good.values()), tuple(bad), tuple(ids), duplicates, updated, created, copied)
+
+    def _until_stop(self, records: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Each with its position: ten thousand bad ones take seconds."""
+        for position, record in enumerate(records):
+            if position % LOOK_EVERY_RECORDS == 0 and self._stop.is_set():
+                raise StopRequested
+            yield position, record
 
 
 def _made_alike(page: Page, made: Made) -> SortedPage | None:

@@ -202,6 +202,26 @@ def test_an_oversized_body_is_not_swallowed(
         assert run.entities["units"]["state"] == "complete"
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"data": [%s{}]}' % (b'{"id": "a"}, ' * 10_000), "PAGE_TOO_LONG"),
+        (b'{"data": [%s0]}' % (b"0, " * 2_000_000), "TOO_MANY_VALUES"),
+        (b'{"data": [%s]}' % (b"[" * 2_000_000), "TOO_MANY_VALUES"),
+    ],
+    ids=["records", "values", "depth"],
+)
+def test_a_page_of_far_more_than_was_asked_for_is_refused(database_url: str, body: bytes, code: str) -> None:
+    """Laws 3 and 6: some megabytes of nothing would take gigabytes, and minutes that no stop ends; one code says so."""
+    with SmallVendor([tenant(1)]) as vendor, engine(None, database_url, **vendor.reach) as copier:
+        vendor.bend_page = lambda _: Answer(body)
+        run = copier.run(entities=["tenants"])
+        assert (run.state, run.error("tenants")) == ("failed", code)
+        assert rows(copier.database, "SELECT 1 FROM control.dead_letters") == []
+        vendor.bend_page = lambda _: None
+        assert copier.run(entities=["tenants"]).state == "succeeded"
+
+
 @pytest.mark.parametrize("fault", ["gzip", "bom", "wrong_content_type", "latency"])
 def test_oddities_that_harm_nobody_are_taken(
     copier: Engine, drill: DrillServer, database: Database, fault: str

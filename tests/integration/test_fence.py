@@ -33,7 +33,7 @@ WHERE = Checkpoint(
     pass_id=None, page=1, pages_expected=1, rows_per_page=1, total=1, watermark_candidate=None, see_ids=False
 )
 MAKER = LineMaker(OWNERS)
-WORK = Work(Sorter(MAKER, str).sort(PAGE), WHERE)
+WORK = Work(Sorter(MAKER, str, threading.Event()).sort(PAGE), WHERE)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from daemon.sync.sorting import SortedPage, Sorter
 PATIENCE_SECONDS = 5
 
 
-SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
+SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str, threading.Event())
 
 
 def page(number: int) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from daemon.sync.sorting import SortedPage, Sorter, is_wanted
 from daemon.sync.work import Work
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str)
+SORTER = Sorter(LineMaker(Entity("things", "/things", ())), str, threading.Event())
 
 
 def moment(minutes: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import redact
+from common.errors import StopRequested
 from daemon.guard.wire import open_list
 from daemon.integrations.base import Page
 from daemon.integrations.doorloop.entities import ENTITIES
@@ -46,14 +48,14 @@ def told(page: SortedPage) -> tuple[Any, ...]:
 @given(st.lists(RECORDS, max_size=6))
 def test_at_once_or_one_by_one_is_the_same(records: list[Any]) -> None:
     """Law 3: the quick way leaves everything unusual to the slow one, and decides the same."""
-    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event()), page_of(records)
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, None, None))
 
 
 @given(st.lists(RECORDS, max_size=6))
 def test_lines_made_together_or_one_by_one_are_the_same(records: list[Any]) -> None:
     """Law 3: for records that are all new, too; a number's spelling is Postgres' business."""
-    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of(records)
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event()), page_of(records)
     sorter.expects_changes = True
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "", None))
 
@@ -70,7 +72,7 @@ def test_lines_made_together_or_one_by_one_are_the_same(records: list[Any]) -> N
 )
 def test_a_plain_page_is_taken_as_one_by_one(records: list[Any], expects_changes: bool, since: datetime | None) -> None:
     """An id that comes twice is one record, its last; where only what is new since is asked for, the old stays out."""
-    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, since), page_of(records)
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event(), since), page_of(records)
     sorter.expects_changes = expects_changes
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, "" if expects_changes else None, None))
 
@@ -78,7 +80,7 @@ def test_a_plain_page_is_taken_as_one_by_one(records: list[Any], expects_changes
 @pytest.mark.parametrize("expects_changes", [False, True])
 def test_a_record_that_cannot_be_converted_keeps_its_stamps(expects_changes: bool) -> None:
     """Law 4: whether an absence is proven, and a delta's order, hang on what came, not on what changed before it."""
-    sorter = Sorter(LineMaker(ENTITIES["tenants"]), str)
+    sorter = Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event())
     sorter.expects_changes = expects_changes
     bad = {"id": "a1", "active": "bad", "updatedAt": "2026-01-02", "createdAt": "2026-01-01"}
     page = sorter.sort(page_of([bad, {"active": "bad", "updatedAt": "2026-01-03"}]))
@@ -86,10 +88,23 @@ def test_a_record_that_cannot_be_converted_keeps_its_stamps(expects_changes: boo
     assert page.ids == ("a1",)
 
 
+@pytest.mark.parametrize("expects_changes", [False, True])
+def test_a_page_is_taken_apart_until_the_stop(expects_changes: bool) -> None:
+    """Law 6: a stopped run does not go on with thousands of odd records."""
+    stop = threading.Event()
+    sorter = Sorter(LineMaker(ENTITIES["tenants"]), str, stop)
+    sorter.expects_changes = expects_changes
+    page = page_of([0] * 100)
+    assert len(sorter.sort(page).bad) == 100
+    stop.set()
+    with pytest.raises(StopRequested):
+        sorter.sort(page)
+
+
 @pytest.mark.parametrize("odd", ["", " ", "with space", "x" * 101, "q\u0000", "new\nline", 7, None, True, [1], "a1"])
 def test_an_odd_id_on_a_page_is_taken_as_one_by_one(odd: Any) -> None:
     """One that the quick way took for an id as it is could be none."""
-    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str), page_of([{"id": "a1"}, {"id": odd}])
+    sorter, page = Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event()), page_of([{"id": "a1"}, {"id": odd}])
     assert told(sorter.sort(page)) == told(sorter._one_by_one(page, None, None))
 
 
@@ -98,7 +113,7 @@ def test_an_id_that_quotes_the_key_is_none_in_either_way(monkeypatch: pytest.Mon
     for held in ("_credentials", "_telling"):
         monkeypatch.setattr(redact, held, redact._credentials.holding("thisIsTheKeyOfTheAccount1"))
     page = page_of([{"id": "a1"}, {"id": "thisIsTheKeyOfTheAccount1"}])
-    assert Sorter(LineMaker(ENTITIES["tenants"]), str).sort(page).ids == ("a1",)
+    assert Sorter(LineMaker(ENTITIES["tenants"]), str, threading.Event()).sort(page).ids == ("a1",)
 
 
 @pytest.mark.parametrize(

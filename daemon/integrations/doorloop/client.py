@@ -21,6 +21,9 @@ LARGEST_TOTAL = 1_000_000_000
 """A list that claims more is wrong, and its number would fit no column."""
 ATTEMPTS_PER_RECORD = 3
 """A record that the vendor always fails at must not open the breaker for the others (it opens after five failures)."""
+MOST_RECORDS = 10_000
+"""On one page: ten times the largest that can be asked for. A list that pays no heed to the page size, and is longer,
+is too much at once."""
 MOST_KEYS = 200
 """Of a record's keys so many are told in a check."""
 
@@ -52,6 +55,8 @@ class DoorLoop:
             entity.path, _params(request), entity=entity.name, parse=open_list, wanted=request.wanted
         )
         records, total = _open_envelope(body, entity.path)
+        if len(records) > MOST_RECORDS:
+            raise EntityRefused("PAGE_TOO_LONG", path=entity.path, count=len(records), asked=request.size)
         return Page(
             number=request.number,
             records=records,
