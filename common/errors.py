@@ -77,6 +77,10 @@ class LeaseLost(DatabaseAway):
         super().__init__(detail, code="LEASE_LOST")
 
 
+class DatabaseRefuses(IccError):
+    """The database answers, but not this: it is refused again and again. What was committed stays."""
+
+
 class VendorFault(IccError):
     """A request to the vendor did not bring what it should."""
 

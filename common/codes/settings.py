@@ -89,6 +89,12 @@ SETTINGS = (
         "Nothing was lost; work goes on when it is back. Check DATABASE_URL and the server.",
     ),
     Code(
+        "DATABASE_REFUSES",
+        "run incomplete",
+        "Postgres answers, but has refused a part of this run for {seconds} s: {detail}.",
+        "Mend what it names (room on its disk, connections, a time limit, a lock), then run again: it goes on where it was.",
+    ),
+    Code(
         "LEASE_LOST",
         "ends without writing",
         "Another run took this account over: {detail}.",

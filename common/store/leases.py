@@ -65,6 +65,12 @@ def fence(link: Link, lease: Lease, *, waits: bool = True) -> None:
         raise LeaseLost
 
 
+def check(database: Database, lease: Lease) -> None:
+    """Whether the database answers, and lets the run write. Raises ``DatabaseAway``, ``LeaseLost``."""
+    with database.transaction() as link:
+        fence(link, lease)
+
+
 def free(link: Link, lease: Lease) -> bool:
     """Give the account back at the run's end; false when the term had moved on."""
     return link.execute(SQL["free_lease"], lease.params).fetchone() is not None

@@ -15,7 +15,7 @@ from common.store.leases import Lease
 from daemon.integrations.base import Entity
 from daemon.sync.bookmark import CREATED, UPDATED, Bookmark, Order, Place
 from daemon.sync.list_copy import ListCopy, OrderBroken
-from daemon.sync.patient import Patient
+from daemon.sync.patient import Patient, TakenBack
 from daemon.sync.proving import Proving
 from daemon.sync.reading import Reading
 from daemon.sync.reconcile import Settled
@@ -23,7 +23,7 @@ from daemon.sync.reporter import RunReporter
 from daemon.sync.second_look import SecondLook
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Work
-from daemon.sync.writer import PageWriter, TakenBack
+from daemon.sync.writer import PageWriter
 
 MANY_NEW_ROWS = 10_000
 MOST_LOOKS = 4
@@ -78,7 +78,7 @@ class EntityReading:
         self._reporter.event("info", "entity_started", f"reading {self._entity.name}", entity=self._entity.name)
         try:
             # While the database is away, and then on from the checkpoint, as a next run would. A dry run has none.
-            settled = self._read() if self._order.dry_run else self._patient(self._read)
+            settled = self._read() if self._order.dry_run else self._patient(self._read, progress=self._progress)
         except PagesUnreliable as error:
             # A list that contradicts itself leads nowhere: gone on with, one page that came wrong once ended every run
             # of a day at the same place.
@@ -93,6 +93,9 @@ class EntityReading:
             error_ = PagesUnreliable("MASS_REMOVAL", missing=missing, here=here, entity=self._entity.name)
             return self._ended(EntityState.PARTIAL, error_)
         return self._ended(EntityState.COMPLETE, None, settled.removed)
+
+    def _progress(self) -> int:
+        return self._copy.last_page
 
     def _read(self) -> Settled:
         with self._database.transaction(self._lease.writer_name) as link:

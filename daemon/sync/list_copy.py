@@ -100,7 +100,8 @@ class ListCopy:
         self._lease = lease
         self._fetcher = fetcher
         self._sorter = sorter
-        self._behind = WriteBehind(writer)
+        self._behind = WriteBehind(writer, self._tell_of_wait)
+        self._writer = writer
         self._reporter = reporter
         self.warnings = EntityWarnings(reporter, entity.name)
         self.delta = delta
@@ -307,6 +308,9 @@ class ListCopy:
             self._note_written(reading, work, count)
         if error is not None:
             raise error
+
+    def _tell_of_wait(self, seconds: float) -> None:
+        self._reporter.waits_for_database(self._entity.name, seconds, self._writer.waits_because)
 
     def _note_written(self, reading: Reading, work: Work, count: PageCount) -> None:
         page = work.page

@@ -1,4 +1,8 @@
-"""Waiting for the database: a restart of the server, or a cut connection, is no reason to end a run."""
+"""Waiting for the database: a restart of the server, or a cut connection, is no reason to end a run.
+
+What Postgres refuses again and again although it answers otherwise (a full disk, a timeout of its own, no connection
+left) is one, or the run would stand as running for ever.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +13,102 @@ from typing import TypeVar
 import structlog
 
 from common.clock import Clock
-from common.errors import DatabaseAway, LeaseLost, StopRequested
+from common.errors import DatabaseAway, DatabaseRefuses, LeaseLost, StopRequested
 
 T = TypeVar("T")
 SOON_SECONDS = 0.05
 RECONNECT_SECONDS = 0.5
+REFUSED_TIMES, REFUSED_SECONDS = 5, 60.0
 
 log = structlog.get_logger("run")
 
 
-class Patient:
-    """Does something again while the database is away. What it does must bear being done twice."""
+class TakenBack(DatabaseAway):
+    """A crash of the server took the last pages back, rows and checkpoint together: read on from what is left."""
 
-    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+
+class Patient:
+    """Does something again while the database is away. What it does must bear being done twice.
+
+    ``answers`` raises ``DatabaseAway`` when the database is away for everything else, too; without it, it is waited for
+    in any case. ``lets_pass`` are raised as they come.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        stop: threading.Event,
+        *,
+        answers: Callable[[], object] | None = None,
+        lets_pass: tuple[type[DatabaseAway], ...] = (LeaseLost,),
+    ) -> None:
         self._clock = clock
         self._stop = stop
+        self._answers = answers
+        self._lets_pass = lets_pass
+        self.why: str | None = None
+        """What Postgres said last, while it is waited for."""
 
-    def __call__(self, act: Callable[[], T]) -> T:
-        """What ``act`` returns. Raises ``LeaseLost`` as it comes, and ``StopRequested`` when told to stop waiting."""
+    def __call__(
+        self,
+        act: Callable[[], T],
+        *,
+        afterwards: Callable[[], object] = lambda: None,
+        progress: Callable[[], object] = lambda: None,
+    ) -> T:
+        """What ``act`` returns; ``afterwards`` is called when it failed.
+
+        Raises ``DatabaseRefuses`` when it failed for so long without any ``progress``, ``StopRequested`` when told to
+        stop waiting.
+        """
         pause_seconds = SOON_SECONDS  # a deadlock, or one connection cut, has passed by then
+        spell = _Spell(self._clock, progress)
         while True:
             try:
-                return act()
-            except LeaseLost:
+                result = act()
+            except self._lets_pass:
                 raise
             except DatabaseAway as error:
                 log.warning("waiting for the database", why=error.cause)
+                self.why = str(error.facts["detail"])
+                afterwards()
+                self._judge(*spell.failed())
                 if self._clock.wait(self._stop, pause_seconds):
                     raise StopRequested from None
                 pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
+            else:
+                self.why = None
+                return result
+
+    def _judge(self, times: int, seconds: float) -> None:
+        """Raises ``DatabaseRefuses`` when the database refuses this alone."""
+        if self._answers is None or times < REFUSED_TIMES or seconds < REFUSED_SECONDS:
+            return
+        try:
+            self._answers()
+        except self._lets_pass:
+            raise
+        except DatabaseAway:
+            return
+        raise DatabaseRefuses("DATABASE_REFUSES", seconds=round(seconds), detail=self.why) from None
+
+
+class _Spell:
+    """Failures without any progress between them."""
+
+    def __init__(self, clock: Clock, progress: Callable[[], object]) -> None:
+        self._clock = clock
+        self._progress = progress
+        self._reached = progress()
+        self._times, self._began = 0, 0.0
+
+    def failed(self) -> tuple[int, float]:
+        """How often now, and for how many seconds."""
+        reached, now = self._progress(), self._clock.monotonic()
+        if self._times == 0 or reached != self._reached:
+            self._times, self._began, self._reached = 0, now, reached
+        self._times += 1
+        return self._times, now - self._began
 
 
 def insisting(clock: Clock, until: threading.Event | None) -> Callable[[Callable[[], T]], T]:

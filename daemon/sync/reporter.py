@@ -281,6 +281,12 @@ class RunReporter:
         """A request begins to wait (called by the guard)."""
         self.event("info", "waiting", f"waiting {seconds:.0f} s {why}", entity=entity)
 
+    def waits_for_database(self, entity: str, seconds: float, why: str | None) -> None:
+        """A page is not written yet; ``why`` as Postgres said, None when it has not."""
+        reason = why or "it has not answered (somebody's lock, perhaps)"
+        msg = f"{entity}: a page has waited {seconds:.0f} s for Postgres: {reason}"
+        self.event("warn", "database_waited", msg, entity=entity)
+
     def deferred(self, note: RateNote, signal: Deferred) -> None:
         """A request is put off (called by the guard). It may be of a page that the run never comes to."""
         self.put_off = signal

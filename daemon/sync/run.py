@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from common.clock import Clock
 from common.errors import (
     BreakerHolds,
     DatabaseAway,
+    DatabaseRefuses,
     Deferred,
     IccError,
     LeaseLost,
@@ -101,7 +103,8 @@ class Run:
         self._reporter = reporter
         self._stop_event = stop_event
         self._abort_requests = abort_requests
-        self._patient = Patient(clock, stop_event)
+        self._patient = Patient(clock, stop_event, answers=partial(leases.check, database, plan.lease))
+        self._insisting = Patient(clock, stop_event)
         self._lost = False
         self.ended = threading.Event()
 
@@ -137,7 +140,7 @@ class Run:
         except (RunFault, TransientFault) as error:  # the latter when not even whose account it is could be read
             self._reporter.trouble(error)
             return RunEnd(RunState.FAILED, error.as_record())
-        except BreakerHolds as error:
+        except (BreakerHolds, DatabaseRefuses) as error:
             self._reporter.trouble(error)
             return RunEnd(RunState.INCOMPLETE, error.as_record())
         except DatabaseAway:
@@ -260,7 +263,7 @@ class Run:
         if self._lost or not end.written:
             return RunEnd(end.state, end.error, written=False)
         try:
-            end = self._patient(lambda: self._commit_end(end, progress))
+            end = self._insisting(lambda: self._commit_end(end, progress))
         except (DatabaseAway, StopRequested):  # its lease is gone, or it was told to stop while the database is away
             return RunEnd(end.state, end.error, written=False)
         if end.written:

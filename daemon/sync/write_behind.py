@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
 from daemon.sync.work import PageCount, Work
 from daemon.sync.writer import PageWriter
 
 Written = tuple[list[tuple[Work, PageCount]], BaseException | None]
+TELL_AFTER_SECONDS, TELL_LESS_OFTEN = 10.0, 6
+"""A wait is told after so long, and again each time that it is so many times as long."""
 
 
 class WriteBehind:
     """``begin`` batches, ``settle`` them. A daemon thread: one that hangs is abandoned when the process ends.
 
     After a batch that failed the ones behind it are not written: a checkpoint must not pass over what is missing.
+    ``tell`` is told of a page that waits for Postgres, and for how many seconds it has.
     """
 
-    def __init__(self, writer: PageWriter) -> None:
+    def __init__(self, writer: PageWriter, tell: Callable[[float], None]) -> None:
         self._writer = writer
+        self._tell = tell
         self._todo: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
         self._done: SimpleQueue[Written] = SimpleQueue()
         self._under_way = 0
@@ -49,9 +53,17 @@ class WriteBehind:
         self._todo.put(None)
 
     def _next_done(self) -> Written:
-        done = self._done.get()
-        self._under_way -= 1
-        return done
+        waited, wait = 0.0, TELL_AFTER_SECONDS
+        while True:
+            try:
+                done = self._done.get(timeout=wait)
+            except Empty:
+                waited += wait
+                self._tell(waited)
+                wait = (TELL_LESS_OFTEN - 1) * waited
+            else:
+                self._under_way -= 1
+                return done
 
     def _work(self) -> None:
         while (works := self._todo.get()) is not None:

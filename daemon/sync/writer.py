@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from common.clock import Clock
-from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost, StopRequested
+from common.errors import BadRecord, DatabaseAway, EntityRefused, LeaseLost
 from common.store import dead_letters, leases, passes, records, runs
 from common.store.database import Database, Link, sound, translated
 from common.store.dead_letters import DeadLetter
@@ -26,13 +25,12 @@ from daemon.integrations.base import Entity
 from daemon.sync.convert import Arrived
 from daemon.sync.letters import letter_of
 from daemon.sync.lines import LineMaker
+from daemon.sync.patient import Patient, TakenBack
 from daemon.sync.sorting import SortedPage
 from daemon.sync.work import Checkpoint, PageCount, Work, all_new, are_all_new, count_each, is_all_bad, sum_of
 
-log = structlog.get_logger("writer")
 T = TypeVar("T")
 TIDY_EVERY_PAGES = 64
-RECONNECT_SECONDS = 0.5
 
 
 class _OneByOne(Exception):
@@ -49,10 +47,6 @@ class _AllRefused(Exception):
 
 class _CommittedBefore(Exception):
     """The answer to an earlier COMMIT was lost with its connection; rolls this one back."""
-
-
-class TakenBack(DatabaseAway):
-    """A crash of the server took the last pages back, rows and checkpoint together: read on from what is left."""
 
 
 class PageWriter:
@@ -73,7 +67,8 @@ class PageWriter:
         self._clock = clock
         self._lease = lease
         self._entity = entity
-        self._stop = stop
+        answers = partial(leases.check, database, lease)
+        self._patient = Patient(clock, stop, answers=answers, lets_pass=(LeaseLost, TakenBack))
         self._dry_run = dry_run
         self._maker = maker
         self.target = Target(lease.integration, entity.name, maker.columns)
@@ -93,6 +88,11 @@ class PageWriter:
             self._link.close()
             self._link = None
 
+    @property
+    def waits_because(self) -> str | None:
+        """What Postgres said last, while a page waits for it to take it."""
+        return self._patient.why
+
     @contextmanager
     def transaction(self) -> Iterator[Link]:
         """A transaction on the run's own connection, which a successor or a forced stop can cut."""
@@ -104,8 +104,9 @@ class PageWriter:
         """Write pages, or in a dry run only count them; yields each with what it did as soon as it is committed.
 
         A record Postgres refuses is put aside and the rest written. While the database is away it waits and tries
-        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested``, ``TakenBack``, or
-        ``EntityRefused`` after a page of bad records only (its letters are stored, its checkpoint is not).
+        again: the transaction is atomic and repeatable. Raises ``LeaseLost``, ``StopRequested``, ``TakenBack``,
+        ``DatabaseRefuses``, or ``EntityRefused`` after a page of bad records only (its letters are stored, its
+        checkpoint is not).
         """
         if not works:
             return
@@ -121,16 +122,7 @@ class PageWriter:
             yield from zip(works, counts, strict=True)
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        while True:
-            try:
-                return act()
-            except (LeaseLost, TakenBack):
-                raise
-            except DatabaseAway as error:
-                log.warning("a page waits for the database", why=error.cause, run=self._lease.run_id)
-                self.close()
-                if self._clock.wait(self._stop, RECONNECT_SECONDS):
-                    raise StopRequested from None
+        return self._patient(act, afterwards=self.close)
 
     # --- pages with nothing odd about them
 

@@ -88,6 +88,7 @@ def test_every_fact_that_may_quote_a_record_is_private() -> None:
         ("DATABASE_AWAY", "detail"),
         ("DATABASE_FORBIDS", "detail"),
         ("DATABASE_NOT_UTF8", "detail"),
+        ("DATABASE_REFUSES", "detail"),
         ("LEASE_LOST", "detail"),
         ("LETTERS_GREW", "now"),
         ("NETWORK_FAULT", "detail"),
