@@ -82,7 +82,7 @@ WORK = (
     Code(
         "INTERRUPTED",
         "run interrupted",
-        "The process died at page {page} of {entity}.",
+        "The process ended at page {page} of {entity}.",
         "The next run goes on at its page by itself.",
     ),
     Code("STOPPED", "run stopped", "Stopped by {by}.", "The next run goes on where this one stopped."),

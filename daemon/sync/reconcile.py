@@ -94,7 +94,7 @@ def _undecided(proof: Proof, missing: int) -> Settled | None:
 
 
 def _moved(ids: int) -> tuple[int, str]:
-    return ids, f"{ids} now and counted otherwise before"
+    return ids, f"{ids}, but not the same on every page"
 
 
 def _gained(ids: int, proof: Proof) -> tuple[int, str] | None:

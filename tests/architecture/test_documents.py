@@ -81,6 +81,19 @@ def test_the_readme_names_every_code(key: str) -> None:
     assert is_named(key)
 
 
+def told_events() -> set[str]:
+    """The names under which the daemon tells of a run's course."""
+    calls = (node for source in sources() for node in ast.walk(source.tree) if isinstance(node, ast.Call))
+    named = (call.args[1] for call in calls if getattr(call.func, "attr", None) == "event" and len(call.args) == 3)
+    return {str(name.value) for name in named if isinstance(name, ast.Constant)}
+
+
+def test_the_readme_names_every_event() -> None:
+    """What stands in control.events under no code of the catalogue is explained as well."""
+    assert len(told_events()) > 10
+    assert {name for name in told_events() if f"`{name}`" not in readme()} == set()
+
+
 def make_targets() -> list[str]:
     """The Makefile's targets for people."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")

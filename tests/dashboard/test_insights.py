@@ -108,7 +108,7 @@ def test_a_run_that_its_process_left_is_interrupted(database: Database, lease: s
     row = runs.last_runs(database, "doorloop")[0]
     assert (row.id, row.state) == (run_id, RunState.INTERRUPTED)
     assert row.error is not None
-    assert row.error.cause == "The process died at page 42 of properties."
+    assert row.error.cause == "The process ended at page 42 of properties."
     assert runs.active(database, "doorloop") is None
     detail = runs.detail(database, run_id)
     assert detail is not None
