@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from daemon.rescue import rescue_silent_runs
 from daemon.run_desk import STOP_SECONDS
 from tests.children import held, waits_for_a_lock
 from tests.harness import Engine, engine
-from tests.integration.letters import serve
+from tests.integration.letters import ended, press_requeue, serve
 from tests.integration.small_vendor import Answer, SmallVendor, tenant
 from tests.truth import one, rows
 from tests.waiting import wait_for
@@ -118,3 +120,65 @@ def test_nothing_is_sent_for_a_run_that_was_stopped_before_it_was_ready(
         assert not running.result(10).written
     assert one(database, "SELECT state FROM control.runs")["state"] == "stopped"
     assert sent == []
+
+
+def second_look(house: Engine, vendor: SmallVendor, silent: Callable[[], None]) -> Callable[[], object]:
+    """A backfill that misses rows reads the list once more, and page 1 does not come."""
+    house.run(entities=TENANTS)
+    del vendor.records[40:43]
+
+    def bend(_: int) -> None:
+        if vendor.pages_asked.count(1) == 3:
+            silent()
+
+    vendor.bend_page = bend
+    return partial(house.run, entities=TENANTS)
+
+
+def order_proof(house: Engine, vendor: SmallVendor, silent: Callable[[], None]) -> Callable[[], object]:
+    """A delta of a vendor that sorts by another key asks for a record by its id, which does not come."""
+    vendor.records[2] = tenant(2, name="changed", updatedAt="2025-01-02T00:00:00.000Z")
+    house.run(entities=TENANTS)
+    vendor.bend_page = lambda number: Answer(
+        {"total": 100, "data": vendor.records[::-1][20 * number - 20 : 20 * number]}
+    )
+    vendor.bend_record = lambda _: silent()
+    return partial(house.run, "delta", TENANTS)
+
+
+def requeue(house: Engine, vendor: SmallVendor, silent: Callable[[], None]) -> Callable[[], object]:
+    """A requeue asks for records by id, which do not come."""
+    vendor.records[5] = tenant(5, active="perhaps")
+    house.run(entities=TENANTS)
+    vendor.bend_record = lambda _: silent()
+    serve(house.database)
+    bulk_id = press_requeue(house)
+    return partial(ended, house, bulk_id)
+
+
+@pytest.mark.parametrize("moment", [second_look, order_proof, requeue])
+def test_a_stop_ends_whatever_the_run_asks_for(
+    house: Engine,
+    vendor: SmallVendor,
+    database: Database,
+    moment: Callable[[Engine, SmallVendor, Callable[[], None]], Callable[[], object]],
+) -> None:
+    """Law 6: within a second, in the requests behind a list's end as in those of its pages."""
+    asked, over = threading.Event(), threading.Event()
+
+    def silent() -> None:
+        asked.set()
+        over.wait(30)
+
+    act = moment(house, vendor, silent)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(act)
+        assert asked.wait(15)
+        began = time.monotonic()
+        stop(house)
+        wait_for(lambda: rows(database, "SELECT 1 FROM control.runs WHERE state = 'stopped'"), "it is stopped")
+        assert time.monotonic() - began < 1.0
+        over.set()
+        running.result(15)
+    assert rows(database, "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping')") == []
+    assert rows(database, "SELECT 1 FROM doorloop.tenants WHERE _removed_at IS NOT NULL") == []
