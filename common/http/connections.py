@@ -19,6 +19,30 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 
+class Asking(threading.local):
+    """The request that this thread has under way.
+
+    ``until``: when it has to be over, by the monotonic clock. ``afresh``: over a connection that is new.
+    """
+
+    until: float
+    afresh: bool
+    is_reused: bool
+    """Whether it went out over a connection that had served an answer before."""
+    has_heard: bool
+    """Whether a byte of an answer came."""
+
+    def begin(self, until: float, *, afresh: bool) -> None:
+        """Before each request."""
+        self.until, self.afresh = until, afresh
+        self.is_reused = self.has_heard = False
+
+    @property
+    def has_crossed(self) -> bool:
+        """Whether it may have crossed the closing of an idle connection, which says nothing of the server's health."""
+        return self.is_reused and not self.has_heard
+
+
 class Sockets:
     """Every live socket of a transport, so that they can be shut from outside."""
 
@@ -26,8 +50,7 @@ class Sockets:
         self._lock = threading.Lock()
         self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._shut = False
-        self.deadlines = threading.local()
-        """``until``: when the request of this thread has to be over, by the monotonic clock."""
+        self.asking = Asking()
 
     def add(self, sock: socket.socket) -> None:
         """Take one in. Raises ``ConnectionAbortedError`` when they have been shut."""
@@ -55,17 +78,20 @@ def _shut_down(sock: socket.socket) -> None:
 class _InTime(io.RawIOBase):
     """Reads a socket until a moment: neither dripping header lines nor a dripping body may outlast the deadline."""
 
-    def __init__(self, raw: io.RawIOBase, until: float) -> None:
+    def __init__(self, raw: io.RawIOBase, asking: Asking) -> None:
         self._raw = raw
-        self._until = until
+        self._asking = asking
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._until:
+        if time.monotonic() > self._asking.until:
             raise TimeoutError("timed out")
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        if count:
+            self._asking.has_heard = True
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -75,11 +101,11 @@ class _InTime(io.RawIOBase):
 class _FinalResponse(HTTPResponse):
     """Ends in time, and passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
 
-    deadlines: threading.local
+    asking: Asking
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.deadlines.until))
+        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.asking))
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -96,9 +122,25 @@ class _Watched(HTTPConnection):
     """
 
     icc_sockets: Sockets
+    _has_answered = False
     _twin: socket.socket | None = None
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """As ``urllib3`` sends, knowing whether this connection has served before."""
+        asking = self.icc_sockets.asking
+        if asking.afresh and self._has_answered:
+            self.close()
+        asking.is_reused = self._has_answered and self.sock is not None
+        super().request(*args, **kwargs)
+
+    def getresponse(self) -> Any:
+        """As ``urllib3`` reads."""
+        response = super().getresponse()
+        self._has_answered = True
+        return response
+
     def connect(self) -> None:
+        self._has_answered = False
         try:
             super().connect()
             self.icc_sockets.add(self.sock)
@@ -149,7 +191,7 @@ class AbortableAdapter(HTTPAdapter):
         sockets = self._icc_sockets
 
         class Response(_FinalResponse):
-            deadlines = sockets.deadlines
+            asking = sockets.asking
 
         class Plain(_Watched):
             response_class = Response

@@ -68,6 +68,10 @@ class Answer:
             return self.received_at
 
 
+class _Crossed(Exception):
+    """A request met the closing of its connection, which had served before; not one byte of an answer came."""
+
+
 class Transport:
     """Keep-alive HTTP for one vendor account; threads share it.
 
@@ -91,30 +95,35 @@ class Transport:
         *,
         params: Mapping[str, str],
         headers: Mapping[str, str],
-        redirected: Callable[[Answer], None] = lambda _: None,
+        another: Callable[[Answer | None], None] = lambda _: None,
     ) -> Answer:
-        """One GET, redirects within the same origin included; ``redirected`` is called with each before it is followed.
+        """One GET, redirects within the same origin included.
 
-        That may take its time: each request has its own deadline.
+        ``another`` is called before each request that follows one: with the redirect, or with None after one that
+        crossed the closing of its connection. That may take its time: each request has its own deadline.
         """
         target, query = url, dict(params)
         for _ in range(MOST_REDIRECTS + 1):
-            started = time.monotonic()
-            deadline = started + self._limits.deadline_seconds
-            answer = self._once(target, query, headers, started, deadline)
+            try:
+                answer = self._once(target, query, headers)
+            except _Crossed:
+                another(None)
+                answer = self._once(target, query, headers, afresh=True)
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
             location = _redirected(answer)
             if _origin(location) != _origin(url):
                 raise RunFault("REDIRECT_REFUSED", status=answer.status, location=excerpt(_origin(location), MOST_TOLD))
-            redirected(answer)
+            another(answer)
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One POST. A redirect is an answer like any other: following it would send the body elsewhere."""
-        started = time.monotonic()
-        return self._once(url, {}, headers, started, started + self._limits.deadline_seconds, body=body)
+        """One POST. A redirect is an answer like any other: following it would send the body elsewhere.
+
+        Over a new connection: a POST that crossed the closing of an old one could not be sent again.
+        """
+        return self._once(url, {}, headers, body=body, afresh=True)
 
     def abort(self) -> None:
         """End every request under way, now and for good. Safe from any thread, twice too."""
@@ -130,14 +139,14 @@ class Transport:
         url: str,
         params: dict[str, str],
         headers: Mapping[str, str],
-        started: float,
-        deadline: float,
         *,
         body: bytes | None = None,
+        afresh: bool = False,
     ) -> Answer:
         if self._aborted.is_set():
             raise StopRequested
-        self._sockets.deadlines.until = deadline
+        started = time.monotonic()
+        self._sockets.asking.begin(started + self._limits.deadline_seconds, afresh=afresh)
         try:
             request = self._request(url, params, headers, body)
             silence = self._limits.silence_seconds
@@ -148,7 +157,10 @@ class Transport:
         except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
             if self._aborted.is_set():
                 raise StopRequested from None
-            raise _as_fault(error, url) from error
+            fault = _as_fault(error, url)
+            if fault.code == "NETWORK_FAULT" and self._sockets.asking.has_crossed:
+                raise _Crossed from error
+            raise fault from error
         if self._aborted.is_set():
             raise StopRequested
         return _answer(response, content, started)

@@ -197,14 +197,14 @@ class Guard:
         self._heed_put_off()
         permits = [self._permit(entity, for_ping=for_ping)]
 
-        def redirected(answer: Answer) -> None:
-            """What it leads to is another request of the account's budget."""
+        def another(answer: Answer | None) -> None:
+            """Where a redirect leads, or what crossed the closing of its connection, is one more of our budget."""
             self._used(permits.pop(), entity, answer)
             permits.append(self._permit(entity, for_ping=for_ping))
 
         try:
             url = self._base_url + path
-            answer = self._transport.get(url, params=params, headers=self._headers, redirected=redirected)
+            answer = self._transport.get(url, params=params, headers=self._headers, another=another)
         except BaseException:
             if permits:  # else the next one was not to be had
                 self._used(permits.pop(), entity, None)

@@ -122,7 +122,7 @@ def test_a_key_that_may_read_nothing_fails(copier: Engine, drill: DrillServer) -
         ("truncated_json", {}),
         ("invalid_json", {}),
         ("empty_body", {}),
-        ("reset", {"where": "headers"}),
+        ("reset", {"where": "headers", "times": 2}),  # the first meets a connection that has served, and is no trouble
         ("reset", {"where": "body"}),
         ("close_early", {}),
     ],
@@ -131,10 +131,22 @@ def test_a_passing_trouble_is_tried_again(
     copier: Engine, drill: DrillServer, database: Database, fault: str, parameters: dict[str, Any]
 ) -> None:
     """Issue 3: 5xx, 408, resets and torn answers are retried, and the run succeeds as if nothing had been."""
-    drill.set_fault(fault, **parameters, entity="owners", times=1)
+    drill.set_fault(fault, **{"times": 1, **parameters}, entity="owners")
     run = copier.run()
     assert run.state == "succeeded"
     assert run.run["retries"] >= 1
+    assert_tables_equal_truth(database, drill, ["owners"])
+
+
+def test_a_connection_that_has_served_and_ends_costs_a_request_and_no_retry(
+    copier: Engine, drill: DrillServer, database: Database
+) -> None:
+    """Issue 3: each request that goes out is counted; a vendor that closes idle connections is in no trouble."""
+    drill.log.clear()
+    drill.set_fault("reset", where="headers", entity="owners", times=1)
+    run = copier.run()
+    assert (run.state, run.run["retries"]) == ("succeeded", 0)
+    assert run.run["requests"] == len(drill.log.entries())
     assert_tables_equal_truth(database, drill, ["owners"])
 
 

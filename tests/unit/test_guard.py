@@ -30,7 +30,7 @@ class Vendor:
     def __init__(self, *answers: Answer | Exception) -> None:
         self._answers = list(answers)
         self.asked: list[str] = []
-        self.redirects: list[Answer] = []
+        self.redirects: list[Answer | None] = []
 
     def get(
         self,
@@ -38,11 +38,11 @@ class Vendor:
         *,
         params: Mapping[str, str],
         headers: Mapping[str, str],
-        redirected: Callable[[Answer], None],
+        another: Callable[[Answer | None], None],
     ) -> Answer:
         """What ``Transport.get`` does."""
         for redirect in self.redirects:
-            redirected(redirect)
+            another(redirect)
         self.asked.append(url)
         assert headers == {"Authorization": "bearer k"}
         given = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -159,6 +159,16 @@ def test_a_redirect_costs_a_permit_of_its_own() -> None:
     assert scene.get() == []
     assert scene.notes.statuses == [307, 302, 200]
     assert (scene.permits.taken, scene.permits.out) == (3, 0)
+
+
+def test_a_request_that_crossed_the_closing_of_its_connection_costs_a_permit_and_is_no_failure() -> None:
+    """Issue 3: each request counts against the budget; an idle connection's end says nothing of the vendor's health."""
+    scene = Scene(answer(b"[]"))
+    scene.vendor.redirects = [None]
+    assert scene.get() == []
+    assert scene.notes.statuses == [None, 200]
+    assert (scene.permits.taken, scene.permits.out) == (2, 0)
+    assert scene.breaker.outcomes == [Outcome.SUCCESS]
 
 
 def test_a_redirect_for_which_no_permit_is_left_puts_the_request_off(monkeypatch: pytest.MonkeyPatch) -> None:
