@@ -5,12 +5,9 @@ Closing a session does not end a request under way, shutting its socket does (me
 
 from __future__ import annotations
 
-import io
 import socket
 import threading
-import time
 import weakref
-from http.client import HTTPResponse, parse_headers
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -18,29 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-
-class Asking(threading.local):
-    """The request that this thread has under way.
-
-    ``until``: when it has to be over, by the monotonic clock. ``afresh``: over a connection that is new.
-    """
-
-    until: float
-    afresh: bool
-    is_reused: bool
-    """Whether it went out over a connection that had served an answer before."""
-    has_heard: bool
-    """Whether a byte of an answer came."""
-
-    def begin(self, until: float, *, afresh: bool) -> None:
-        """Before each request."""
-        self.until, self.afresh = until, afresh
-        self.is_reused = self.has_heard = False
-
-    @property
-    def has_crossed(self) -> bool:
-        """Whether it may have crossed the closing of an idle connection, which says nothing of the server's health."""
-        return self.is_reused and not self.has_heard
+from common.http.responses import Asking, FinalResponse
 
 
 class Sockets:
@@ -73,46 +48,6 @@ def _shut_down(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
         return  # closed already
-
-
-class _InTime(io.RawIOBase):
-    """Reads a socket until a moment: neither dripping header lines nor a dripping body may outlast the deadline."""
-
-    def __init__(self, raw: io.RawIOBase, asking: Asking) -> None:
-        self._raw = raw
-        self._asking = asking
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._asking.until:
-            raise TimeoutError("timed out")
-        count = self._raw.readinto(buffer)
-        if count:
-            self._asking.has_heard = True
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _FinalResponse(HTTPResponse):
-    """Ends in time, and passes over every interim answer (RFC 9110 §15.2), of which ``http.client`` knows only 100."""
-
-    asking: Asking
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.asking))
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not name it
-            if not 102 <= status < 200:
-                return version, status, reason
-            parse_headers(self.fp)
 
 
 class _Watched(HTTPConnection):
@@ -190,7 +125,7 @@ class AbortableAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         sockets = self._icc_sockets
 
-        class Response(_FinalResponse):
+        class Response(FinalResponse):
             asking = sockets.asking
 
         class Plain(_Watched):
