@@ -23,7 +23,7 @@ def can_work(url: str) -> bool:
     """Whether libpq takes this address: its options are known, and have values that they can have."""
     try:
         options = conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, ValueError):  # ValueError: what its %xx stand for is no UTF-8
         return False
     chosen = all(str(options.get(name) or known[0]) in known for name, known in _CHOICES.items())
     return chosen and all(map(_is_port, str(options.get("port") or "").split(",")))

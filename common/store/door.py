@@ -57,5 +57,6 @@ def _check(settings: SharedSettings) -> None:
                 "SETTING_UNUSABLE",
                 setting=name.upper(),
                 problem="an address that Postgres's client does not take",
-                expected="one whose port is a port and whose options after the ? are known, such as sslmode=require",
+                expected="one whose port is a port, whose %-codes are UTF-8 and whose options after the ? are known, "
+                "such as sslmode=require",
             )

@@ -153,6 +153,8 @@ def test_a_vital_setting_stops_the_process_with_what_to_do(values: dict[str, str
         "postgresql://h/d?target_session_attrs=s3cr3t",
         "postgresql://h/d?port=s3cr3t",
         "postgresql://h:99999/d?application_name=s3cr3t",
+        "postgresql://u:s3cr3t%ff@h/d",
+        "postgresql://h/d?application_name=s3cr3t%c3",
     ],
 )
 def test_an_address_that_can_never_work_is_no_database_that_is_away(name: str, address: str) -> None:
