@@ -12,7 +12,7 @@ import getpass
 import sys
 from collections.abc import Sequence
 
-from common import api_tokens, redact
+from common import api_tokens, logs, redact
 from common.access import Role
 from common.api_tokens import TokenMistake
 from common.config import SharedSettings, environment, read_process
@@ -189,4 +189,5 @@ def _tell(text: str) -> None:
 
 
 if __name__ == "__main__":
+    logs.mask_tracebacks()
     sys.exit(main())

@@ -25,6 +25,7 @@ from honcho.colour import get_colours
 from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
+from common import logs, redact
 from common.config import SharedSettings, environment, read_process
 from common.errors import SettingsError
 from common.launch_child import KeptChild
@@ -230,9 +231,10 @@ class Launcher:
 def refuse_unlivable_settings(values: Mapping[str, str]) -> None:
     """Raises CannotRunError for what page and daemon could not live without: they would only end again and again."""
     try:
-        read_process(SharedSettings, dict(values))
+        settings, _ = read_process(SharedSettings, dict(values))
     except SettingsError as error:
         raise CannotRunError(f"{error.cause}\n{error.remedy}") from None
+    redact.register(*settings.secrets)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -256,4 +258,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logs.mask_tracebacks()
     sys.exit(main())

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
+import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Literal
 
 import structlog
@@ -62,6 +65,22 @@ def mask_libraries() -> None:
         for handler in getattr(logger, "handlers", ()):
             if not isinstance(handler.formatter, _Through | _MaskedFormatter):
                 handler.setFormatter(_Through(handler.formatter))
+
+
+def mask_tracebacks() -> None:
+    """Let what nobody caught, in this process or in a thread of it, be told through the mask as well."""
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = _tell_of_thread
+
+
+def _tell_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    sys.stderr.write(_CONTROL.sub("␀", mask("".join(traceback.format_exception(kind, error, trace)))))
+
+
+def _tell_of_thread(end: threading.ExceptHookArgs) -> None:
+    if end.exc_type is not SystemExit:  # as Python's own: a thread may end so
+        sys.stderr.write(f"Exception in thread {end.thread.name if end.thread else '?'}:\n")
+        _tell_uncaught(end.exc_type, end.exc_value, end.exc_traceback)
 
 
 class _Through(logging.Formatter):

@@ -130,4 +130,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    logs.mask_tracebacks()
     sys.exit(main())

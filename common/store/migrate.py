@@ -14,6 +14,7 @@ import psycopg
 from yoyo import get_backend, read_migrations
 from yoyo.connections import parse_uri
 
+from common import logs, redact
 from common.config import SharedSettings, environment, read_process
 from common.errors import DatabaseAway, IccError
 from common.store.database import Database, Link, first_line, translated
@@ -111,6 +112,7 @@ def main() -> int:
     """Migrate and say what was done; exit 2 with a sentence when it cannot."""
     try:
         settings, _ = read_process(SharedSettings, environment())
+        redact.register(*settings.secrets)
         with opened(settings, name="icc:migrate", on_progress=_say) as database:
             applied = migrate(database)
             _say("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
@@ -126,4 +128,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    logs.mask_tracebacks()
     sys.exit(main())

@@ -74,6 +74,7 @@ def _start(stack: ExitStack) -> Services:
         redact.register(*settings.secrets, *teams.secrets_of(values.get("integrations_teams_webhook")))
         logs.configure(settings.icc_log_format)
         logs.mask_libraries()
+        logs.mask_tracebacks()
         doors = _doors(settings, values)
         _tell_all(findings)
         database = stack.enter_context(opened(settings, name="icc:web", on_progress=_tell))

@@ -6,9 +6,11 @@ import io
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from common import logs, redact
 from common.clock import SystemClock, use_utc
 
+ROOT = Path(__file__).parents[2]
 CANARY = "canary-secret-4711"
 
 
@@ -141,6 +144,41 @@ def test_a_library_with_a_handler_of_its_own_is_masked_too() -> None:
     assert written.getvalue().startswith("SERVER it broke •••")
     assert "Traceback" in written.getvalue()
     assert CANARY not in written.getvalue()
+
+
+def test_what_nobody_caught_is_masked_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Law 10: a bug's traceback quotes what went wrong, in the process itself or in a thread of it."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    redact.register(CANARY)
+    logs.mask_tracebacks()
+
+    def fail(error: type[BaseException]) -> None:
+        raise error(f"with {CANARY} \x1b[2J")
+
+    for error in (ValueError, SystemExit):
+        thread = threading.Thread(target=fail, args=(error,), name="a thread of ours")
+        thread.start()
+        thread.join()
+    try:
+        fail(KeyError)
+    except KeyError as caught:
+        sys.excepthook(KeyError, caught, caught.__traceback__)
+    written = capsys.readouterr().err
+    assert "Exception in thread a thread of ours:\nTraceback" in written
+    assert "ValueError: with ••• " in written
+    assert "KeyError: " in written
+    assert "SystemExit" not in written
+    assert CANARY not in written
+    assert "\x1b" not in written
+
+
+@pytest.mark.parametrize(
+    "starter", ["common/accounts", "common/launch", "common/store/migrate", "daemon/__main__", "dashboard/web/lifespan"]
+)
+def test_every_process_that_holds_secrets_masks_what_nobody_caught(starter: str) -> None:
+    """Law 10."""
+    assert "    logs.mask_tracebacks()\n" in (ROOT / starter).with_suffix(".py").read_text()
 
 
 def test_a_vendors_odd_headers_are_not_written_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
