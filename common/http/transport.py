@@ -221,8 +221,11 @@ def _answer(response: requests.Response, content: bytes, started: float) -> Answ
 
 def _redirected(answer: Answer) -> str:
     """Where a redirect leads; what is no address leads elsewhere, too."""
+    named = answer.headers.get("location")
+    if not named:
+        raise RunFault("REDIRECT_REFUSED", status=answer.status, location="none named")
     try:
-        location = urljoin(answer.url, answer.headers.get("location", ""))
+        location = urljoin(answer.url, named)
         urlsplit(location).port  # noqa: B018 -- reading it is what checks it
     except ValueError:
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="an unreadable one") from None

@@ -92,6 +92,15 @@ def test_a_redirect_to_no_address_is_refused(location: bytes) -> None:
     assert caught.value.code == "REDIRECT_REFUSED"
 
 
+@pytest.mark.parametrize("head", [b"", b"Location:\r\n"])
+def test_a_redirect_to_nowhere_is_told_as_one(head: bytes) -> None:
+    """Law 8: it was asked four times, and told as one that leads to itself."""
+    answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n" + head + b"\r\n"
+    with saying(answer) as url, pytest.raises(RunFault) as caught:
+        got(url)
+    assert (caught.value.code, caught.value.facts["location"]) == ("REDIRECT_REFUSED", "none named")
+
+
 LONG = b"x" * 60_000
 
 
