@@ -12,6 +12,7 @@ FARTHEST = timedelta(hours=24)
 MEANINGLESS = -1
 """What many write for "no limit"."""
 _NUMBER = re.compile(r"^-?[0-9]{1,18}(\.[0-9]{1,18})?$", re.ASCII)
+_LEAP_SECOND = re.compile(r"(?<=:[0-9]{2}):60\b")
 _COUNT = re.compile(r"^[0-9]{1,15}$", re.ASCII)
 
 
@@ -73,9 +74,11 @@ def iso(text: str) -> datetime | None:
 
 
 def http_date(text: str) -> datetime | None:
-    """An HTTP date in any of its three forms (RFC 9110 §5.6.7)."""
+    """An HTTP date in any of its three forms (RFC 9110 §5.6.7); a leap second is the one after it."""
+    leap = ":60" in text and _LEAP_SECOND.search(text)
     try:
-        moment = parsedate_to_datetime(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = parsedate_to_datetime(_LEAP_SECOND.sub(":59", text) if leap else text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment + timedelta(seconds=1) if leap else moment
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

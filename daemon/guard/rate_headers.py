@@ -15,7 +15,7 @@ from daemon.guard.quota_headers import quota
 LONGEST = timedelta(hours=24)
 SMALLEST_SECONDS = 0.05
 _NUMBER = re.compile(r"^[0-9]+(\.[0-9]+)?$", re.ASCII)
-_PARTS = re.compile(r"\s*[A-Za-z]{3,9},\s*\d[^,]*|[^,]+")
+_PARTS = re.compile(r"\s*[A-Za-z]{3,9},\s*\d+[ -][A-Za-z][^,]*|[^,]+")
 """The values of a header joined by commas, where a date has one of its own."""
 
 
@@ -31,13 +31,14 @@ def asked_wait_seconds(headers: Mapping[str, str], body: Any, now: datetime) -> 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait by ``Retry-After``: whole seconds or an HTTP date, None when absent or unusable.
 
-    A date counts from the answer's own ``Date``, which cancels skewed clocks; several values: the largest; never more
-    than 24 h, never less than a small floor. ``now`` is used when the answer has no ``Date``.
+    A date counts from the answer's own ``Date``, which cancels skewed clocks; several values: the largest of those
+    that can be read; never more than 24 h, never less than a small floor. ``now`` is used when the answer has no
+    ``Date``.
     """
     parts = [part.strip() for part in _PARTS.findall(headers.get("retry-after", "")) if part.strip()]
     asked = [_seconds(part, headers, now) for part in parts]
     known = [seconds for seconds in asked if seconds is not None]
-    return _bounded(max(known)) if known and len(known) == len(asked) else None
+    return _bounded(max(known)) if known else None
 
 
 def _seconds(text: str, headers: Mapping[str, str], now: datetime) -> float | None:
