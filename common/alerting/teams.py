@@ -59,8 +59,10 @@ def problem_with(webhook: str) -> str | None:
     """Why this cannot be a webhook's address, or None. Plain http is accepted for a stand-in on this machine only."""
     try:
         parts = urlsplit(webhook)
-        host = (parts.hostname or "").lower()
+        host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
+        return "not an address"
+    if port == 0:
         return "not an address"
     if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in _THIS_MACHINE)):
         return "not an https address"

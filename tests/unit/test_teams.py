@@ -147,6 +147,10 @@ def test_sending_is_real_http_and_a_silent_or_absent_one_says_so() -> None:
         ("paste here", False),
         ("file:///etc/passwd", False),
         ("https://[::1", False),
+        ("https://prod-1.logic.azure.com:443/a?sig=b", True),
+        ("https://prod-1.logic.azure.com:99999/a?sig=b", False),
+        ("https://prod-1.logic.azure.com:0/a?sig=b", False),
+        ("https://prod-1.logic.azure.com:port/a?sig=b", False),
     ],
 )
 def test_what_is_no_webhook_is_told(webhook: str, usable: bool) -> None:
