@@ -223,7 +223,7 @@ def _fault_of_status(answer: Answer, path: str, entity: str) -> VendorFault:
         return RateLimited("RATE_LIMITED", retry_after_seconds=wait, **facts)
     if status in (408, 425):
         return TransientFault("VENDOR_TIMEOUT", retry_after_seconds=wait, **facts)
-    if status >= 500:
+    if status >= 500 or (status == 413 and wait is not None):  # RFC 9110 §15.5.14: with a time it is a passing one
         return TransientFault("VENDOR_ERROR", retry_after_seconds=wait, **facts)
     return EntityRefused("REQUEST_REFUSED", **facts)
 

@@ -22,6 +22,7 @@ from daemon.guard.answers import loads, parsed
 from daemon.guard.lanes import LOOK_SECONDS, Lanes
 from daemon.guard.limiter import Limiter, Permit
 from daemon.guard.quota_headers import Quota, quota
+from daemon.guard.rate_headers import retry_after_seconds
 from daemon.guard.rate_note import RateNote, of_deferral, of_request
 
 WITHOUT_HINT_SECONDS = 60.0
@@ -200,6 +201,9 @@ class Guard:
         def another(answer: Answer | None) -> None:
             """Where a redirect leads, or what crossed the closing of its connection, is one more of our budget."""
             self._used(permits.pop(), entity, answer)
+            asked = answer and retry_after_seconds(answer.headers, answer.received_at)
+            if asked:
+                self._limiter.hold(asked)
             permits.append(self._permit(entity, for_ping=for_ping))
 
         try:

@@ -57,6 +57,14 @@ def test_each_status_has_its_one_outcome(status: int, kind: type[VendorFault], c
     assert (error.code, error.status) == (code, status)
 
 
+def test_an_answer_too_large_just_now_is_tried_again() -> None:
+    """RFC 9110 §15.5.14: a 413 that names a time passes; one that names none stays."""
+    error = fault(answer(b"", 413, retry_after="7"))
+    assert isinstance(error, TransientFault)
+    assert (error.code, error.retry_after_seconds) == ("VENDOR_ERROR", 7)
+    assert fault(answer(b"", 413)).code == "REQUEST_REFUSED"
+
+
 @pytest.mark.parametrize("status", [429, 408, 500, 503])
 def test_a_retry_after_rides_on_what_is_tried_again(status: int) -> None:
     """The server's wish is kept; without one it is unknown."""

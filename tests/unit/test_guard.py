@@ -171,6 +171,14 @@ def test_a_request_that_crossed_the_closing_of_its_connection_costs_a_permit_and
     assert scene.breaker.outcomes == [Outcome.SUCCESS]
 
 
+def test_a_redirect_that_names_a_time_is_followed_after_it() -> None:
+    """Law 7, RFC 9110 §10.2.3: the least time to wait before what it leads to."""
+    scene = Scene(answer(b"[]"))
+    scene.vendor.redirects = [answer(status=307, retry_after="7"), answer(status=302)]
+    assert scene.get() == []
+    assert scene.permits.held == [7]
+
+
 def test_a_redirect_for_which_no_permit_is_left_puts_the_request_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that it had is given back, once."""
     scene = Scene(answer(b"[]"))
