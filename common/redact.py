@@ -65,9 +65,9 @@ class _Held(NamedTuple):
     written: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
 
-    def holding(self, secret: str) -> _Held:
-        """These and one more."""
-        forms = set(map(self.fold, _forms_of(secret)))
+    def holding(self, secret: str, *forms_too: str) -> _Held:
+        """These and one more, which may also stand in these forms."""
+        forms = set(map(self.fold, (*_forms_of(secret), *forms_too)))
         written = set(filter(may_have_escapes, forms))
         plain = map(self.fold, (secret, *(undone for undone, _ in undoings(secret)), *_encoded(secret)))
         return _Held(
@@ -101,7 +101,7 @@ def register(*secrets: str | None) -> None:
         for secret in secrets:
             if secret and len(secret) >= _SHORTEST_SECRET:
                 fold = _as_it_is if secret.isalpha() and len(secret) < _LONGER_THAN_WORDS else str.casefold
-                held[fold] = held.get(fold, _Held(fold)).holding(secret)
+                held[fold] = held.get(fold, _Held(fold)).holding(secret, *_byte_by_byte(secret))
         # Words last: one that is part of a key must not leave the key's tail behind.
         _held = _All(sorted(held.values(), key=lambda one: one.fold is _as_it_is))
 
@@ -170,6 +170,12 @@ def _encoded(secret: str) -> set[str]:
         own = encoded[-(-8 * shift // 6) : 8 * (shift + len(raw)) // 6]
         forms.update((own, own.replace("+", "-").replace("/", "_")))
     return forms
+
+
+def _byte_by_byte(secret: str) -> Iterable[str]:
+    """In hexadecimal as dumps for people have it. Not looked for in records: each form costs every one of them."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    return (form for separator in ": -" for form in (raw.hex(separator), raw.hex(separator).upper()))
 
 
 def mask(text: str) -> str:

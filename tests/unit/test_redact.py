@@ -90,6 +90,15 @@ def test_a_secret_never_survives_in_hexadecimal(secret: str, before: bytes, afte
         assert secret.encode().hex() not in mask(written).lower()
 
 
+@pytest.mark.parametrize("separator", [":", " ", "-"])
+def test_a_secret_never_survives_byte_by_byte(separator: str) -> None:
+    """As a dump that people read has it, in either case."""
+    register(CANARY)
+    dumped = CANARY.encode().hex(separator)
+    for written in (dumped, dumped.upper(), "".join(f"\\x{byte:02x}" for byte in CANARY.encode("latin-1"))):
+        assert mask(f"sent {written} to it") == f"sent {HIDDEN} to it"
+
+
 def test_a_secret_is_hidden_in_keys_values_and_strange_objects() -> None:
     """Anything made of dicts, lists and scalars, exceptions and bytes included; numbers and None stay themselves."""
     register(CANARY)
