@@ -4,6 +4,7 @@
     ├── SettingsError        mend the settings; the process cannot start
     ├── DatabaseAway         wait and try the database again
     │   └── LeaseLost        another run took over: write nothing more
+    ├── DatabaseRefuses      end the run `incomplete`: the database answers, but does not take this
     ├── VendorFault          a request failed
     │   ├── TransientFault   try it again (5xx, timeout, reset)
     │   ├── RateLimited      come back later: not a failure
