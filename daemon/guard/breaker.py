@@ -28,6 +28,10 @@ Tell = Callable[[str, str], None]
 """Called with (level, sentence) at every transition and refused call."""
 
 
+NO_PROBE = "no probe"
+"""The token of a request that goes out since the breaker is closed: none of its own, which would cost a system call."""
+
+
 class CircuitBreaker:
     """The breaker of one account, as one run or ping uses it; threads share it."""
 
@@ -54,10 +58,9 @@ class CircuitBreaker:
 
         Raises ``BreakerHolds`` after one cool-down in vain, or ``StopRequested``.
         """
-        token = str(uuid.uuid4())
         if self._seen_quiet() or for_ping:
-            return token
-        told = False
+            return NO_PROBE
+        token, told = str(uuid.uuid4()), False
         while True:
             breaker, admission = self._ask(token)
             if admission.allowed:
