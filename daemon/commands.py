@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from typing import Any
@@ -18,7 +19,7 @@ import structlog
 from common.access import Action
 from common.clock import Clock
 from common.config import DaemonSettings
-from common.errors import IccError, Refused, StopRequested
+from common.errors import DatabaseAway, IccError, Refused, StopRequested
 from common.store import commands
 from common.store.database import Database, Link, Row
 from daemon import handlers, limit_handlers
@@ -28,7 +29,7 @@ from daemon.hands import Hands
 from daemon.integrations.base import Account
 from daemon.rescue import rescue_silent_runs
 from daemon.run_desk import DeadRunInTheWay, RunDesk
-from daemon.sync.patient import insisting
+from daemon.sync.patient import Patient, insisting
 from daemon.sync.run import RunPlan
 
 log = structlog.get_logger("commands")
@@ -38,7 +39,7 @@ _END_THEMSELVES = (Action.REQUEUE, Action.DISCARD)
 
 
 class CommandDesk:
-    """Takes one command at a time; ``run_once`` is one turn."""
+    """Takes one command at a time; ``run_once`` is one turn. ``closing`` is set when the process is to end."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class CommandDesk:
         daemon_id: str,
         key: bytes,
         webhook: str | None = None,
+        closing: threading.Event | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -66,7 +68,7 @@ class CommandDesk:
         # letters keep a stop waiting; it may take most of a second itself.
         self._helpers, self._askers, self._enders = Hands("command"), Hands("asker"), Hands("ender")
         self._asking = Asking(database, clock)
-        self._closing = threading.Event()
+        self._closing = closing or threading.Event()
 
     def run_once(self) -> int:
         """Take every waiting command; returns how many were taken."""
@@ -141,21 +143,34 @@ class CommandDesk:
     def _claim_once(
         self, only_id: str | None, *, is_last_try: bool = False
     ) -> tuple[Row, RunPlan | Refused | None] | None:
-        command: Row | None = None
-        try:
-            with self._database.transaction() as link:
-                command = commands.claim(link, self._daemon_id, only_id)
-                if command is None:
-                    return None
-                self._in_hand.add(str(command["id"]))  # before others can see the claim
-                accepted = self._accept(link, command, is_last_try=is_last_try)
-        except BaseException:
-            if command is not None:
-                self._let_go(command)
-            raise
-        if accepted is not None:  # its end was written with its claim
-            self._let_go(command)
-        return command, accepted
+        claimed: tuple[Row, RunPlan | Refused | None] | None = None
+        with ExitStack() as at_last:
+            try:
+                with self._database.transaction() as link:
+                    command = commands.claim(link, self._daemon_id, only_id)
+                    if command is None:
+                        return None
+                    self._in_hand.add(str(command["id"]))  # before others can see the claim
+                    at_last.callback(self._let_go, command)
+                    claimed = command, self._accept(link, command, is_last_try=is_last_try)
+            except DatabaseAway:
+                if claimed is None or not self._went_through(claimed[0]["transaction"]):
+                    raise
+            if claimed is not None and claimed[1] is None:  # else its end was written with its claim
+                at_last.pop_all()
+        return claimed
+
+    def _went_through(self, transaction: str) -> bool:
+        """Whether a claim was committed, though the answer to its COMMIT was lost: nobody else would do it then.
+
+        Raises ``StopRequested`` when the process ends before the database says so.
+        """
+
+        def ask() -> bool:
+            with self._database.statement() as link:
+                return commands.went_through(link, transaction)
+
+        return Patient(self._clock, self._closing)(ask)
 
     def _let_go(self, command: Row) -> None:
         self._in_hand.discard(str(command["id"]))

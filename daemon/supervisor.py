@@ -9,7 +9,7 @@ from types import FrameType
 import structlog
 
 from common.config import Finding
-from common.errors import DatabaseAway
+from common.errors import DatabaseAway, StopRequested
 from common.store import heartbeats
 from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
@@ -53,6 +53,7 @@ class Supervisor:
             daemon_id=services.daemon_id,
             key=services.key,
             webhook=configuration.channels.integrations_teams_webhook,
+            closing=self.stop,
         )
         self._janitor = Janitor(services.database, configuration.settings, self._commands)
         self._blocks = Blocks(services.database, configuration.accounts)
@@ -95,6 +96,8 @@ class Supervisor:
                 self._commands.run_once()
             except DatabaseAway as error:
                 log.warning("waiting for the database", why=error.cause)
+            except StopRequested:  # while it was in doubt whether a claim went through
+                return
             except Exception:
                 log.exception("taking a command failed")
             else:

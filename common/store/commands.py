@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from common.errors import DatabaseAway
 from common.redact import mask
 from common.signing import is_sealed
 from common.store.database import Link, Row
@@ -83,11 +84,23 @@ def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
     """The oldest waiting command, now ours, with its seal; ``only_id`` claims that one or none.
 
     ``under_way``: a daemon that lives had taken it before, so its row was written again or set back by hand.
+    ``transaction``: this one, for ``went_through``.
     """
     params = {"daemon_id": daemon_id, "only_id": only_id}
     # A run is to begin soon: planning this statement takes two thirds of its time, and as much with ``begin_run``.
     claimed = link.execute(SQL["claim"], params, prepare=True).fetchone()
     return None if claimed is None else claimed | _readable(claimed)
+
+
+def went_through(link: Link, transaction: str) -> bool:
+    """Whether a claim whose COMMIT was never answered was committed, by the ``transaction`` it gave.
+
+    Raises ``DatabaseAway`` while that is not decided: the server has not noticed yet that its client is gone.
+    """
+    row = link.execute(SQL["went_through"], {"transaction": transaction}).fetchone()
+    if row is None or row["status"] == "in progress":
+        raise DatabaseAway("a claim is still being committed")
+    return bool(row["status"] == "committed")
 
 
 def unclaimed(link: Link) -> Iterator[Row]:

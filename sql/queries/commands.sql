@@ -52,8 +52,13 @@ SELECT t.*,
     JOIN control.daemons AS d ON d.id = k.daemon_id
     WHERE k.command_id = t.id AND d.stopped_at IS NULL AND (
         d.id = %(daemon_id)s
-        OR d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))) AS under_way
+        OR d.heartbeat_at > clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))) AS under_way,
+       pg_current_xact_id()::text AS transaction
 FROM taken AS t
+
+-- name: went_through
+-- What became of a claim whose COMMIT was never answered.
+SELECT pg_xact_status(%(transaction)s::xid8) AS status
 
 -- name: finish
 -- The end of a claimed command; nothing happens when somebody else ended it meanwhile.
