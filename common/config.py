@@ -86,7 +86,9 @@ class SharedSettings(_FromEnvironment):
     database_direct_url: str | None = Field(
         None, description="the database's own address past a pooler (LISTEN, migrations)"
     )
-    icc_database_connections: int = Field(10, ge=4, le=50, description="most connections of one process")
+    icc_database_connections: int = Field(
+        10, ge=4, le=50, description="most connections of one process; one more listens, and each run writes on its own"
+    )
     icc_data_dir: Path = Field(
         Path(".data"),
         description="where the embedded database and its key are kept; as root the database lies in /var/lib/icc",

@@ -51,10 +51,11 @@ class CommandDesk:
         *,
         daemon_id: str,
         key: bytes,
+        ending: Database,
         webhook: str | None = None,
         closing: threading.Event | None = None,
     ) -> None:
-        self._database = database
+        self._database, self._ending = database, ending
         self._clock = clock
         self._desk = desk
         self._accounts = served
@@ -89,7 +90,7 @@ class CommandDesk:
 
     def tidy(self) -> dict[str, int]:
         """Give back what dead daemons had claimed, end what nobody took and what nobody has in hand."""
-        with self._database.transaction() as link:
+        with self._ending.transaction() as link:
             given_back = commands.give_back(link, self._daemon_id)
             ended = Counter(self._end_unclaimed(link, command) for command in commands.unclaimed(link))
             # In hand is looked at after the rows: what was taken meanwhile is not among them.
@@ -137,7 +138,7 @@ class CommandDesk:
         try:
             return self._claim_once(only_id)
         except DeadRunInTheWay:
-            rescue_silent_runs(self._database)
+            rescue_silent_runs(self._ending)
         return self._claim_once(only_id, is_last_try=True)
 
     def _claim_once(
@@ -146,7 +147,7 @@ class CommandDesk:
         claimed: tuple[Row, RunPlan | Refused | None] | None = None
         with ExitStack() as at_last:
             try:
-                with self._database.transaction() as link:
+                with self._ending.transaction() as link:
                     command = commands.claim(link, self._daemon_id, only_id)
                     if command is None:
                         return None
@@ -167,7 +168,7 @@ class CommandDesk:
         """
 
         def ask() -> bool:
-            with self._database.statement() as link:
+            with self._ending.statement() as link:
                 return commands.went_through(link, transaction)
 
         return Patient(self._clock, self._closing)(ask)
@@ -244,7 +245,7 @@ class CommandDesk:
     def _ended(self, command: Row) -> dict[str, Any]:
         """Raises ``StopRequested`` when it is left as it is, since the process ends."""
         try:
-            self._insisting(command)(lambda: rescue_silent_runs(self._database))
+            self._insisting(command)(lambda: rescue_silent_runs(self._database_for(command)))
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command, "refused", handlers.refusal(refused))
@@ -285,11 +286,15 @@ class CommandDesk:
         tries = count()
 
         def write() -> None:
-            with self._database.transaction() as link:
+            with self._database_for(command).transaction() as link:
                 if next(tries) == 0 or not commands.has_ended(link, command):
                     commands.finish(link, command, state, result)
 
         self._insisting(command)(write)
+
+    def _database_for(self, command: Row) -> Database:
+        """What ends something must not wait for the others' connections, nor they for each other's."""
+        return self._ending if command["action"] in handlers.ENDING else self._database
 
     def _insisting(self, command: Row) -> Callable[[Callable[[], object]], object]:
         """How a part of a command is done: of one that ends something again, until it is done."""

@@ -10,16 +10,21 @@ from daemon.rescue import rescue_silent_runs
 
 
 class Janitor:
-    """``rescue`` is for every few seconds, ``sweep`` for every hour; both return counts."""
+    """``rescue`` is for every few seconds, ``sweep`` for every hour; both return counts.
 
-    def __init__(self, database: Database, settings: DaemonSettings, command_desk: CommandDesk) -> None:
-        self._database = database
+    A sweep waits for whoever reads what is to go; ``ending`` is what a rescue does not share with it.
+    """
+
+    def __init__(
+        self, database: Database, settings: DaemonSettings, command_desk: CommandDesk, *, ending: Database
+    ) -> None:
+        self._database, self._ending = database, ending
         self._settings = settings
         self._command_desk = command_desk
 
     def rescue(self) -> dict[str, int]:
         """End silent runs; expire or give back commands."""
-        return {"interrupted": rescue_silent_runs(self._database), **self._command_desk.tidy()}
+        return {"interrupted": rescue_silent_runs(self._ending), **self._command_desk.tidy()}
 
     def sweep(self) -> dict[str, int]:
         """Partitions for the coming week, and what is past retention away. Runs and dead letters are kept."""

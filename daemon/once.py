@@ -16,12 +16,13 @@ from common.errors import DatabaseAway, IccError, Refused, SettingsError, StopRe
 from common.operator_actions import Actor
 from common.redact import mask_value
 from common.states import RunState
-from common.store import dry_runs, heartbeats, runs
+from common.store import dry_runs, runs
 from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
 from common.wishes import Wish
 from daemon.commands import CommandDesk
 from daemon.progress_bar import ProgressBar
+from daemon.pulse import Pulse
 from daemon.sync.run import RunPlan
 from daemon.wiring import Services
 
@@ -51,6 +52,7 @@ def command_desk(services: Services) -> CommandDesk:
         configuration.settings,
         daemon_id=services.daemon_id,
         key=services.key,
+        ending=services.ending,
         webhook=configuration.channels.integrations_teams_webhook,
     )
 
@@ -65,14 +67,12 @@ def run_once(services: Services, wish: Wish) -> int:
     listener = Listener(services.database, ("icc_runs",), lambda _channel, payload: services.desk.look_at(payload))
     listener.start()
     _stop_on_signals(services, plan)
-    helpers = [
-        _thread(lambda: _keep_lease(services, over), "lease"),
-        _thread(lambda: _show(services, run_id, over), "bar"),
-    ]
+    pulse = Pulse(services).start()
+    bar = _thread(lambda: _show(services, run_id, over), "bar")
     end = services.desk.execute(plan)
     over.set()
-    for helper in helpers:
-        helper.join(2)
+    pulse.close(2)
+    bar.join(2)
     listener.close()
     return _report(services, run_id, end.state, end.error)
 
@@ -147,16 +147,6 @@ def _stop_on_signals(services: Services, plan: RunPlan) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-
-
-def _keep_lease(services: Services, over: threading.Event) -> None:
-    while not services.clock.wait(over, services.configuration.settings.icc_heartbeat_seconds):
-        try:
-            services.desk.keep_leases()
-            with services.database.statement() as link:
-                heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=False)
-        except DatabaseAway:
-            continue
 
 
 def _show(services: Services, run_id: str, over: threading.Event) -> None:

@@ -51,8 +51,10 @@ class RunDesk:
         settings: DaemonSettings,
         *,
         daemon_id: str,
+        pulse: Database,
+        ending: Database,
     ) -> None:
-        self._database = database
+        self._database, self._pulse, self._ending = database, pulse, ending
         self.clock = clock
         self._reporter = reporter
         self._accounts = served
@@ -193,14 +195,14 @@ class RunDesk:
         return {"run_id": lease.run_id}
 
     def _to_stop(self, integration: str, account_key: str, only_run: str | None) -> Lease:
-        with self._database.statement() as link:
+        with self._ending.statement() as link:
             active = runs.active(link, integration, account_key)
         if active is None or only_run not in (None, str(active["id"])):
             raise Refused("NOTHING_RUNNING")
         return Lease(integration, account_key, str(active["id"]), active["term"])
 
     def _stop(self, lease: Lease, by: str, *, is_first: bool) -> None:
-        with self._database.transaction() as link:
+        with self._ending.transaction() as link:
             is_active = runs.ask_to_stop(link, lease, by)
         if not is_active:  # it has ended: by itself, or by an earlier try of ours
             if is_first:
@@ -217,10 +219,20 @@ class RunDesk:
         """Somebody says that something changed about this run: if it is ours and to be stopped, or ended, stop it."""
         with self._lock:
             run = self._active.get(run_id)
-        if run is None:
-            return
-        with self._database.transaction() as link:
-            row = runs.state(link, run_id)
+        if run is not None:
+            self._look(self._ending, run)
+
+    def look_again(self) -> None:
+        """Notice stops of this process's runs that no notification told of."""
+        with self._lock:
+            active = list(self._active.values())
+        for run in active:
+            self._look(self._pulse, run)
+
+    @staticmethod
+    def _look(database: Database, run: Run) -> None:
+        with database.transaction() as link:
+            row = runs.state(link, run.plan.lease.run_id)
         if row is not None and row["state"] == RunState.STOPPING:
             run.stop()
         elif row is not None and row["state"] != RunState.RUNNING:
@@ -230,7 +242,7 @@ class RunDesk:
         until = self.clock.monotonic() + STOP_SECONDS
         never = threading.Event()
         while self.clock.monotonic() < until:
-            with suppress(DatabaseAway), self._database.transaction() as link:
+            with suppress(DatabaseAway), self._ending.transaction() as link:
                 row = runs.state(link, run_id)
                 if row is None or row["state"] not in (RunState.RUNNING, RunState.STOPPING):
                     return True
@@ -245,28 +257,26 @@ class RunDesk:
             run = self._active.get(lease.run_id)
         if run is not None:
             run.lose()
-        leases.end_writers(self._database, lease)
-        with self._database.transaction() as link:
+        leases.end_writers(self._ending, lease)
+        with self._ending.transaction() as link:
             leases.revoke(link, lease)
             runs.end_for(link, lease.run_id, RunState.STOPPED, None)
         with suppress(DatabaseAway):  # whoever is left has no right to write
-            leases.end_writers(self._database, lease)
+            leases.end_writers(self._ending, lease)
 
     # --- watch
 
     def keep_leases(self) -> None:
-        """Renew every lease of this process, and notice stops that no notification told of."""
+        """Renew every lease of this process."""
         with self._lock:
             active = list(self._active.values())
         for run in active:
             try:
-                leases.renew(self._database, run.plan.lease, self._settings.lease_seconds)
+                leases.renew(self._pulse, run.plan.lease, self._settings.lease_seconds)
             except LeaseLost:
                 run.lose()
             except DatabaseAway:
                 log.warning("the database is away; the lease could not be renewed", run=run.plan.lease.run_id)
-                continue
-            self.look_at(run.plan.lease.run_id)
 
     def voice(self, integration: str, account_key: str) -> AccountVoice:
         """Who tells of what happens to an account outside of its runs."""

@@ -1,4 +1,4 @@
-"""The service: owns its threads, signals, heartbeat, and the order of shutting down. Everything else does one turn."""
+"""The service: owns its threads, signals, pulse, and the order of shutting down. Everything else does one turn."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import structlog
 
 from common.config import Finding
 from common.errors import DatabaseAway, StopRequested
-from common.store import heartbeats
-from common.store.embedded import EmbeddedPostgresError
 from common.store.listener import Listener
 from daemon import wiring
 from daemon.blocks import Blocks
 from daemon.commands import CommandDesk
 from daemon.janitor import Janitor
+from daemon.pulse import Pulse
 from daemon.scheduler import Metronome, Scheduler
 from daemon.wiring import Services
 
@@ -52,10 +51,11 @@ class Supervisor:
             configuration.settings,
             daemon_id=services.daemon_id,
             key=services.key,
+            ending=services.ending,
             webhook=configuration.channels.integrations_teams_webhook,
             closing=self.stop,
         )
-        self._janitor = Janitor(services.database, configuration.settings, self._commands)
+        self._janitor = Janitor(services.database, configuration.settings, self._commands, ending=services.ending)
         self._blocks = Blocks(services.database, configuration.accounts)
         self._forecasts: tuple[Finding, ...] | None = None
         self._scheduler = Scheduler(
@@ -71,8 +71,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._listener.start()
+        pulse = Pulse(self._services, lambda: self._listener.working).start()
         threads = [
-            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
             threading.Thread(target=self._keep_time, name="metronome", daemon=True),
             threading.Thread(target=self._settle_bulk, name="bulk", daemon=True),
             threading.Thread(target=self._sweep, name="janitor", daemon=True),
@@ -88,6 +88,7 @@ class Supervisor:
         self._listener.close()
         for thread in threads:
             thread.join(max(0.0, until - self._services.clock.monotonic()))
+        pulse.close(max(0.0, until - self._services.clock.monotonic()))
 
     def _take_commands(self) -> None:
         pause_seconds = SOON_SECONDS
@@ -135,30 +136,6 @@ class Supervisor:
         if found != self._forecasts:
             wiring.publish(self._services, found)
             self._forecasts = found
-
-    def _beat(self) -> None:
-        services = self._services
-        while True:
-            try:
-                services.desk.keep_leases()
-                with services.database.statement() as link:
-                    heartbeats.beat(link, services.daemon_id, services.desk.doing(), listening=self._listener.working)
-            except DatabaseAway as error:
-                log.warning("the database is away", why=error.cause)
-                self._revive()
-            except Exception:  # whatever it was: leases that nobody renews end every run
-                log.exception("a heartbeat failed")
-            services.clock.wait(services.desk.changed, services.configuration.settings.icc_heartbeat_seconds)
-            services.desk.changed.clear()
-            if self.stop.is_set():
-                return
-
-    def _revive(self) -> None:
-        """An embedded server that was killed is started again; one that cannot be says why, and we keep trying."""
-        try:
-            self._services.database.revive()
-        except EmbeddedPostgresError as error:
-            log.error("the embedded database does not start", why=str(error))
 
     def _note(self, channel: str, payload: str) -> None:
         if channel == "icc_runs":

@@ -32,6 +32,8 @@ from daemon.sync.reporter import Reporter
 from daemon.version import VERSION
 
 MAIN = "main"
+PULSE_CONNECTIONS = 2
+"""One renews the leases and one says that we live: neither waits for anybody else's, nor for the other's."""
 log = structlog.get_logger("daemon")
 
 
@@ -52,10 +54,16 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Services:
-    """What a running daemon consists of."""
+    """What a running daemon consists of.
+
+    Those of ``database`` may all stand before somebody's lock, so there are connections apart: ``pulse`` for what keeps
+    us alive, ``ending`` for what takes commands and ends things.
+    """
 
     configuration: Configuration
     database: Database
+    pulse: Database
+    ending: Database
     clock: Clock
     reporter: Reporter
     gate: Gate
@@ -90,10 +98,8 @@ def configure(values: Mapping[str, str]) -> Configuration:
 @contextmanager
 def running(configuration: Configuration, *, kind: str) -> Generator[Services]:
     """The daemon's services, with the database migrated and this process enlisted, until the block ends."""
-    settings = configuration.settings
-    clock = SystemClock()
-    with opened(settings, name="icc:daemon", on_progress=_log_progress) as database:
-        migrate(database)
+    settings, served, clock = configuration.settings, configuration.accounts, SystemClock()
+    with _pools(settings) as (database, pulse, ending):
         daemon = process_identity.as_row(
             process_identity.this_process(),
             kind=kind,
@@ -103,19 +109,29 @@ def running(configuration: Configuration, *, kind: str) -> Generator[Services]:
         key = signing.secret_key(settings)
         redact.register(key.decode())
         reporter = Reporter(database, clock).start()
-        desk = RunDesk(database, clock, reporter, configuration.accounts, settings, daemon_id=daemon["id"])
+        desk = RunDesk(database, clock, reporter, served, settings, daemon_id=daemon["id"], pulse=pulse, ending=ending)
         gate = Gate(
             database,
             key,
             expiry_seconds=settings.icc_command_expiry_seconds,
             allow_backfill=settings.allow_manual_backfill,
         )
-        services = Services(configuration, database, clock, reporter, gate, desk, daemon["id"], key)
+        services = Services(configuration, database, pulse, ending, clock, reporter, gate, desk, daemon["id"], key)
         _enlist(services, daemon)
         try:
             yield services
         finally:
             _leave(services)
+
+
+@contextmanager
+def _pools(settings: DaemonSettings) -> Generator[tuple[Database, Database, Database]]:
+    """Connections to the migrated database: for the work, for the pulse, and for what ends things."""
+    ending = 2 if settings.icc_database_connections > 5 else 1  # with two, no Stop waits for the one before
+    apart = PULSE_CONNECTIONS + ending
+    with opened(settings, name="icc:daemon", on_progress=_log_progress, apart=apart) as database:
+        migrate(database)
+        yield database, database.apart(PULSE_CONNECTIONS), database.apart(ending)
 
 
 def _enlist(services: Services, daemon: dict[str, Any]) -> None:
@@ -196,7 +212,7 @@ def _leave(services: Services) -> None:
     for account in services.configuration.accounts.values():
         account.close()
     try:
-        with services.database.transaction() as link:
+        with services.pulse.transaction() as link:
             heartbeats.discharge(link, services.daemon_id)
     except DatabaseAway:
         log.warning("leaving without a word: the database is away")

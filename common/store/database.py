@@ -139,16 +139,15 @@ class Database:
         most: int = 10,
         revive: Callable[[], None] | None = None,
     ) -> None:
-        self.url = url
-        self._revive = revive
-        self.direct_url = direct_url or url
-        self._name = name
+        self.url, self.direct_url = url, direct_url or url
+        self._name, self._revive = name, revive
         self._pool: ConnectionPool[Link] = ConnectionPool(
             self._named(url, name),
             connection_class=_Pooled,
             kwargs=_link_settings(),
             min_size=1,
             max_size=most,
+            num_workers=min(3, most),
             timeout=POOL_WAIT_SECONDS,
             open=False,
             close_returns=True,
@@ -158,12 +157,15 @@ class Database:
             # The pool doubles its pauses up to this: with more, one that is back would be met half a minute late.
             reconnect_timeout=POOL_WAIT_SECONDS,
         )
+        self._apart: list[Database] = []
         self._engine: Engine | None = None
         self._wait_seconds, self._keeps_sessions = POOL_WAIT_SECONDS, False
 
     def hurry(self) -> None:
         """From now on wait a second for a connection: the process is to end, with its database or without."""
         self._wait_seconds = HURRIED_WAIT_SECONDS
+        for other in self._apart:
+            other.hurry()
 
     def revive(self) -> None:
         """Start the server again if it is ours and was killed; with an outside one there is nothing to do."""
@@ -177,14 +179,24 @@ class Database:
         is executed with ``prepare=True``. A transaction-mode pooler passes neither on; with it nothing is prepared.
         """
         self._keeps_sessions = notes and self.url == self.direct_url
+        for other in self._apart:
+            other.heard(notes=notes)
 
     def open(self) -> Database:
         """Open the pool; connections come when they are needed, so a database that is away does not stop the start."""
         self._pool.open(wait=False)
         return self
 
+    def apart(self, most: int) -> Database:
+        """A pool of its own for what must not wait until others give a connection back; closed with this one."""
+        other = Database(self.url, direct_url=self.direct_url, name=self._name, most=most, revive=self._revive)
+        self._apart.append(other)
+        return other.open()
+
     def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection of the pool, and of those apart."""
+        for other in self._apart:
+            other.close()
         self._pool.close()
 
     def __enter__(self) -> Database:

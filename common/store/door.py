@@ -28,16 +28,16 @@ def known_url(settings: SharedSettings) -> str | None:
 
 @contextmanager
 def opened(
-    settings: SharedSettings, *, name: str, on_progress: Callable[[str], None] = lambda _: None
+    settings: SharedSettings, *, name: str, on_progress: Callable[[str], None] = lambda _: None, apart: int = 0
 ) -> Generator[Database]:
     """A ``Database`` for as long as the block lasts.
 
-    ``name`` is what the server calls this process (``icc:web``, ``icc:daemon``). Starting the embedded database is told
-    through ``on_progress``; its troubles come as ``EmbeddedPostgresError`` with cause and remedy. An address that can
-    never work comes as ``SettingsError``.
+    ``name`` is what the server calls this process (``icc:web``, ``icc:daemon``); ``apart`` of its connections are left
+    to other pools (``Database.apart``). Starting the embedded database is told through ``on_progress``; its troubles
+    come as ``EmbeddedPostgresError`` with cause and remedy. An address that can never work comes as ``SettingsError``.
     """
     _check(settings)
-    most = settings.icc_database_connections
+    most = settings.icc_database_connections - apart
     if settings.database_url:
         with Database(settings.database_url, direct_url=settings.database_direct_url, name=name, most=most) as database:
             yield database
