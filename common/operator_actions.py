@@ -7,6 +7,7 @@ transaction of its own. A disabled button is a courtesy, never the guard.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,28 +53,42 @@ class Gate:
         self._allow_backfill = allow_backfill
 
     def submit(
-        self, wish: Wish, actor: Actor, *, addressed_to: str | None = None, command_id: str | None = None
+        self,
+        wish: Wish,
+        actor: Actor,
+        *,
+        addressed_to: str | None = None,
+        command_id: str | None = None,
+        beside: Callable[[Link, Refused | None], None] = lambda _link, _refusal: None,
     ) -> Receipt:
         """Check, store and seal a command with its audit row.
 
         ``addressed_to``: only that daemon may take it (a foreground run brings its own). ``command_id``: planned ahead
-        by a caller who may have to ask again; the second time gets the first one's receipt. Raises ``Refused``, after
-        the refusal has been recorded.
+        by a caller who may have to ask again; the second time gets the first one's receipt. ``beside`` comes first in
+        the transaction that accepts the wish, and in that which records its refusal: what it writes is written with
+        them, what it raises leaves nothing written. Raises ``Refused``, after the refusal has been recorded.
         """
         try:
             with self._database.transaction() as link:
-                self._admit(link, wish, actor, someone_will_do_it=addressed_to is not None)
-                known = self._known(link, wish, command_id) if addressed_to is None else None
-                if known is not None:
-                    self._log(link, wish, actor, "shared", command_id=known.command_id)
-                    return known
-                self._check_account(link, wish)
-                return self._store(link, wish, actor, addressed_to, command_id or str(uuid.uuid4()))
+                beside(link, None)
+                return self._accept(link, wish, actor, addressed_to, command_id)
         except Refused as refusal:
             with self._database.transaction() as link:
+                beside(link, refusal)
                 self._log(link, wish, actor, "refused", reason=refusal.cause)
             refusal.is_recorded = True
             raise
+
+    def _accept(
+        self, link: Link, wish: Wish, actor: Actor, addressed_to: str | None, command_id: str | None
+    ) -> Receipt:
+        self._admit(link, wish, actor, someone_will_do_it=addressed_to is not None)
+        known = self._known(link, wish, command_id) if addressed_to is None else None
+        if known is not None:
+            self._log(link, wish, actor, "shared", command_id=known.command_id)
+            return known
+        self._check_account(link, wish)
+        return self._store(link, wish, actor, addressed_to, command_id or str(uuid.uuid4()))
 
     def record(self, refusal: Refused, action: Action, actor: Actor, *, integration: str | None = None) -> None:
         """Write down a refusal from before there was a wish: nonsense, a page that is not ours. Once.

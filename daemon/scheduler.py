@@ -7,8 +7,11 @@ the database's clock: a machine whose own is ahead would take due times that nob
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 import schedule
 import structlog
@@ -20,7 +23,7 @@ from common.errors import DatabaseAway, Refused
 from common.operator_actions import Actor, Gate
 from common.rules.due import due
 from common.store import accounts, commands, runs, slots
-from common.store.database import Database, Row
+from common.store.database import Database, Link, Row
 from common.wishes import Wish, run_wish
 from daemon.checks import scheduled_entities
 
@@ -57,30 +60,15 @@ class Scheduler:
         return started
 
     def _continue_deferred(self, integration: str) -> list[tuple[str, str]]:
-        run = self._taken(integration)
-        if run is None:
-            return []
-        due_at = run["blocked_until"]
-        try:
-            wish = run_wish(
-                integration,
-                mode=run["mode"],
-                entities=tuple(run["entities"]),
-                since=run["since"],
-                continues_run_id=str(run["id"]),
-            )
-        except Refused as refusal:  # an entity of old, for instance
-            return self._skip(integration, "continuation", due_at, refusal)
-        return self._submit(wish, integration, "continuation", due_at)
-
-    def _taken(self, integration: str) -> Row | None:
-        """The latest deferred run of which this daemon has the due time: one that is refused holds up no other."""
+        """The latest deferred run of which no daemon has the due time: one that is refused holds up no other."""
         with self._database.transaction() as link:
-            for run in runs.due_continuations(link, integration, MAIN):
-                due_at = run["blocked_until"]
-                if slots.take(link, integration, MAIN, "continuation", due_at, daemon_id=self._daemon_id):
-                    return run
-        return None
+            deferred = runs.due_continuations(link, integration, MAIN)
+        for run in deferred:
+            with suppress(_TakenByAnother):
+                return self._press(
+                    partial(_continuation, integration, run), integration, "continuation", run["blocked_until"]
+                )
+        return []
 
     def _start_scheduled(self, integration: str) -> list[tuple[str, str]]:
         settings = self._settings
@@ -95,30 +83,58 @@ class Scheduler:
                 last_delta=slots.latest(link, integration, MAIN, "delta"),
                 last_full=slots.latest(link, integration, MAIN, "full"),
             )
-            if found is None or not slots.take(link, integration, MAIN, *found, daemon_id=self._daemon_id):
-                return []
-        kind, due_at = found
-        mode = "backfill" if kind == "full" else "delta"
-        try:
-            wish = run_wish(integration, mode=mode, entities=scheduled_entities(settings))
-        except Refused as refusal:
-            return self._skip(integration, kind, due_at, refusal)
-        return self._submit(wish, integration, kind, due_at)
+        if found is None:
+            return []
+        mode = "backfill" if found[0] == "full" else "delta"
+        with suppress(_TakenByAnother):
+            return self._press(
+                lambda: run_wish(integration, mode=mode, entities=scheduled_entities(settings)), integration, *found
+            )
+        return []
 
-    def _submit(self, wish: Wish, integration: str, kind: str, due_at: datetime) -> list[tuple[str, str]]:
+    def _press(self, wish: Callable[[], Wish], integration: str, kind: str, due_at: datetime) -> list[tuple[str, str]]:
+        """Take the due time and give its command, or skip it, in one transaction: neither is left without the other.
+
+        Raises ``_TakenByAnother``.
+        """
+        command_id = str(uuid.uuid4())
+
+        def take(link: Link, refusal: Refused | None) -> None:
+            reason = refusal.cause if refusal else None
+            given = None if refusal else command_id
+            slot = (integration, MAIN, kind, due_at)
+            if not slots.take(link, *slot, daemon_id=self._daemon_id, command_id=given, reason=reason):
+                raise _TakenByAnother
+
         try:
-            receipt = self._gate.submit(wish, SCHEDULER)
+            receipt = self._gate.submit(self._made(wish, take), SCHEDULER, command_id=command_id, beside=take)
         except Refused as refusal:
-            return self._skip(integration, kind, due_at, refusal)
-        with self._database.transaction() as link:
-            slots.settle(link, integration, MAIN, kind, due_at, command_id=receipt.command_id, reason=None)
+            log.info("a due run was skipped", kind=kind, due_at=due_at.isoformat(), why=refusal.cause)
+            return []
         return [(kind, receipt.command_id)]
 
-    def _skip(self, integration: str, kind: str, due_at: datetime, refusal: Refused) -> list[tuple[str, str]]:
-        with self._database.transaction() as link:
-            slots.settle(link, integration, MAIN, kind, due_at, command_id=None, reason=refusal.cause)
-        log.info("a due run was skipped", kind=kind, due_at=due_at.isoformat(), why=refusal.cause)
-        return []
+    def _made(self, wish: Callable[[], Wish], take: Callable[[Link, Refused | None], None]) -> Wish:
+        """The wish. One that makes no sense any more (an entity of old) skips its due time, and raises ``Refused``."""
+        try:
+            return wish()
+        except Refused as refusal:
+            with self._database.transaction() as link:
+                take(link, refusal)
+            raise
+
+
+class _TakenByAnother(Exception):
+    """Another daemon has this due time; rolls back what would be given for it."""
+
+
+def _continuation(integration: str, run: Row) -> Wish:
+    return run_wish(
+        integration,
+        mode=run["mode"],
+        entities=tuple(run["entities"]),
+        since=run["since"],
+        continues_run_id=str(run["id"]),
+    )
 
 
 class Metronome:

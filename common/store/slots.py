@@ -17,35 +17,21 @@ def latest(link: Link, integration: str, account_key: str, kind: str) -> datetim
     return row["due_at"] if row else None
 
 
-def take(link: Link, integration: str, account_key: str, kind: str, due_at: datetime, *, daemon_id: str) -> bool:
-    """Take a due time; false when another daemon has it. It counts as skipped until ``settle`` says otherwise.
-
-    That of a continuation comes back where nothing came of it, since its taker died or nobody took its command in time.
-    """
-    params = {
-        "integration": integration,
-        "account_key": account_key,
-        "kind": kind,
-        "due_at": due_at,
-        "outcome": "skipped",
-        "reason": "not started yet",
-        "command_id": None,
-        "daemon_id": daemon_id,
-    }
-    return link.execute(SQL["take_slot"], params).fetchone() is not None
-
-
-def settle(
+def take(
     link: Link,
     integration: str,
     account_key: str,
     kind: str,
     due_at: datetime,
     *,
-    command_id: str | None,
-    reason: str | None,
-) -> None:
-    """What came of it: started by a command, or skipped for a reason."""
+    daemon_id: str,
+    command_id: str | None = None,
+    reason: str | None = None,
+) -> bool:
+    """Take a due time for the command that is given in this very transaction, or skip it for a reason.
+
+    False when another daemon has it. That of a continuation comes back where nothing came of it.
+    """
     params = {
         "integration": integration,
         "account_key": account_key,
@@ -54,5 +40,6 @@ def settle(
         "outcome": "started" if command_id else "skipped",
         "reason": reason,
         "command_id": command_id,
+        "daemon_id": daemon_id,
     }
-    link.execute(SQL["settle_slot"], params)
+    return link.execute(SQL["take_slot"], params).fetchone() is not None

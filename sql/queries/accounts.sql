@@ -150,28 +150,21 @@ SET state = %(answer)s, answered_at = clock_timestamp(), answered_by = %(by)s, a
 WHERE id = %(id)s AND state = 'open'
 
 -- name: take_slot
--- A due time, once over all daemons; no row when another daemon took it. A continuation has one due time only: it is taken
--- anew when whoever took it died before it said what came of that, when nobody lived to take its command in time, and, not
--- as soon, when it was refused, at the gate or by the daemon: another run had just begun, say. So is any that was taken
--- while the database's clock was ahead.
+-- A due time, once over all daemons, with what came of it; no row when another daemon took it. A continuation has one due
+-- time only: it is taken anew when nobody lived to take its command in time, and, not as soon, when it was refused, at the
+-- gate or by the daemon: another run had just begun, say. So is any that was taken while the database's clock was ahead.
 INSERT INTO control.schedule_slots AS s (integration, account_key, kind, due_at, outcome, reason, command_id, taken_by)
 VALUES (%(integration)s, %(account_key)s, %(kind)s, %(due_at)s, %(outcome)s, %(reason)s, %(command_id)s, %(daemon_id)s)
 ON CONFLICT (integration, account_key, kind, due_at) DO UPDATE
-SET outcome = excluded.outcome, reason = excluded.reason, command_id = NULL, taken_by = excluded.taken_by,
+SET outcome = excluded.outcome, reason = excluded.reason, command_id = excluded.command_id, taken_by = excluded.taken_by,
     taken_at = clock_timestamp()
 WHERE s.taken_at > clock_timestamp()
    OR s.kind = 'continuation' AND s.taken_at < clock_timestamp() - interval '1 minute'
-  AND ((s.command_id IS NULL
-        AND (s.reason = excluded.reason OR s.taken_at < clock_timestamp() - interval '15 minutes'))
+  AND ((s.command_id IS NULL AND s.taken_at < clock_timestamp() - interval '15 minutes')
        OR EXISTS (SELECT FROM control.commands AS c WHERE c.id = s.command_id
                   AND (c.state = 'expired' OR (c.state = 'pending' AND c.expires_at <= clock_timestamp())
                        OR (c.state = 'refused' AND s.taken_at < clock_timestamp() - interval '15 minutes'))))
 RETURNING due_at
-
--- name: settle_slot
--- What came of it.
-UPDATE control.schedule_slots SET outcome = %(outcome)s, reason = %(reason)s, command_id = %(command_id)s
-WHERE integration = %(integration)s AND account_key = %(account_key)s AND kind = %(kind)s AND due_at = %(due_at)s
 
 -- name: latest_slot
 -- The last due time of a kind that was taken; not one that was taken while the database's clock was ahead.

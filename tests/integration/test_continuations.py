@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from common.clock import SystemClock
-from common.errors import Refused
+from common.errors import DatabaseAway, Refused
 from common.store import slots
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.rescue import rescue_silent_runs
+from daemon.scheduler import Scheduler
 from daemon.sync.run import RunPlan
+from tests.children import fails_once
 from tests.harness import Engine, engine
 from tests.truth import one, rows
 from tests.waiting import wait_for
@@ -54,17 +57,60 @@ def let_minutes_pass(database: Database, minutes: int = 2) -> None:
     rows(database, "UPDATE control.schedule_slots SET taken_at = taken_at - make_interval(mins => %s)", minutes)
 
 
-def test_a_due_time_whose_taker_died_is_taken_anew(put_off: Engine, database: Database) -> None:
-    """Issue 3: a next run continues it: also when a daemon took the time and died before it pressed."""
-    due_at = one(database, "SELECT blocked_until FROM control.runs")["blocked_until"]
-    with database.transaction() as link:
-        assert slots.take(link, "doorloop", "main", "continuation", due_at, daemon_id=str(uuid.uuid4()))
-    assert put_off.scheduler().run_once() == []  # another daemon may be about to press
-    let_minutes_pass(database)
-    ((kind, _),) = put_off.scheduler().run_once()
-    assert kind == "continuation"
-    let_minutes_pass(database)
-    assert put_off.scheduler().run_once() == []
+def let_be_due(house: Engine, kind: str) -> None:
+    """A delta (the first is due at once), a nightly run, or what was put off."""
+    if kind == "full":
+        now = one(house.database, "SELECT date_trunc('hour', now()) AS hour")["hour"]
+        with house.database.transaction() as link:
+            for taken, due_at in (("delta", now), ("full", now - timedelta(hours=24))):
+                assert slots.take(link, "doorloop", "main", taken, due_at, daemon_id=str(uuid.uuid4()), reason="of old")
+    if kind != "continuation":
+        rows(house.database, "UPDATE control.runs SET blocked_until = now() + interval '1 hour'")
+
+
+def scheduler(house: Engine, kind: str) -> Scheduler:
+    """A scheduler of which only this kind is due: the nightly hour is this one."""
+    hour = one(house.database, "SELECT now() AS now")["now"].hour
+    services = house.services
+    settings = services.configuration.schedule.model_copy(
+        update={
+            "auto_sync_enabled": kind != "continuation",
+            "auto_sync_interval_minutes": 60,
+            "auto_sync_full_at_hour_utc": hour,
+        }
+    )
+    return Scheduler(house.database, house.gate, settings, served=("doorloop",), daemon_id=services.daemon_id)
+
+
+@pytest.mark.parametrize("fails", ["the audit row", "the command"])
+@pytest.mark.parametrize("kind", ["continuation", "delta", "full"])
+def test_a_due_time_is_not_taken_without_its_command(
+    put_off: Engine, database_url: str, database: Database, kind: str, fails: str
+) -> None:
+    """Issue 3: what is due is started, once, though the database failed in between: a night's run was lost."""
+    let_be_due(put_off, kind)
+    table = "control.admin_logs" if fails == "the audit row" else "control.commands"
+    with fails_once(database_url, table, error="40P01"), pytest.raises(DatabaseAway):
+        scheduler(put_off, kind).run_once()
+    found = "SELECT kind, command_id::text AS command FROM control.schedule_slots WHERE outcome = 'started'"
+    assert rows(database, found) == []
+    ((started, command_id),) = scheduler(put_off, kind).run_once()
+    assert started == kind
+    assert rows(database, found) == [{"kind": kind, "command": command_id}]
+    assert scheduler(put_off, kind).run_once() == []
+    assert len(rows(database, "SELECT 1 FROM control.commands WHERE state = 'pending'")) == 1
+
+
+@pytest.mark.parametrize("kind", ["continuation", "delta", "full"])
+def test_daemons_that_see_a_due_time_at_once_give_one_command(put_off: Engine, database: Database, kind: str) -> None:
+    """Whoever comes second leaves nothing: neither a command nor a refusal in the audit log."""
+    let_be_due(put_off, kind)
+    with ThreadPoolExecutor(6) as pool:
+        turns = [pool.submit(scheduler(put_off, kind).run_once) for _ in range(6)]
+        started = [begun for turn in turns for begun in turn.result(20)]
+    assert [begun for begun, _ in started] == [kind]
+    logged = "SELECT result FROM control.admin_logs WHERE actor = 'scheduler'"
+    assert rows(database, logged) == [{"result": "accepted"}]
 
 
 def test_a_continuation_that_nobody_took_in_time_is_pressed_again(put_off: Engine, database: Database) -> None:
@@ -92,24 +138,17 @@ def test_a_continuation_that_met_another_run_comes_again(put_off: Engine, databa
     assert put_off.commands.take(again) is not None
 
 
-def test_a_continuation_that_the_gate_refused_comes_again(
-    put_off: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_continuation_that_the_gate_refused_comes_again(put_off: Engine, database: Database) -> None:
     """The same when the gate refused it: somebody's command was there first, or no daemon was seen alive."""
-    with monkeypatch.context() as patch:
-        patch.setattr(put_off.gate, "submit", refused)
-        assert put_off.scheduler().run_once() == []
+    rows(database, "UPDATE control.daemons SET heartbeat_at = now() - interval '1 hour'")
+    assert put_off.scheduler().run_once() == []
     assert one(database, "SELECT reason FROM control.schedule_slots")["reason"] == Refused("NO_DAEMON").cause
+    rows(database, "UPDATE control.daemons SET heartbeat_at = now()")
     let_minutes_pass(database)
     assert put_off.scheduler().run_once() == []
     let_minutes_pass(database, 15)
     ((_, again),) = put_off.scheduler().run_once()
     assert put_off.commands.take(again) is not None
-
-
-def refused(*_: object) -> None:
-    """As the gate refuses where nobody would do it."""
-    raise Refused("NO_DAEMON")
 
 
 def test_a_continuation_that_makes_no_sense_any_more_holds_up_no_other(put_off: Engine, database: Database) -> None:
