@@ -119,8 +119,10 @@ class CommandDesk:
         if not self._is_from_gate(command):
             return self._refuse_forged(link, command)
         lost = Refused("COMMAND_LOST")
+        if not commands.end_undone(link, command, "refused", handlers.refusal(lost)):
+            return None  # it was done, and let go, since its row was read
         log.warning(lost.cause, code=lost.code, command=str(command["id"]))
-        return "refused" if commands.end_undone(link, command, "refused", handlers.refusal(lost)) else None
+        return "refused"
 
     @staticmethod
     def _refuse_forged(link: Link, command: Row) -> str | None:

@@ -81,7 +81,7 @@ def same_question(
 
 
 def claim(link: Link, daemon_id: str, only_id: str | None = None) -> Row | None:
-    """The oldest waiting command, now ours, with its seal; ``only_id`` claims that one or none.
+    """The oldest waiting command, a Stop before all others, now ours, with its seal; ``only_id`` claims that or none.
 
     ``under_way``: a daemon that lives had taken it before, so its row was written again or set back by hand.
     ``transaction``: this one, for ``went_through``.

@@ -23,16 +23,16 @@ SELECT pg_notify('icc_commands', id::text) FROM submitted
 SELECT clock_timestamp() AS now
 
 -- name: claim
--- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED). Text columns only: a row that
--- the gate did not write may hold what no client can read, and must not keep others from being claimed. "Under way": a
--- daemon that lives has taken it already (this claim is not counted: a statement does not see its own writes). It is
--- noted first: the table's guard believes a claim by its note.
+-- The oldest waiting command, for this daemon only; nobody waits for anybody (SKIP LOCKED), and no Stop until others are
+-- taken. Text columns only: a row that the gate did not write may hold what no client can read, and must not keep others
+-- from being claimed. "Under way": a daemon that lives has taken it already (this claim is not counted: a statement does
+-- not see its own writes). It is noted first: the table's guard believes a claim by its note.
 WITH next AS (
     SELECT id FROM control.commands
     WHERE state = 'pending' AND expires_at > clock_timestamp()
       AND (addressed_to IS NULL OR addressed_to = %(daemon_id)s)
       AND (%(only_id)s::uuid IS NULL OR id = %(only_id)s)
-    ORDER BY created_at
+    ORDER BY action <> 'stop', created_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED),
 noted AS (

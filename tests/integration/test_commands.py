@@ -14,7 +14,7 @@ import pytest
 from common.access import Action
 from common.errors import Refused
 from common.store import accounts, commands
-from common.store.database import Database, sql
+from common.store.database import Database, Link, Row, sql
 from common.store.listener import Listener
 from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
@@ -211,6 +211,42 @@ def test_a_daemon_gives_back_nothing_of_its_own(house: Engine, drill: DrillServe
     with database.transaction() as link:
         assert commands.give_back(link, str(uuid.uuid4())) == 1
     drill.clear_faults()
+
+
+def test_a_stop_is_taken_before_whatever_waits(house: Engine, database: Database) -> None:
+    """Law 6: four hundred questions that were there first kept it waiting for three seconds."""
+    house.begin()
+    others = [house.gate.submit(check_wish("doorloop", endpoint="owners", page_size=n), ADMIN) for n in (1, 2, 3)]
+    stop = house.gate.submit(Wish(Action.STOP, "doorloop"), ADMIN)
+    with database.transaction() as link:
+        claimed = [commands.claim(link, house.services.daemon_id) for _ in range(4)]
+    expected = [stop.command_id, *(other.command_id for other in others)]
+    assert [str(one_of["id"]) for one_of in claimed if one_of] == expected
+
+
+def test_what_is_done_while_it_is_looked_for_is_not_told_as_lost(
+    house: Engine,
+    drill: DrillServer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A warning that a command was lost, of one that has just been done, sends an admin looking for nothing."""
+    drill.set_fault("hang")
+    command_id = house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN).command_id
+    assert house.commands.run_once() == 1
+    real = commands.claimed_by
+
+    def then_done(link: Link, daemon_id: str) -> list[Row]:
+        found = list(real(link, daemon_id))
+        drill.clear_faults()
+        wait_for(lambda: command(database, command_id)["state"] == "done", "it is done meanwhile")
+        wait_for(lambda: command_id not in house.commands._in_hand, "it is let go")
+        return found
+
+    monkeypatch.setattr(commands, "claimed_by", then_done)
+    assert house.commands.tidy() == {"given_back": 0, "expired": 0, "refused": 0}
+    assert "COMMAND_LOST" not in capsys.readouterr().out
 
 
 def test_whether_a_command_was_done_is_found_by_an_index(house: Engine, database: Database) -> None:
