@@ -18,7 +18,7 @@ SETTINGS = (
         "DATABASE_FORBIDS",
         "start refused",
         "Postgres does not let us write: {detail}",
-        "Give the user of DATABASE_URL the right to make schemas in its database (GRANT CREATE ON DATABASE), on a server that is not read-only.",
+        "Give the user of DATABASE_URL the right to make schemas in its database (GRANT CREATE ON DATABASE), or name the one to whom schema control belongs, on a server that is not read-only.",
     ),
     Code(
         "DATABASE_NOT_UTF8",

@@ -302,7 +302,9 @@ def _answers_only(facts: AccountFacts) -> Verdict:
     if facts.running_mode:
         return Verdict(Chip.OK, f"{facts.label} answers; its first copy is running.")
     return Verdict(
-        Chip.OK, f"{facts.label} answers. No entity is copied whole yet.", remedy="Run a backfill to copy every record once."
+        Chip.OK,
+        f"{facts.label} answers. No entity is copied whole yet.",
+        remedy="Run a backfill to copy every record once.",
     )
 
 

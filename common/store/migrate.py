@@ -34,6 +34,7 @@ def migrate(database: Database) -> list[str]:
         _refuse_other_than_utf8(link)
         try:
             link.execute("CREATE SCHEMA IF NOT EXISTS control")
+            _check_rights(link)
             applied = _apply(database.direct_url)
             if applied:
                 link.execute("ANALYZE")
@@ -47,6 +48,13 @@ def _refuse_other_than_utf8(link: Link) -> None:
     row = link.execute("SELECT current_setting('server_encoding') AS encoding").fetchone()
     if row is not None and row["encoding"] != "UTF8":
         raise DatabaseAway(row["encoding"], code="DATABASE_NOT_UTF8")
+
+
+def _check_rights(link: Link) -> None:
+    """In somebody else's schema yoyo's tables are not forbidden, but not found, as behind a pooler."""
+    row = link.execute("SELECT has_schema_privilege('control', 'USAGE') AS may").fetchone()
+    if row is None or not row["may"]:
+        raise DatabaseAway("permission denied for schema control", code="DATABASE_FORBIDS")
 
 
 @contextmanager

@@ -189,3 +189,15 @@ def test_texts_and_dates_come_alike_whatever_is_set(
         assert row is not None
         assert (row["text"], row["bytes"]) == ("José €", "José €".encode().hex())
         assert row["at"].tzinfo is not None
+
+
+def test_a_schema_of_somebody_elses_says_so(empty_database_url: str) -> None:
+    """The same for another user than the one who made it: yoyo's tables were not found, which was a traceback."""
+    with Database(empty_database_url) as database:
+        migrate(database)
+        with database.connect("forbids") as link:
+            link.execute("REVOKE ALL ON SCHEMA control FROM CURRENT_USER")
+        with pytest.raises(DatabaseAway) as caught:
+            migrate(database)
+    assert caught.value.code == "DATABASE_FORBIDS"
+    assert "schema control belongs" in caught.value.remedy
