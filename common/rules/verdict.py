@@ -303,7 +303,7 @@ def _answers_only(facts: AccountFacts) -> Verdict:
         return Verdict(Chip.OK, f"{facts.label} answers; its first copy is running.")
     return Verdict(
         Chip.OK,
-        f"{facts.label} answers. No entity is copied whole yet.",
+        f"{facts.label} answers. Nothing is copied whole yet.",
         remedy="Run a backfill to copy every record once.",
     )
 

@@ -72,7 +72,7 @@ def test_a_good_day_is_one_sentence_with_its_evidence() -> None:
         (
             {"entities": entities(EntityHealth.NEVER), "last_full_at": None},
             Chip.OK,
-            "answers. No entity is copied whole yet",
+            "answers. Nothing is copied whole yet",
         ),
         ({"paused": Pause("ana", "moving house", NOW)}, Chip.PAUSED, "paused by ana since 14:32 UTC: moving house"),
         ({"ping_failure": REFUSED}, Chip.FAILING, "DoorLoop refused the API key (401)"),
