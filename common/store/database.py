@@ -206,12 +206,13 @@ class Database:
         self.close()
 
     @contextmanager
-    def transaction(self, name: str | None = None) -> Generator[Link]:
+    def transaction(self, name: str | None = None, *, wait_seconds: float | None = None) -> Generator[Link]:
         """A pooled connection inside one transaction: committed at the end, rolled back on any error.
 
-        ``name``: what the server calls it meanwhile, for whoever may have to end it from outside.
+        ``name``: what the server calls it meanwhile, for whoever may have to end it from outside. ``wait_seconds``: how
+        long to wait for a connection, if not as long as usual.
         """
-        with translated(), self._lent() as link, sound(link), link.transaction():
+        with translated(), self._lent(wait_seconds) as link, sound(link), link.transaction():
             if name is not None:
                 link.execute("SELECT set_config('application_name', %s, true)", (name[:63],))
             yield link
@@ -252,8 +253,8 @@ class Database:
         return link
 
     @contextmanager
-    def _lent(self) -> Generator[Link]:
-        link = self._taken()
+    def _lent(self, wait_seconds: float | None = None) -> Generator[Link]:
+        link = self._taken(wait_seconds)
         try:
             with link:
                 yield link
@@ -263,15 +264,16 @@ class Database:
         finally:
             self._pool.putconn(link)
 
-    def _taken(self) -> Link:
+    def _taken(self, wait_seconds: float | None = None) -> Link:
         """A connection of the pool; waited for in short turns, so that ``hurry`` ends a wait that has begun, too."""
         began = time.monotonic()
         while True:
+            most = self._wait_seconds if wait_seconds is None else wait_seconds
             try:
-                link = self._pool.getconn(HURRIED_WAIT_SECONDS)
+                link = self._pool.getconn(min(HURRIED_WAIT_SECONDS, most))
                 break
             except PoolTimeout:
-                if time.monotonic() - began >= self._wait_seconds:
+                if time.monotonic() - began >= most:
                     raise
         link.prepare_threshold = NEVER_UNASKED if self._keeps_sessions else None
         return link

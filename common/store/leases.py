@@ -9,6 +9,8 @@ from common.store.database import Database, Link, Row
 from common.store.statements import statements
 
 SQL = statements("runs")
+AT_ONCE_SECONDS = 0.5
+"""Waited for a connection where one is asked for only to see whether there is any."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def fence(link: Link, lease: Lease, *, waits: bool = True) -> None:
 
 
 def check(database: Database, lease: Lease) -> None:
-    """Whether the database answers, and lets the run write. Raises ``DatabaseAway``, ``LeaseLost``."""
-    with database.transaction() as link:
+    """Whether the database answers now, and lets the run write. Raises ``DatabaseAway``, ``LeaseLost``."""
+    with database.transaction(wait_seconds=AT_ONCE_SECONDS) as link:
         fence(link, lease)
 
 

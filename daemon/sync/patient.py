@@ -72,7 +72,7 @@ class Patient:
                 log.warning("waiting for the database", why=error.cause)
                 self.why = str(error.facts["detail"])
                 afterwards()
-                self._judge(*spell.failed())
+                self._judge(spell)
                 if self._clock.wait(self._stop, pause_seconds):
                     raise StopRequested from None
                 pause_seconds = min(2 * pause_seconds, RECONNECT_SECONDS)
@@ -80,33 +80,45 @@ class Patient:
                 self.why = None
                 return result
 
-    def _judge(self, times: int, seconds: float) -> None:
-        """Raises ``DatabaseRefuses`` when the database refuses this alone."""
-        if self._answers is None or times < REFUSED_TIMES or seconds < REFUSED_SECONDS:
+    def _judge(self, spell: _Spell) -> None:
+        """After a failure: raises ``DatabaseRefuses`` when the database refuses this alone."""
+        if self._answers is None:
             return
         try:
             self._answers()
         except self._lets_pass:
             raise
         except DatabaseAway:
+            spell.away()
             return
-        raise DatabaseRefuses("DATABASE_REFUSES", seconds=round(seconds), detail=self.why) from None
+        times, seconds = spell.refused()
+        if times >= REFUSED_TIMES and seconds >= REFUSED_SECONDS:
+            raise DatabaseRefuses("DATABASE_REFUSES", seconds=round(seconds), detail=self.why) from None
 
 
 class _Spell:
-    """Failures without any progress between them."""
+    """Failures in a row without any progress, each while the database answered: right before as right after it.
+
+    Right after alone proves nothing: it may just have come back.
+    """
 
     def __init__(self, clock: Clock, progress: Callable[[], object]) -> None:
         self._clock = clock
         self._progress = progress
         self._reached = progress()
-        self._times, self._began = 0, 0.0
+        self._times: int | None = None
+        """None: it was away when it was asked last, or was not asked yet."""
+        self._began = 0.0
 
-    def failed(self) -> tuple[int, float]:
-        """How often now, and for how many seconds."""
+    def away(self) -> None:
+        """It answers nothing."""
+        self._times = None
+
+    def refused(self) -> tuple[int, float]:
+        """It answers: how often it has refused this now, and for how many seconds."""
         reached, now = self._progress(), self._clock.monotonic()
-        if self._times == 0 or reached != self._reached:
-            self._times, self._began, self._reached = 0, now, reached
+        if self._times is None or reached != self._reached:
+            self._times, self._began, self._reached = -1, now, reached
         self._times += 1
         return self._times, now - self._began
 

@@ -57,6 +57,19 @@ def test_what_is_away_is_waited_for_however_long() -> None:
         Patient(clock, stopped.stop, answers=away)(stopped)
 
 
+def test_one_that_comes_back_while_it_is_asked_was_away() -> None:
+    """What failed just before, in ten minutes of an outage, proves no refusal; nor does a server's start."""
+    clock, answers = VirtualClock(), [False] * 1200 + [True, False] * 200 + [True] * 3
+    work = Work(len(answers))
+
+    def ask() -> None:
+        if not answers[work.tries - 1]:
+            away()
+
+    assert Patient(clock, work.stop, answers=ask)(work) == len(answers) + 1
+    assert clock.seconds > 10 * REFUSED_SECONDS - REFUSED_SECONDS
+
+
 def test_progress_begins_the_minute_anew() -> None:
     """What fails now and then, but gets on, is not refused."""
     work, clock = Work(2_000), VirtualClock()
