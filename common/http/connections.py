@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from common.http.responses import Asking, FinalResponse
+from common.http.responses import Asking, FinalResponse, shut_down
 
 
 class Sockets:
@@ -39,15 +39,7 @@ class Sockets:
         with self._lock:
             self._shut = True
             for sock in list(self._open):
-                _shut_down(sock)
-
-
-def _shut_down(sock: socket.socket) -> None:
-    try:
-        # The plain socket beneath TLS: SSLSocket.shutdown would first want to talk to the other side.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        return  # closed already
+                shut_down(sock)
 
 
 class _Watched(HTTPConnection):

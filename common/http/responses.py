@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import threading
 import time
 from http.client import HTTPException, HTTPMessage, HTTPResponse, UnknownProtocol
 from typing import Any
 
 MOST_HEADER_BYTES = 256 * 1024
+MOST_STATUS_BYTES = 1024
 FIRST_REFUSAL = 300
 _ENDS = (b"\r\n", b"\n", b"")
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
@@ -45,11 +47,15 @@ class _InTime(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, asking: Asking) -> None:
         self._raw = raw
         self._asking = asking
+        self.is_over = False
+        """Whether nothing more is to be read: only what is here already."""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self.is_over:
+            return 0
         if time.monotonic() > self._asking.until:
             raise TimeoutError("timed out")
         count = self._raw.readinto(buffer)
@@ -70,9 +76,11 @@ class FinalResponse(HTTPResponse):
 
     asking: Asking
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fp = io.BufferedReader(_InTime(self.fp.detach(), self.asking))
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._socket = sock
+        self._in_time = _InTime(self.fp.detach(), self.asking)
+        self.fp = io.BufferedReader(self._in_time)
 
     def begin(self) -> None:
         """Read the head, as ``http.client`` does but for its headers."""
@@ -86,14 +94,33 @@ class FinalResponse(HTTPResponse):
         self.chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
         self.length = None if self.chunked else _announced(self.headers)
-        if status in (101, 204, 304):
-            self.length = 0
         closes: bool = self._check_close()  # type: ignore[attr-defined]  # typeshed does not name it
+        if status in (101, 204, 304):
+            # A body that it tells of all the same would be taken for the next answer.
+            closes = closes or self.length != 0
+            self.chunked, self.length = False, 0
         self.will_close = closes or (self.length is None and not self.chunked)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """As ``http.client`` does, of a line as long as anybody would read."""
+        whole = self.fp
+        self.fp = io.BufferedReader(io.BytesIO(_first_line(whole)))
+        try:
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed does not name it
+            return found
+        finally:
+            self.fp = whole
+
+    def _close_conn(self) -> None:
+        """It is over. What came in the same read would be lost, and nobody would know where the next answer begins."""
+        self._in_time.is_over = True
+        if self.fp.peek(1):
+            shut_down(self._socket)
+        super()._close_conn()  # type: ignore[misc]  # typeshed does not name it
 
     def _final_status(self) -> tuple[str, int, str]:
         while True:
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]  # typeshed does not name it
+            version, status, reason = self._read_status()
             if status != 100 and not 102 <= status < 200:
                 return version, status, reason
             self._headers(status)
@@ -137,10 +164,29 @@ def read_headers(fp: io.BufferedReader) -> tuple[HTTPMessage, Exception | None]:
     return headers, cut
 
 
+def shut_down(sock: socket.socket) -> None:
+    """End it for both sides, whoever reads or writes it. Safe from any thread."""
+    try:
+        # The plain socket beneath TLS: SSLSocket.shutdown would first want to talk to the other side.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return  # closed already
+
+
+def _first_line(fp: io.BufferedReader) -> bytes:
+    """The beginning of a line; the rest of it is passed over."""
+    part = line = fp.readline(MOST_STATUS_BYTES)
+    left = MOST_HEADER_BYTES
+    while part and left > 0 and not part.endswith(b"\n"):
+        part = fp.readline(MOST_STATUS_BYTES)
+        left -= len(part)
+    return line
+
+
 def _is_disputed(headers: HTTPMessage) -> bool:
     """Whether its length is told twice, and not the same. (Of a success ``urllib3`` says so.)"""
     lengths = ",".join(headers.get_all("content-length", ())).split(",")
-    return len({length.strip() for length in lengths}) > 1 and "transfer-encoding" not in headers
+    return len({length.strip() for length in lengths}) > 1 and "chunked" not in headers.get("transfer-encoding", "")
 
 
 def _announced(headers: HTTPMessage) -> int | None:

@@ -103,7 +103,7 @@ class Transport:
         crossed the closing of its connection. That may take its time: each request has its own deadline.
         """
         target, query = url, dict(params)
-        for _ in range(MOST_REDIRECTS + 1):
+        for redirects in range(MOST_REDIRECTS + 1):
             try:
                 answer = self._once(target, query, headers)
             except _Crossed:
@@ -114,6 +114,8 @@ class Transport:
             location = _redirected(answer)
             if _origin(location) != _origin(url):
                 raise RunFault("REDIRECT_REFUSED", status=answer.status, location=excerpt(_origin(location), MOST_TOLD))
+            if redirects == MOST_REDIRECTS:
+                break
             another(answer)
             target, query = location, {}
         raise RunFault("REDIRECT_REFUSED", status=answer.status, location="itself, again and again")

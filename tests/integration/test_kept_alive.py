@@ -107,6 +107,31 @@ def test_any_other_end_of_a_connection_is_a_fault(steps: list[Step]) -> None:
     assert (len(asked), told) == (len(steps), [])
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n",
+        GOOD + b"\r\n",
+        GOOD + GOOD,
+        GOOD.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")[:-2] + b"2\r\n{}\r\n0\r\n\r\nHTTP/1.1 500 No",
+    ],
+    ids=["a body that is to come", "chunks", "of what is not new", "a line more", "twice", "behind chunks"],
+)
+def test_a_connection_on_which_more_may_come_is_given_up(answer: bytes) -> None:
+    """Law 3: what is left of one answer must not be taken for the next one."""
+    heard: list[bytes] = []
+
+    def says_more(link: socket.socket) -> None:
+        link.sendall(answer)
+        heard.append(link.recv(1))
+
+    with serving([says_more], [well]) as (url, asked), asking() as (_, get, told):
+        assert [get(url).body, get(url).body] == [b"{}" if b"{}" in answer else b"", b"{}"]
+    assert (heard, len(asked), told) == ([b""], 2, [])
+
+
 def test_a_post_goes_over_a_new_connection() -> None:
     """It is never sent twice, and so must not meet the end of one that has served before."""
     with serving([well], [well]) as (url, asked), asking() as (transport, get, _):

@@ -104,6 +104,17 @@ def test_a_redirect_to_nowhere_is_told_as_one(head: bytes) -> None:
 LONG = b"x" * 60_000
 
 
+def test_a_redirect_that_leads_nowhere_new_asks_for_no_permit_that_it_does_not_use() -> None:
+    """Law 7: with the budget used up by a loop, its end is the loop, not a wait for more."""
+    told: list[Answer | None] = []
+    loop = b"HTTP/1.1 302 Found\r\nLocation: /api\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    transport = Transport(limits=Limits(5, 10), connections=1, user_agent="test")
+    with saying(loop, loop, loop, loop) as url, pytest.raises(RunFault) as caught:
+        transport.get(url, params={}, headers={}, another=told.append)
+    transport.close()
+    assert (caught.value.code, len(told)) == ("REDIRECT_REFUSED", 3)
+
+
 @pytest.mark.parametrize(
     ("location", "then", "code"),
     [(b"http://" + LONG + b".example/", [], "REDIRECT_REFUSED"), (b"/" + LONG, [GOOD[:-1]], "TRUNCATED_BODY")],
@@ -163,16 +174,34 @@ def test_a_refusal_counts_however_its_body_is_cut(rest: bytes) -> None:
         b"X-A: " + b"b" * 70_000 + b"\r\nRetry-After: 900\r\n",
         b"Content-Length: 7\r\nContent-Length: 2\r\nRetry-After: 900\r\n",
         b"Content-Length: 7, 2\r\nRetry-After: 900\r\n",
+        b"Transfer-Encoding: identity\r\nContent-Length: 7\r\nContent-Length: 2\r\nRetry-After: 900\r\n",
         b"Retry-After: 900\r\nX-A: " + b"b" * 10_000_000 + b"\r\n",
         b"Retry-After: 900\r\n" + b"X-A: b\r\n" * 100_000,
     ],
-    ids=["no colon", "a space", "many, folded", "long", "two lengths", "two in one", "too long", "too many"],
+    ids=[
+        "no colon",
+        "a space",
+        "many, folded",
+        "long",
+        "two lengths",
+        "two in one",
+        "two and an encoding",
+        "too long",
+        "too many",
+    ],
 )
 def test_a_refusal_counts_whatever_its_headers_are(head: bytes) -> None:
     """Law 7: the proxy that says "slow down" is the one whose headers are odd."""
     with saying(b"HTTP/1.1 429 Slow\r\n" + head + b"\r\n{}") as url:
         answer = got(url)
     assert (answer.status, answer.headers["retry-after"]) == (429, "900")
+
+
+@pytest.mark.parametrize("letters", [70_000, 1_000_000])
+def test_a_refusal_counts_however_long_its_reason_is(letters: int) -> None:
+    """Law 7: nobody reads it."""
+    with saying(b"HTTP/1.1 429 " + b"b" * letters + b"\r\nRetry-After: 900\r\nContent-Length: 2\r\n\r\n{}") as url:
+        assert got(url).status == 429
 
 
 def test_half_a_header_is_none() -> None:
