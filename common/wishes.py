@@ -64,10 +64,14 @@ def run_wish(
     return Wish(Action.RUN, integration, account_key, payload)
 
 
+SCHEDULE = "schedule"
+"""The source of what a daemon's own scheduler asks for."""
+
+
 def is_backfill_by_hand(payload: Mapping[str, Any], source: str) -> bool:
     """Whether a run of this payload is what ALLOW_MANUAL_BACKFILL=false refuses: it reads every page, and not because
     the schedule says so."""
-    return source != "schedule" and payload["mode"] in _WHOLE
+    return source != SCHEDULE and payload["mode"] in _WHOLE
 
 
 def check_wish(integration: str, *, endpoint: str, page_size: int = 1) -> Wish:

@@ -67,7 +67,8 @@ class CommandDesk:
         self._in_hand: set[str] = set()
         # What ends something has threads of its own, so that neither pings of a silent vendor nor discards of many
         # letters keep a stop waiting; it may take most of a second itself.
-        self._helpers, self._askers, self._enders = Hands("command"), Hands("asker"), Hands("ender")
+        self._helpers, self._askers = Hands("command"), Hands("asker")
+        self._cancellers, self._enders = Hands("canceller"), Hands("ender")
         self._asking = Asking(database, clock)
         self._closing = closing or threading.Event()
 
@@ -90,7 +91,7 @@ class CommandDesk:
 
     def tidy(self) -> dict[str, int]:
         """Give back what dead daemons had claimed, end what nobody took and what nobody has in hand."""
-        with self._ending.transaction() as link:
+        with self._database.transaction() as link:
             given_back = commands.give_back(link, self._daemon_id)
             ended = Counter(self._end_unclaimed(link, command) for command in commands.unclaimed(link))
             # In hand is looked at after the rows: what was taken meanwhile is not among them.
@@ -102,7 +103,7 @@ class CommandDesk:
     def close(self) -> None:
         """No more commands. Those in hand stay claimed, unless they end by themselves: the next daemon takes them."""
         self._closing.set()
-        for hands in (self._helpers, self._askers, self._enders):
+        for hands in (self._helpers, self._askers, self._cancellers, self._enders):
             hands.close()
         self._asking.close()
 
@@ -140,7 +141,7 @@ class CommandDesk:
         try:
             return self._claim_once(only_id)
         except DeadRunInTheWay:
-            rescue_silent_runs(self._ending)
+            rescue_silent_runs(self._ending, self._desk.keeps)
         return self._claim_once(only_id, is_last_try=True)
 
     def _claim_once(
@@ -193,7 +194,7 @@ class CommandDesk:
 
     def _hands_for(self, action: str) -> Hands:
         if action in handlers.ENDING:
-            return self._enders
+            return self._enders if action == Action.STOP else self._cancellers  # these wait for locks on letters
         return self._askers if action in handlers.ASKING else self._helpers
 
     def _accept(self, link: Link, command: Row, *, is_last_try: bool) -> RunPlan | Refused | None:
@@ -247,7 +248,7 @@ class CommandDesk:
     def _ended(self, command: Row) -> dict[str, Any]:
         """Raises ``StopRequested`` when it is left as it is, since the process ends."""
         try:
-            self._insisting(command)(lambda: rescue_silent_runs(self._database_for(command)))
+            self._insisting(command)(lambda: rescue_silent_runs(self._database_for(command), self._desk.keeps))
             result = self._acts(command)[command["action"]]()
         except Refused as refused:
             self._finish(command, "refused", handlers.refusal(refused))

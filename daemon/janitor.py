@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from common.config import DaemonSettings
 from common.store import event_log, idempotency
 from common.store.database import Database
@@ -12,19 +14,19 @@ from daemon.rescue import rescue_silent_runs
 class Janitor:
     """``rescue`` is for every few seconds, ``sweep`` for every hour; both return counts.
 
-    A sweep waits for whoever reads what is to go; ``ending`` is what a rescue does not share with it.
+    ``keeps``: whether this process is at a run (``rescue_silent_runs``).
     """
 
     def __init__(
-        self, database: Database, settings: DaemonSettings, command_desk: CommandDesk, *, ending: Database
+        self, database: Database, settings: DaemonSettings, command_desk: CommandDesk, keeps: Callable[[str], bool]
     ) -> None:
-        self._database, self._ending = database, ending
+        self._database, self._keeps = database, keeps
         self._settings = settings
         self._command_desk = command_desk
 
     def rescue(self) -> dict[str, int]:
         """End silent runs; expire or give back commands."""
-        return {"interrupted": rescue_silent_runs(self._ending), **self._command_desk.tidy()}
+        return {"interrupted": rescue_silent_runs(self._database, self._keeps), **self._command_desk.tidy()}
 
     def sweep(self) -> dict[str, int]:
         """Partitions for the coming week, and what is past retention away. Runs and dead letters are kept."""

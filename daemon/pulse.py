@@ -16,6 +16,8 @@ from common.store.embedded import EmbeddedPostgresError
 from daemon.wiring import Services
 
 log = structlog.get_logger("daemon")
+AGAIN_SECONDS = 0.5
+"""After an outage leases may be about to run out."""
 
 
 class Pulse:
@@ -48,11 +50,13 @@ class Pulse:
     def _keep_leases(self) -> None:
         services = self._services
         while True:
+            pause_seconds = services.configuration.settings.icc_heartbeat_seconds
             try:
-                services.desk.keep_leases()
+                if not services.desk.keep_leases():
+                    pause_seconds = AGAIN_SECONDS
             except Exception:  # whatever it was: leases that nobody renews end every run
                 log.exception("renewing the leases failed")
-            if services.clock.wait(self._closing, services.configuration.settings.icc_heartbeat_seconds):
+            if services.clock.wait(self._closing, pause_seconds):
                 return
 
     def _beat(self) -> None:

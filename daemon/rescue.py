@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -30,12 +31,16 @@ def bury_the_dead(database: Database, daemon: dict[str, Any]) -> int:
     return sum(interrupt(database, row) for row in held)
 
 
-def rescue_silent_runs(database: Database) -> int:
-    """Active runs whose lease ran out or is not theirs any more. Returns how many were ended."""
+def rescue_silent_runs(database: Database, keeps: Callable[[str], bool] = lambda _run_id: False) -> int:
+    """Active runs whose lease ran out or is not theirs any more. Returns how many were ended.
+
+    ``keeps`` tells of a run whether this very process is at it, and renews its lease: after an outage of the database
+    that may be late, and nobody has died.
+    """
     with database.statement() as link:  # often, and nearly always in vain: no BEGIN and COMMIT around it
         silent = runs.orphans(link)
         leases.free_forgotten(link)
-    return sum(interrupt(database, row) for row in silent)
+    return sum(interrupt(database, row) for row in silent if not keeps(str(row["id"])))
 
 
 def interrupt(database: Database, run: Row) -> bool:

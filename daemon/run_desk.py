@@ -266,10 +266,19 @@ class RunDesk:
 
     # --- watch
 
-    def keep_leases(self) -> None:
-        """Renew every lease of this process."""
+    def keeps(self, run_id: str) -> bool:
+        """Whether the run is this process's, whose leases are then renewed: it may have lost it for all that."""
+        with self._lock:
+            is_ours = run_id in self._active
+        if is_ours:
+            self.keep_leases()
+        return is_ours
+
+    def keep_leases(self) -> bool:
+        """Renew every lease of this process; false when the database was away for one."""
         with self._lock:
             active = list(self._active.values())
+        all_renewed = True
         for run in active:
             try:
                 leases.renew(self._pulse, run.plan.lease, self._settings.lease_seconds)
@@ -277,6 +286,8 @@ class RunDesk:
                 run.lose()
             except DatabaseAway:
                 log.warning("the database is away; the lease could not be renewed", run=run.plan.lease.run_id)
+                all_renewed = False
+        return all_renewed
 
     def voice(self, integration: str, account_key: str) -> AccountVoice:
         """Who tells of what happens to an account outside of its runs."""

@@ -24,11 +24,11 @@ from common.operator_actions import Actor, Gate
 from common.rules.due import due
 from common.store import accounts, commands, runs, slots
 from common.store.database import Database, Link, Row
-from common.wishes import Wish, run_wish
+from common.wishes import SCHEDULE, Wish, run_wish
 from daemon.checks import scheduled_entities
 
 log = structlog.get_logger("scheduler")
-SCHEDULER = Actor("scheduler", Role.ADMIN, "schedule")
+SCHEDULER = Actor("scheduler", Role.ADMIN, SCHEDULE)
 MAIN = "main"
 
 

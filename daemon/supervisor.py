@@ -55,7 +55,7 @@ class Supervisor:
             webhook=configuration.channels.integrations_teams_webhook,
             closing=self.stop,
         )
-        self._janitor = Janitor(services.database, configuration.settings, self._commands, ending=services.ending)
+        self._janitor = Janitor(services.database, configuration.settings, self._commands, services.desk.keeps)
         self._blocks = Blocks(services.database, configuration.accounts)
         self._forecasts: tuple[Finding, ...] | None = None
         self._scheduler = Scheduler(

@@ -57,8 +57,13 @@ SELECT t.*,
 FROM taken AS t
 
 -- name: went_through
--- What became of a claim whose COMMIT was never answered.
-SELECT pg_xact_status(%(transaction)s::xid8) AS status
+-- What became of a claim whose COMMIT was never answered. Its server may wait for it still, our side of the connection
+-- being gone: that session is ended, and whoever asks again learns what became of it.
+SELECT s.status,
+       CASE WHEN s.status = 'in progress' THEN (
+           SELECT bool_or(pg_terminate_backend(a.pid)) FROM pg_stat_activity AS a
+           WHERE a.backend_xid = (%(transaction)s::xid8)::xid) END AS has_ended_it
+FROM (SELECT pg_xact_status(%(transaction)s::xid8) AS status) AS s
 
 -- name: finish
 -- The end of a claimed command; nothing happens when somebody else ended it meanwhile.
@@ -80,8 +85,8 @@ ORDER BY created_at
 LIMIT 500
 
 -- name: hold
--- A command that has not moved on since it was looked at, locked; else no row.
-SELECT id FROM control.commands WHERE id = %(id)s AND state = %(was)s FOR UPDATE
+-- A command that has not moved on since it was looked at, locked; else no row, nor for one that somebody else has locked.
+SELECT id FROM control.commands WHERE id = %(id)s AND state = %(was)s FOR UPDATE SKIP LOCKED
 
 -- name: put_aside
 -- The end of a command that is held, without its being done; its outcome is in the audit log by now.
@@ -101,10 +106,13 @@ LIMIT 500
 -- had taken is still under way in it. A claimer that never was is as dead.
 UPDATE control.commands AS c
 SET state = 'pending', claimed_by = NULL, claimed_at = NULL
-WHERE c.state = 'claimed' AND c.claimed_by <> %(daemon_id)s AND NOT EXISTS (
-    SELECT FROM control.daemons AS d
-    WHERE d.id = c.claimed_by AND d.stopped_at IS NULL
-      AND d.heartbeat_at >= clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
+WHERE c.id IN (
+    SELECT k.id FROM control.commands AS k
+    WHERE k.state = 'claimed' AND k.claimed_by <> %(daemon_id)s AND NOT EXISTS (
+        SELECT FROM control.daemons AS d
+        WHERE d.id = k.claimed_by AND d.stopped_at IS NULL
+          AND d.heartbeat_at >= clock_timestamp() - make_interval(secs => 3 * d.heartbeat_seconds))
+    FOR UPDATE SKIP LOCKED)
 RETURNING c.id
 
 -- name: sealed_part

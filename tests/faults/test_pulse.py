@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from common.access import Action
-from common.letter_wishes import Matching, discard_wish
+from common.letter_wishes import Matching, cancel_wish, discard_wish, requeue_wish
 from common.store.database import Database
 from common.wishes import Wish
 from daemon.integrations.doorloop.drill import DrillServer
@@ -82,3 +82,22 @@ def test_a_lock_on_the_lease_stops_no_heartbeat(yard: Yard, drill: DrillServer, 
     wait_for(lambda: yard.page() >= 2, "two pages")
     with held(database.url, "SELECT * FROM control.leases FOR UPDATE"):
         assert_goes_on(database, BEAT, seconds=2)
+
+
+def test_cancels_that_wait_for_a_lock_keep_no_stop_waiting(yard: Yard, drill: DrillServer, database: Database) -> None:
+    """Law 6: four of them had every thread that ends something."""
+    rows(database, SIX_LETTERS)
+    yard.service()
+    drill.set_fault("hang", entity="owners", only_page=3)
+    yard.press_run()
+    wait_for(lambda: yard.page() >= 2, "two pages")
+    letters = [letter["id"] for letter in rows(database, "SELECT id FROM control.dead_letters")][:4]
+    requeues = [requeue_wish("doorloop", Matching(ids=(letter,))) for letter in letters]
+    queued = [yard.gate().submit(wish, ADMIN).command_id for wish in requeues]
+    wait_for(lambda: len(rows(database, "SELECT 1 FROM control.bulk_actions")) == len(queued), "they wait for the run")
+    with held(database.url, "LOCK TABLE control.bulk_actions IN SHARE MODE"):
+        for bulk_id in queued:
+            yard.gate().submit(cancel_wish("doorloop", bulk_id), ADMIN)
+        claimed = "SELECT 1 FROM control.commands WHERE action = 'cancel_bulk' AND state = 'claimed'"
+        wait_for(lambda: len(rows(database, claimed)) == len(queued), "the cancels are claimed")
+        assert_stops(yard)

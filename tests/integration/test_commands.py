@@ -19,6 +19,7 @@ from common.store.listener import Listener
 from common.wishes import Wish, check_wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
 from daemon.sync.run import RunPlan
+from tests.children import held
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import Record, assert_tables_equal_truth, one, rows
 from tests.unguarded import unguarded
@@ -604,3 +605,17 @@ def test_what_must_not_meet_a_run_says_whose_run_it_is(house: Engine, database: 
     house.finish(plan)
     house.commands.take(house.gate.submit(Wish(Action.FORGET_DRILL, "doorloop"), ADMIN).command_id)
     assert rows(database, "SELECT 1 FROM doorloop.owners") == []
+
+
+def test_tidying_waits_for_nobodys_lock(drill: DrillServer, database_url: str, database: Database) -> None:
+    """A row that somebody looks at is tidied another time; the connections are wanted for what ends runs."""
+    with engine(drill, database_url, ICC_COMMAND_EXPIRY_SECONDS="0.3") as house:
+        ids = [
+            house.gate.submit(Wish(Action.PING, "doorloop"), ADMIN, addressed_to=str(uuid.uuid4())).command_id
+            for _ in range(2)
+        ]
+        wait_for(lambda: rows(database, "SELECT 1 FROM control.commands WHERE expires_at < now()"), "they run out")
+        with held(database_url, "SELECT 1 FROM control.commands WHERE id = %s FOR UPDATE", ids[0]):
+            wait_for(lambda: house.commands.tidy()["expired"], "the other one expires")
+            assert [command(database, one_id)["state"] for one_id in ids] == ["pending", "expired"]
+        assert house.commands.tidy()["expired"] == 1

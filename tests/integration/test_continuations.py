@@ -11,6 +11,7 @@ import pytest
 
 from common.clock import SystemClock
 from common.errors import DatabaseAway, Refused
+from common.operator_actions import Gate
 from common.store import slots
 from common.store.database import Database
 from daemon.integrations.doorloop.drill import DrillServer
@@ -138,17 +139,31 @@ def test_a_continuation_that_met_another_run_comes_again(put_off: Engine, databa
     assert put_off.commands.take(again) is not None
 
 
-def test_a_continuation_that_the_gate_refused_comes_again(put_off: Engine, database: Database) -> None:
-    """The same when the gate refused it: somebody's command was there first, or no daemon was seen alive."""
-    rows(database, "UPDATE control.daemons SET heartbeat_at = now() - interval '1 hour'")
-    assert put_off.scheduler().run_once() == []
-    assert one(database, "SELECT reason FROM control.schedule_slots")["reason"] == Refused("NO_DAEMON").cause
-    rows(database, "UPDATE control.daemons SET heartbeat_at = now()")
+def test_a_continuation_that_the_gate_refused_comes_again(
+    put_off: Engine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same when the gate refused it: somebody's command was there first."""
+
+    def refuse(*_: object) -> None:
+        raise Refused("ALREADY_RUNNING", since="12:00", by="ana")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gate, "_check_account", refuse)
+        assert put_off.scheduler().run_once() == []
+    assert one(database, "SELECT outcome FROM control.schedule_slots")["outcome"] == "skipped"
     let_minutes_pass(database)
     assert put_off.scheduler().run_once() == []
     let_minutes_pass(database, 15)
     ((_, again),) = put_off.scheduler().run_once()
     assert put_off.commands.take(again) is not None
+
+
+def test_a_due_time_is_taken_though_no_heartbeat_was_written_for_long(put_off: Engine, database: Database) -> None:
+    """After an outage of the database, or under a lock, the scheduler may come before the heartbeat of its own daemon:
+    a night's run was skipped then, as if no daemon lived."""
+    rows(database, "UPDATE control.daemons SET heartbeat_at = now() - interval '1 hour'")
+    ((_, pressed),) = put_off.scheduler().run_once()
+    assert put_off.commands.take(pressed) is not None
 
 
 def test_a_continuation_that_makes_no_sense_any_more_holds_up_no_other(put_off: Engine, database: Database) -> None:

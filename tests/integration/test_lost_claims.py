@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 
 from common.access import Action
+from common.clock import SystemClock
 from common.errors import DatabaseAway, Refused, StopRequested
+from common.store import commands
 from common.store.database import Database, Link
 from common.wishes import Wish, run_wish
 from daemon.integrations.doorloop.drill import DrillServer
+from daemon.sync.patient import Patient
 from tests.harness import ADMIN, Engine, engine
 from tests.truth import one, rows
 from tests.waiting import wait_for
@@ -148,3 +153,19 @@ def test_the_end_of_the_process_ends_the_doubt_about_a_claim(house: Engine, monk
     house.commands.close()
     with pytest.raises(StopRequested):
         house.commands.run_once()
+
+
+def test_a_claim_of_which_only_our_side_is_gone_is_decided_at_once(house: Engine, database: Database) -> None:
+    """Law 6: the server would wait ten seconds for the COMMIT, and no Stop was claimed meanwhile."""
+    with psycopg.connect(database.url) as left_alone:
+        (transaction,) = left_alone.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+
+        def ask() -> bool:
+            with house.database.statement() as link:
+                return commands.went_through(link, transaction)
+
+        with pytest.raises(DatabaseAway):
+            ask()
+        assert Patient(SystemClock(), threading.Event())(ask) is False
+        with pytest.raises(psycopg.OperationalError):
+            left_alone.execute("SELECT 1")

@@ -182,3 +182,25 @@ def test_a_stop_ends_whatever_the_run_asks_for(
         running.result(15)
     assert rows(database, "SELECT 1 FROM control.runs WHERE state IN ('running', 'stopping')") == []
     assert rows(database, "SELECT 1 FROM doorloop.tenants WHERE _removed_at IS NOT NULL") == []
+
+
+def test_a_lease_that_ran_out_while_its_run_lives_is_renewed(
+    house: Engine, vendor: SmallVendor, database: Database
+) -> None:
+    """Law 1: after an outage of the database the janitor may come before the lease is renewed: nobody has died."""
+    asked, over = threading.Event(), threading.Event()
+
+    def bend(number: int) -> None:
+        if number == 3:
+            asked.set()
+            over.wait(30)
+
+    vendor.bend_page = bend
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(house.run, entities=TENANTS)
+        assert asked.wait(15)
+        rows(database, "UPDATE control.leases SET expires_at = now() - interval '1 second'")
+        assert rescue_silent_runs(database, house.services.desk.keeps) == 0
+        assert one(database, "SELECT expires_at > now() AS lives FROM control.leases")["lives"]
+        over.set()
+        assert running.result(30).state == "succeeded"
