@@ -67,12 +67,16 @@ class Supervisor:
         )
 
     def run(self) -> None:
-        """Serve until told to stop; then store where every run was, and leave."""
+        """Serve until told to stop; then store where every run was, and leave.
+
+        The thread that hears the signals does nothing else: whatever asks the database may wait for it without end.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._listener.start()
         pulse = Pulse(self._services, lambda: self._listener.working).start()
         threads = [
+            threading.Thread(target=self._take_commands, name="commands", daemon=True),
             threading.Thread(target=self._keep_time, name="metronome", daemon=True),
             threading.Thread(target=self._settle_bulk, name="bulk", daemon=True),
             threading.Thread(target=self._sweep, name="janitor", daemon=True),
@@ -80,12 +84,12 @@ class Supervisor:
         for thread in threads:
             thread.start()
         log.info("the daemon serves", integrations=", ".join(self._services.configuration.accounts))
-        self._take_commands()
+        self.stop.wait()
         log.info("stopping")
         until = self._services.clock.monotonic() + LEAVE_SECONDS
         self._commands.close()
         self._services.desk.close()
-        self._listener.close()
+        self._listener.close(max(0.0, until - self._services.clock.monotonic()))
         for thread in threads:
             thread.join(max(0.0, until - self._services.clock.monotonic()))
         pulse.close(max(0.0, until - self._services.clock.monotonic()))

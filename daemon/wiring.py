@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from daemon.version import VERSION
 MAIN = "main"
 PULSE_CONNECTIONS = 2
 """One renews the leases and one says that we live: neither waits for anybody else's, nor for the other's."""
+FAREWELL_SECONDS = 2.5
+"""How long the last telemetry and the farewell are waited for: a database that falls silent takes neither."""
 log = structlog.get_logger("daemon")
 
 
@@ -208,9 +211,16 @@ def _mixed_rows(row: dict[str, Any] | None, account: Account) -> tuple[Finding, 
 
 def _leave(services: Services) -> None:
     services.desk.close()
-    services.reporter.close()
+    until = services.clock.monotonic() + FAREWELL_SECONDS
+    farewell = threading.Thread(target=_say_farewell, args=(services,), name="farewell", daemon=True)
+    farewell.start()
+    services.reporter.close(FAREWELL_SECONDS)
     for account in services.configuration.accounts.values():
         account.close()
+    farewell.join(max(0.0, until - services.clock.monotonic()))
+
+
+def _say_farewell(services: Services) -> None:
     try:
         with services.pulse.transaction() as link:
             heartbeats.discharge(link, services.daemon_id)

@@ -54,10 +54,10 @@ class Listener:
         self._thread.start()
         return self
 
-    def close(self) -> None:
-        """Stop listening."""
+    def close(self, wait_seconds: float = 2 * LOOK_SECONDS + 1) -> None:
+        """Stop listening; a connection that is just being made is waited for no longer than that."""
         self._stop.set()
-        self._thread.join(2 * LOOK_SECONDS + 1)
+        self._thread.join(wait_seconds)
 
     def _loop(self) -> None:
         while not self._stop.is_set():

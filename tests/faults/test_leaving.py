@@ -1,0 +1,72 @@
+"""Issue 2: SIGTERM ends a process within ten seconds, whoever locks the database, and though it answers nothing."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from common.access import Action
+from common.store.database import Database
+from common.wishes import Wish
+from daemon.integrations.doorloop.drill import DrillServer
+from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.faults.test_stop import timed
+from tests.harness import ADMIN
+from tests.truth import rows
+from tests.waiting import wait_for
+
+LEAVE_SECONDS = 10
+WAITING = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s
+"""
+CLAIM, BEGIN = "%INTO control.claims%", "%WITH lease AS%"
+
+
+def assert_leaves(child: Child, code: int = 0) -> None:
+    """Ended in time by SIGTERM, with this exit code and nothing that nobody caught."""
+    child.send(signal.SIGTERM)
+    assert timed(lambda: child.end(2 * LEAVE_SECONDS)) < LEAVE_SECONDS
+    assert (child.process.returncode, "Traceback" in child.stderr) == (code, False), child.stderr
+
+
+@pytest.mark.parametrize(
+    ("lock", "pressed"),
+    [
+        ("LOCK TABLE control.claims IN SHARE MODE", "ping"),
+        ("LOCK TABLE control.commands IN ACCESS EXCLUSIVE MODE", None),
+        ("SELECT 1 FROM control.leases FOR UPDATE", "run"),
+        ("LOCK TABLE control.runs IN SHARE MODE", "run"),
+    ],
+)
+def test_a_signal_ends_a_service_that_waits_to_take_a_command(
+    yard: Yard, database: Database, lock: str, pressed: str | None
+) -> None:
+    """It was heard only once the command had been taken."""
+    service = yard.service()
+    yard.press_run()
+    yard.wait_for_state("succeeded")
+    with held(database.url, lock):
+        if pressed == "ping":
+            yard.gate().submit(Wish(Action.PING, "doorloop"), ADMIN)
+        elif pressed == "run":
+            yard.press_run()
+        else:
+            rows(database, "SELECT pg_notify('icc_commands', '')")
+        wait_for(lambda: rows(database, WAITING, BEGIN if pressed == "run" else CLAIM), "it waits for the lock")
+        assert_leaves(service)
+
+
+def test_a_command_that_was_waited_for_is_taken_by_the_next_daemon(
+    yard: Yard, drill: DrillServer, database: Database
+) -> None:
+    """Law 3: what the one could not take any more is not lost, nor taken twice."""
+    service = yard.service()
+    with held(database.url, "LOCK TABLE control.runs IN SHARE MODE"):
+        yard.press_run()
+        wait_for(lambda: waits_for_a_lock(database), "it waits for the lock")
+        assert_leaves(service)
+    yard.service()
+    yard.wait_for_state("succeeded")
+    assert len(yard.runs()) == 1
