@@ -29,6 +29,8 @@ Link = Connection[DictRow]
 
 POOL_WAIT_SECONDS = 5.0
 HURRIED_WAIT_SECONDS = 1.0
+HURRIED_CLOSE_SECONDS = 0.05
+"""For each thread of a pool. One that is still connecting has nothing to lose: what it brings is closed."""
 CONNECT_TIMEOUT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
 NEVER_UNASKED = 2**31
@@ -159,11 +161,12 @@ class Database:
         )
         self._apart: list[Database] = []
         self._engine: Engine | None = None
-        self._wait_seconds, self._keeps_sessions = POOL_WAIT_SECONDS, False
+        self._wait_seconds, self._close_seconds, self._keeps_sessions = POOL_WAIT_SECONDS, POOL_WAIT_SECONDS, False
 
     def hurry(self) -> None:
-        """From now on wait a second for a connection: the process is to end, with its database or without."""
-        self._wait_seconds = HURRIED_WAIT_SECONDS
+        """From now on wait a second for a connection, and for none at the end: the process is to end, with its database
+        or without."""
+        self._wait_seconds, self._close_seconds = HURRIED_WAIT_SECONDS, HURRIED_CLOSE_SECONDS
         for other in self._apart:
             other.hurry()
 
@@ -197,7 +200,7 @@ class Database:
         """Close every connection of the pool, and of those apart."""
         for other in self._apart:
             other.close()
-        self._pool.close()
+        self._pool.close(self._close_seconds)
 
     def __enter__(self) -> Database:
         return self.open()

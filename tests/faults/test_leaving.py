@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +12,7 @@ from common.store.database import Database
 from common.wishes import Wish
 from daemon.integrations.doorloop.drill import DrillServer
 from tests.children import Child, Yard, held, waits_for_a_lock
+from tests.faults.silent_way import Way, way_to
 from tests.faults.test_stop import timed
 from tests.harness import ADMIN
 from tests.truth import rows
@@ -22,6 +24,14 @@ WAITING = """
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE %s
 """
 CLAIM, BEGIN = "%INTO control.claims%", "%WITH lease AS%"
+
+
+@pytest.fixture
+def way(yard: Yard, database_url: str) -> Iterator[Way]:
+    """How the yard's processes reach the database."""
+    with way_to(database_url) as way:
+        yard.values["DATABASE_URL"] = way.url
+        yield way
 
 
 def assert_leaves(child: Child, code: int = 0) -> None:
@@ -70,3 +80,18 @@ def test_a_command_that_was_waited_for_is_taken_by_the_next_daemon(
     yard.service()
     yard.wait_for_state("succeeded")
     assert len(yard.runs()) == 1
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_a_signal_ends_a_service_whose_database_is_silent(
+    yard: Yard, database: Database, way: Way, takes: bool
+) -> None:
+    """It waited for the answer to the taking of a command, or five seconds for each pool to connect anew."""
+    service = yard.service()
+    if takes:
+        with held(database.url, "LOCK TABLE control.claims IN SHARE MODE"):
+            yard.gate().submit(Wish(Action.PING, "doorloop"), ADMIN)
+            wait_for(lambda: rows(database, WAITING, CLAIM), "it waits for the lock")
+            way.silent.set()
+    way.silent.set()
+    assert_leaves(service)
