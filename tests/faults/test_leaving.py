@@ -95,3 +95,42 @@ def test_a_signal_ends_a_service_whose_database_is_silent(
             way.silent.set()
     way.silent.set()
     assert_leaves(service)
+
+
+LEFT = {
+    "LOCK TABLE control.runs IN SHARE MODE": ("interrupted", 1),
+    "LOCK TABLE control.leases IN SHARE MODE": ("stopped", 4),
+    "LOCK TABLE doorloop.owners IN SHARE MODE": ("stopped", 4),
+    "LOCK TABLE control.runs IN ACCESS EXCLUSIVE MODE": ("interrupted", 1),
+}
+
+
+@pytest.mark.parametrize("lock", LEFT)
+def test_a_signal_ends_a_foreground_run_behind_a_lock(
+    yard: Yard, drill: DrillServer, database: Database, lock: str
+) -> None:
+    """Its last line says how the run is left: what the next daemon writes, where it could not write it itself."""
+    state, code = LEFT[lock]
+    drill.set_fault("latency", seconds=0.2)
+    child = yard.once()
+    yard.wait_for_page(2, child)
+    with held(database.url, lock):
+        wait_for(lambda: waits_for_a_lock(database), "the run waits for the lock")
+        assert_leaves(child, code)
+    assert child.last_line()["state"] == state
+    drill.clear_faults()
+    yard.service()
+    yard.wait_for_state(state, index=0)
+    yard.press_run()
+    yard.wait_for_state("succeeded")
+
+
+def test_a_signal_ends_a_foreground_run_whose_database_is_silent(yard: Yard, drill: DrillServer, way: Way) -> None:
+    """It hung in its Stop, which asks the database. Law 8: the last line says why no end is known."""
+    drill.set_fault("latency", seconds=0.2)
+    child = yard.once()
+    yard.wait_for_page(2, child)
+    way.silent.set()
+    assert_leaves(child, 1)
+    line = child.last_line()
+    assert (line["state"], line["error"]["code"]) == ("interrupted", "DATABASE_AWAY")
